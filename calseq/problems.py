@@ -1,0 +1,196 @@
+"""Problems: what is wrong, where it stands, and what to do about it."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Severity(StrEnum):
+    """An error refuses the file; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Code(Struct, frozen=True):
+    """One kind of problem. A code is never reused for another kind."""
+
+    id: str
+    name: str
+    meaning: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.name}"
+
+
+class Source(Struct, frozen=True):
+    """A text with the name it is quoted by."""
+
+    name: str
+    text: str
+
+    def line(self, number: int) -> str:
+        """Give line `number`, counted from 1, without its end; empty beyond the last."""
+        lines = self.text.split("\n", number)
+        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+
+
+class Span(Struct, frozen=True, order=True):
+    """A stretch of one line: line and first column from 1, `length` characters long."""
+
+    line: int
+    column: int
+    length: int = 1
+
+
+class Place(Struct, frozen=True):
+    """Where in which text."""
+
+    source: Source
+    span: Span
+
+
+class Problem(Struct, frozen=True):
+    """One thing that is wrong. `cure` says what to do; `within` names the step or instrument it is in."""
+
+    code: Code
+    message: str
+    cure: str = ""
+    place: Place | None = None
+    within: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Errors refuse; warnings do not."""
+        return self.code.severity is Severity.ERROR
+
+
+_CODES: dict[str, Code] = {}
+
+
+def _code(id_: str, name: str, meaning: str, severity: Severity = Severity.ERROR) -> Code:
+    code = Code(id_, name, meaning, severity)
+    if id_ in _CODES:
+        raise ValueError(f"code {id_} is given twice")
+    _CODES[id_] = code
+    return code
+
+
+_WARN = Severity.WARNING
+
+UNREADABLE = _code("CS101", "unreadable-file", "the file is missing, not a file, or may not be read")
+NOT_UTF8 = _code("CS102", "not-utf8", "the file is not UTF-8 text")
+BAD_CHARACTER = _code("CS103", "bad-character", "a control, bidirectional or other invisible character")
+BAD_SYNTAX = _code("CS104", "bad-syntax", "not YAML, or not JSON where JSON belongs")
+DUPLICATE_KEY = _code("CS105", "duplicate-key", "a mapping has the same key twice")
+AMBIGUOUS = _code("CS106", "ambiguous-scalar", "YAML 1.1 and 1.2 read this text as different things")
+NOT_FINITE = _code("CS107", "not-finite", "not a number, infinite, or too large for one")
+NOT_PLAIN = _code("CS108", "not-plain", "a YAML feature that calibration files do without")
+TOO_LARGE = _code("CS109", "too-large", "beyond a limit of size, depth or number")
+EMPTY = _code("CS110", "empty-file", "there is nothing in the file")
+
+WRONG_TYPE = _code("CS201", "wrong-type", "a value of another type belongs here")
+MISSING_KEY = _code("CS202", "missing-key", "a key that must be there is not")
+UNKNOWN_CALIBRATION = _code("CS203", "unknown-calibration", "no calibration of dirigent, nor of this site")
+UNKNOWN_KEY = _code("CS204", "unknown-key", "a key that has no meaning here")
+UNKNOWN_OPTION = _code("CS205", "unknown-option", "an option that the calibration does not have")
+BAD_VALUE = _code("CS206", "bad-value", "the right type, but not a value that is allowed")
+MISSING_TUNING = _code("CS207", "missing-tuning", "a tuning calibration without its tuning")
+UNEXPECTED_TUNING = _code("CS208", "unexpected-tuning", "a tuning for a calibration that takes none")
+BAD_DURATION = _code("CS209", "bad-duration", "not a duration such as 45s, 90m or 1h30m")
+WRONG_FORMAT = _code("CS210", "wrong-format", "a format version that this calseq does not read")
+
+DUPLICATE_NAME = _code("CS301", "duplicate-name", "two steps of one name")
+BIAS_WITHOUT_CURVE = _code("CS302", "bias-without-curve", "bias with no IV curve earlier in the run", _WARN)
+CONTRADICTING_TYPE = _code("CS303", "contradicting-type", "a type that contradicts the catalogue")
+OWNED_ARGUMENT = _code("CS304", "owned-argument", "an argument that calseq itself decides")
+CURVE_AFTER_TUNING = _code("CS305", "curve-after-tuning", "an IV curve after a tuning", _WARN)
+SHORT_TIMEOUT = _code("CS306", "short-timeout", "a time-out below the usual time", _WARN)
+UNKNOWN_STEP = _code("CS307", "unknown-step", "no step of that name")
+SWEEP_END_UNKNOWN = _code("CS308", "sweep-end-unknown", "it is not said how far the IV curve goes", _WARN)
+BAD_SETTING = _code("CS309", "bad-setting", "not of the form step.option=value")
+
+MISSING_INSTRUMENT = _code("CS401", "missing-instrument", "a required role has no instrument on this bench")
+BAD_CHANNEL = _code("CS402", "bad-channel", "a channel that names no instrument, or an unknown role")
+UNSAFE_KEY = _code("CS403", "unsafe-key", "text that icicle would execute as code")
+BAD_DEFAULT = _code("CS404", "bad-default", "a default voltage or current that cannot be used")
+NO_DIRIGENT = _code("CS405", "no-dirigent", "dirigent is not there or cannot be started")
+WRONG_DIRIGENT = _code("CS406", "wrong-dirigent", "a program named dirigent, but not the CMS one")
+NO_BENCH = _code("CS407", "no-bench", "no bench to run on")
+UNKNOWN_MODULE = _code("CS408", "unknown-module", "a module that modules.json does not list")
+NO_RUN_FOLDER = _code("CS409", "no-run-folder", "the run folder cannot be made or written")
+SWEEP_BEYOND_RANGE = _code("CS410", "sweep-beyond-range", "an IV curve beyond the supply's range", _WARN)
+DISK_LOW = _code("CS411", "disk-low", "too little free disk for a run")
+NO_SEQUENCE = _code("CS412", "no-sequence", "no sequence file or shipped sequence of that name")
+BENCH_BUSY = _code("CS413", "bench-busy", "another run holds an instrument of this bench")
+NO_BACKEND = _code("CS414", "no-power-backend", "this version has no such power mode")
+SWEEP_TOO_SHORT = _code("CS415", "sweep-too-short", "an IV curve that ends before the bias it is to allow")
+BAD_FAULT = _code("CS416", "unknown-fault", "a misbehaviour that the simulator does not know")
+CHANGED_FILE = _code("CS417", "changed-file", "a file that changed after the plan was made of it")
+
+INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
+
+CODES: dict[str, Code] = dict(_CODES)
+"""Every code by its id."""
+
+
+class Refused(Exception):
+    """Input was refused; `problems` has every reason, in order of place.
+
+    The class tells the first reason that has a class of its own; the others may be of other kinds.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("; ".join(_sentence(problem) for problem in self.problems if problem.is_error))
+
+
+class InvalidCalibration(Refused):
+    """A step names a calibration that neither dirigent nor the site has."""
+
+
+class MissingInstrument(Refused):
+    """A required instrument is not in instruments.json."""
+
+
+class MissingTuning(Refused):
+    """A tuning calibration has no tuning."""
+
+
+_EXCEPTIONS: dict[Code, type[Refused]] = {
+    UNKNOWN_CALIBRATION: InvalidCalibration,
+    MISSING_INSTRUMENT: MissingInstrument,
+    MISSING_TUNING: MissingTuning,
+}
+
+
+def refuse_errors(problems: Sequence[Problem]) -> None:
+    """Raise what fits if any of the problems is an error.
+
+    Raises:
+        InvalidCalibration, MissingInstrument, MissingTuning, Refused: with all `problems`.
+    """
+    errors = [problem for problem in problems if problem.is_error]
+    if errors:
+        own = (_EXCEPTIONS[problem.code] for problem in errors if problem.code in _EXCEPTIONS)
+        raise next(own, Refused)(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Sort problems by file and place; those without a place come last."""
+
+    def key(problem: Problem) -> tuple[bool, str, Span, str]:
+        place = problem.place
+        if place is None:
+            return (True, "", Span(0, 0), problem.code.id)
+        return (False, place.source.name, place.span, problem.code.id)
+
+    return sorted(dict.fromkeys(problems), key=key)
+
+
+def _sentence(problem: Problem) -> str:
+    where = problem.place
+    prefix = f"{where.source.name}:{where.span.line}:{where.span.column}: " if where else ""
+    return f"{prefix}{problem.code.id} {problem.message}"

@@ -1,0 +1,54 @@
+"""How a step and a run can end: the same words in types, on the screen, in the journal and as exit codes."""
+
+from enum import IntEnum, StrEnum
+
+
+class Verdict(StrEnum):
+    """How a step ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    MISSING_OUTPUT = "missing-output"
+    NOT_STARTED = "not-started"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+
+class RunVerdict(StrEnum):
+    """How a run ended. `unsafe` beats all others: HV or LV off could not be confirmed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    UNSAFE = "unsafe"
+    BROKEN = "broken"
+
+
+class ExitCode(IntEnum):
+    """What calseq tells the shell."""
+
+    GOOD = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNSAFE = 4
+    BUG = 70
+    HANGUP = 129
+    INTERRUPTED = 130
+    QUIT = 131
+    TERMINATED = 143
+
+
+EXIT_CODE_MEANINGS = {
+    ExitCode.GOOD: "good",
+    ExitCode.FAILED: "`validate`: problems found; `execute`: a step did not pass; power is confirmed off",
+    ExitCode.USAGE: "wrong usage",
+    ExitCode.REFUSED: "refused before start: bad file, missing instrument, no dirigent",
+    ExitCode.UNSAFE: "**HV or LV off could not be confirmed**; beats all others",
+    ExitCode.BUG: "a bug in calseq",
+    ExitCode.HANGUP: "stopped by SIGHUP (`--on-hangup stop`); power is confirmed off",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; power is confirmed off",
+    ExitCode.QUIT: "interrupted by SIGQUIT; power is confirmed off",
+    ExitCode.TERMINATED: "interrupted by SIGTERM; power is confirmed off",
+}

@@ -1,0 +1,213 @@
+"""Sequence, catalogue and bench to a plan, or all that stands against it at once."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from typing import Any
+
+from msgspec import Struct
+
+from calseq import problems as codes
+from calseq.bench import Bench
+from calseq.plan import DIRECTORY, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
+from calseq.problems import Place, Problem
+from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, Lv, Rails, Role, StepType
+from calseq.sequence import Sequence, SequenceStep
+
+SIMULATED_DIRIGENT = (sys.executable, "-m", "calseq.simulator")
+"""The stand-in for dirigent, started with calseq's own interpreter."""
+
+
+class Compilation(Struct, frozen=True):
+    """The plan, unless one of the `problems` is an error. Problems of the files themselves are not repeated."""
+
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+
+
+def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
+    """Decide everything that a run of `sequence` on `bench` will do. Nothing is touched."""
+    problems = [*_missing_instruments(sequence, bench), *_bias_problems(sequence, bench)]
+    warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
+    if any(problem.is_error for problem in problems):
+        return Compilation(None, tuple(problems))
+    following: list[SequenceStep | None] = [*sequence.steps[1:]]
+    document = sequence.document
+    plan = Plan(
+        title=sequence.title,
+        description=sequence.description,
+        bench=bench.name,
+        mode=bench.mode,
+        steps=tuple(
+            _step(step, after, bench) for step, after in zip_longest(sequence.steps, following) if step
+        ),
+        instruments=bench.wiring.described(),
+        modules=bench.modules,
+        supplies=bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules}),
+        environment=Environment(str(bench.cwd), bench.variables),
+        wiring=Dictionaries(*bench.wiring.reduced(Role)),
+        bias=bench.bias,
+        simulation=bench.simulation,
+        inputs=(InputFile("sequence", document.path, document.sha256()), *bench.inputs),
+        warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
+        log_limit_bytes=bench.log_limit_bytes,
+    )
+    return Compilation(plan, tuple(problems))
+
+
+def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> Step:
+    calibration = step.calibration
+    before = RAIL_RULES[calibration.type].before
+    given = _given(step, bench.mode)
+    return Step(
+        number=step.number,
+        name=step.name,
+        calibration=calibration.name,
+        type=calibration.type,
+        summary=calibration.summary,
+        argv=tuple(_argv(step, given, bench)),
+        before=before,
+        after=_after(calibration.type, before, following),
+        given=given,
+        needs=tuple(sorted(_needs(step))),
+        outputs=calibration.outputs,
+        timeout_s=step.timeout_s,
+        retries=step.retries,
+        on_failure=step.on_failure,
+        usual_s=calibration.usual_s,
+        stop_grace_s=step.stop_grace_s,
+        sweep_end_v=step.sweep_end_v if step.sweep_end_v is not None else _configured_end(step, bench),
+        line=step.place.span.line,
+    )
+
+
+def _configured_end(step: SequenceStep, bench: Bench) -> float | None:
+    return bench.sweep_end_v if step.calibration.name == "iv_curve" else None
+
+
+def _argv(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> Iterator[str]:
+    """Write the whole command: global options stand before the calibration, its own after it."""
+    instruments, channels = bench.wiring.reduced(given)
+    yield from SIMULATED_DIRIGENT if bench.mode is PowerMode.SIMULATED else bench.command
+    if bench.config:
+        yield from ("-C", str(bench.config))
+    yield from bench.flags
+    yield from ("--instruments-dict", json.dumps(instruments))
+    yield from ("--channels-dict", json.dumps(channels))
+    yield from ("--directory", DIRECTORY)
+    yield step.calibration.name
+    yield from step.words
+
+
+def _needs(step: SequenceStep) -> frozenset[Role]:
+    """Give all roles without which the step cannot run, those of its rails included."""
+    rule = RAIL_RULES[step.calibration.type]
+    rails = {Role.LV} if rule.before.lv is Lv.ON else set()
+    if rule.before == BIASED:
+        rails.add(Role.HV)
+    return step.needs | rule.driven | rails
+
+
+def _given(step: SequenceStep, mode: PowerMode) -> tuple[Role, ...]:
+    """Give the roles that the child may touch: of the supplies, those it drives itself, and no other."""
+    needs = _needs(step)
+    if mode is not PowerMode.DIRIGENT:
+        driven = RAIL_RULES[step.calibration.type].driven
+        needs = frozenset(role for role in needs if role in driven or role not in (Role.LV, Role.HV))
+    return tuple(sorted(needs, key=list(Role).index))
+
+
+def _after(type_: StepType, before: Rails, following: SequenceStep | None) -> Rails:
+    """Say how a step leaves the rails: a child that was given a supply has switched it off.
+
+    After a curve the sensor is biased at once if the next step wants that; no needless ramps otherwise.
+    """
+    if not RAIL_RULES[type_].driven:
+        return before
+    wanted = RAIL_RULES[following.calibration.type].before if following else BOTH_OFF
+    return BIASED if type_ is StepType.IVCURVE and wanted == BIASED else BOTH_OFF
+
+
+def _missing_instruments(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """One problem per missing role: where the sequence requires it, else at the first step that needs it."""
+    missing = {role: channels for role in Role if (channels := _channels_without(role, bench)) is not None}
+    for role, where in missing.items():
+        place, within = _demand(sequence, role)
+        if place is None:
+            continue
+        message = f"{role} ({ROLE_NAMES[role]}) is required, but {where}"
+        cure = f"add it to {bench.instruments.source.name}, or take the step out"
+        yield Problem(codes.MISSING_INSTRUMENT, message, cure, place, within)
+
+
+def _channels_without(role: Role, bench: Bench) -> str | None:
+    """Say where a role is missing; None if it is there. A supply must be there for every module."""
+    lacking = [key for key, wires in bench.wiring.channels.items() if role not in wires]
+    if len(lacking) == len(bench.wiring.channels):
+        return f"bench '{bench.name}' has no such instrument"
+    if lacking and role in (Role.LV, Role.HV):
+        return f"channel '{lacking[0]}' of bench '{bench.name}' has none"
+    return None
+
+
+def _demand(sequence: Sequence, role: Role) -> tuple[Place | None, str]:
+    if role in sequence.required:
+        data: Any = sequence.document.data
+        listed = data["required_instruments"]
+        return sequence.document.place(("required_instruments", listed.index(role))), ""
+    step = next((step for step in sequence.steps if role in _needs(step)), None)
+    return (step.place, f"step {step.number}, {step.name}") if step else (None, "")
+
+
+def _bias_problems(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """Say what would keep the sensor from being biased, or harm it, as far as it is known now."""
+    names = {module.channel: module.name for module in bench.modules}
+    supplies = bench.wiring.bias_supplies(names)
+    if any(RAIL_RULES[step.calibration.type].before == BIASED for step in sequence.steps):
+        for supply in supplies:
+            yield from _target_problem(supply.instrument, supply.target_v, bench)
+    for step, end_v in _curves(sequence.steps, bench):
+        later = sequence.steps[step.number :]
+        biased = next((s for s in later if RAIL_RULES[s.calibration.type].before == BIASED), None)
+        for supply in supplies:
+            if biased and abs(end_v) < abs(supply.target_v):
+                message = f"the curve ends at {end_v:g} V, before the bias of {supply.target_v:g} V that '{biased.name}' needs"
+                cure = f"sweep to {supply.target_v:g} V or beyond"
+                yield _at_step(codes.SWEEP_TOO_SHORT, message, cure, step)
+                break
+            limit = bench.wiring.instruments[supply.instrument].get("default_range")
+            if isinstance(limit, (int, float)) and abs(end_v) > abs(limit):
+                message = (
+                    f"the curve goes to {end_v:g} V, beyond the range {limit:g} V of '{supply.instrument}'"
+                )
+                yield _at_step(
+                    codes.SWEEP_BEYOND_RANGE, message, "is the supply's default_range right?", step
+                )
+                break
+
+
+def _curves(steps: Iterable[SequenceStep], bench: Bench) -> Iterator[tuple[SequenceStep, float]]:
+    for step in steps:
+        if step.calibration.type is StepType.IVCURVE:
+            end_v = step.sweep_end_v if step.sweep_end_v is not None else _configured_end(step, bench)
+            if end_v is not None:
+                yield step, end_v
+
+
+def _target_problem(instrument: str, target_v: float, bench: Bench) -> Iterator[Problem]:
+    if target_v < 0 or (target_v > 0 and bench.bias.allow_forward):
+        return
+    root = "instruments" if ("instruments",) in bench.instruments.values else "instrument_dict"
+    place = bench.instruments.place((root, instrument, "default_voltage"))
+    message = f"'default_voltage' of '{instrument}' is {target_v:g} V: no reverse bias"
+    cure = (
+        "write it with its sign, as -50"
+        if target_v
+        else "a step of this sequence needs a bias: write it, as -50"
+    )
+    yield Problem(codes.BAD_DEFAULT, message, cure, place)
+
+
+def _at_step(code: codes.Code, message: str, cure: str, step: SequenceStep) -> Problem:
+    return Problem(code, message, cure, step.place, f"step {step.number}, {step.name}")

@@ -1,0 +1,263 @@
+"""What happened in a run, as frozen values, and the bus that carries them to those who listen."""
+
+import re
+import time
+from collections.abc import Callable
+
+from msgspec import Struct, field
+
+from calseq.clocks import now_s
+from calseq.rails import Move, Readings
+from calseq.verdicts import RunVerdict, Verdict
+
+
+class RunStarted(Struct, frozen=True):
+    """A run began; nothing has been touched yet."""
+
+    run: str
+    title: str
+    bench: str
+    mode: str
+    module: str
+    operator: str
+    simulated: bool
+    steps: int
+    digest: str
+    calseq: str
+    pid: int
+
+
+class StepStarted(Struct, frozen=True):
+    """An attempt at a step is about to start its child; `log` and `directory` are below the run folder."""
+
+    step: int
+    name: str
+    attempt: int
+    log: str
+    directory: str
+
+
+class ChildStarted(Struct, frozen=True):
+    """The child of a step runs, leading a session of its own."""
+
+    step: int
+    attempt: int
+    pid: int
+
+
+class StepProgressed(Struct, frozen=True):
+    """The child printed a banner: part `part` of `parts` has begun."""
+
+    step: int
+    attempt: int
+    part: int
+    parts: int
+    title: str
+
+
+class ChildSignalled(Struct, frozen=True):
+    """A signal went to the child's whole tree."""
+
+    step: int
+    attempt: int
+    signal: str
+    why: str
+
+
+class LeftoversEnded(Struct, frozen=True):
+    """The child left processes behind; they were ended before the run went on."""
+
+    step: int
+    attempt: int
+    processes: tuple[str, ...]
+
+
+class StepEnded(Struct, frozen=True):
+    """An attempt ended. `reason` says why when it did not pass; `retried` that another attempt follows.
+
+    `outputs` are the files found below the result directory that the step had to leave;
+    `last_lines` the end of the log of an attempt that did not pass.
+    """
+
+    step: int
+    name: str
+    attempt: int
+    verdict: Verdict
+    duration_s: float
+    exit_code: int | None = None
+    signal: str | None = None
+    reason: str = ""
+    retried: bool = False
+    outputs: tuple[str, ...] = ()
+    last_lines: tuple[str, ...] = ()
+
+
+class StepSkipped(Struct, frozen=True):
+    """A step was not run, and why."""
+
+    step: int
+    name: str
+    reason: str
+
+
+class BiasDecided(Struct, frozen=True):
+    """After an IV curve: may the sensors be biased, and why (not)."""
+
+    step: int
+    allowed: bool
+    reason: str
+
+
+class RailMoving(Struct, frozen=True):
+    """A move of a rail begins."""
+
+    move: Move
+    step: int = 0
+
+
+class RailMoved(Struct, frozen=True):
+    """A move of a rail ended, with both rails as read back."""
+
+    move: Move
+    readings: Readings
+    duration_s: float
+    step: int = 0
+
+
+class RailsRead(Struct, frozen=True):
+    """Both rails were read back, for instance after a child had them."""
+
+    readings: Readings
+    step: int = 0
+
+
+class PowerFailed(Struct, frozen=True):
+    """A supply did not do or say what it should, in its own words."""
+
+    reason: str
+    move: Move | None = None
+
+
+class StopAsked(Struct, frozen=True):
+    """Somebody asked the run to stop: `cause` names the signal, `count` how often by now."""
+
+    cause: str
+    count: int
+
+
+class SafeEndStarted(Struct, frozen=True):
+    """The safe end began: HV off, then LV off."""
+
+
+class SafeEndFinished(Struct, frozen=True):
+    """The safe end is over. `confirmed`: both rails were read back as off."""
+
+    confirmed: bool
+    readings: Readings
+    reason: str = ""
+
+
+class InterlockViolated(Struct, frozen=True):
+    """The simulated bench caught somebody breaking an interlock."""
+
+    violation: str
+
+
+class ListenerDropped(Struct, frozen=True):
+    """A courtesy listener failed and hears no more; the run goes on without it."""
+
+    listener: str
+    reason: str
+
+
+class RunEnded(Struct, frozen=True):
+    """The run is over, and all that follows from it."""
+
+    verdict: RunVerdict
+    exit_code: int
+    duration_s: float
+    reason: str = ""
+
+
+Event = (
+    RunStarted | StepStarted | ChildStarted | StepProgressed | ChildSignalled | LeftoversEnded | StepEnded
+    | StepSkipped | BiasDecided | RailMoving | RailMoved | RailsRead | PowerFailed | StopAsked | SafeEndStarted
+    | SafeEndFinished | InterlockViolated | ListenerDropped | RunEnded
+)  # fmt: skip
+
+
+def kind(event: type) -> str:
+    """Give the name of an event's type as the journal writes it: `StepEnded` is `step-ended`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", event.__name__).lower()
+
+
+KINDS: dict[str, type] = {kind(event): event for event in Event.__args__}
+"""Every type of event by the name it has in a journal."""
+
+
+class Stamped(Struct, frozen=True):
+    """An event with its place in the run: `seq` from 1, `at` wall time, `t` seconds since the run began.
+
+    Order and durations come from `seq` and `t`; `at` (POSIX seconds) is only for people, clocks jump.
+    """
+
+    seq: int
+    at: float
+    t: float
+    event: Event
+
+
+Listener = Callable[[Stamped], None]
+
+
+class RecordLost(Exception):
+    """A vital listener failed: what happens is no longer recorded. The message says why."""
+
+
+class Bus(Struct):
+    """Stamps events and hands them to listeners, in order.
+
+    A *vital* listener that raises is dropped and the emitter gets `RecordLost`, once; a *courtesy* listener
+    that raises is dropped and the others are told.
+    """
+
+    vital: list[Listener] = field(default_factory=list)
+    courtesy: dict[str, Listener] = field(default_factory=dict)
+    clock: Callable[[], float] = now_s
+    wall: Callable[[], float] = time.time
+    _seq: int = 0
+    _start_s: float | None = None
+
+    def emit(self, event: Event) -> None:
+        """Stamp an event and tell everybody.
+
+        Raises:
+            RecordLost: a vital listener failed just now.
+        """
+        now = self.clock()
+        if self._start_s is None:
+            self._start_s = now
+        self._seq += 1
+        stamped = Stamped(self._seq, self.wall(), now - self._start_s, event)
+        lost = self._tell_vital(stamped)
+        self._tell_courtesy(stamped)
+        if lost:
+            raise RecordLost(lost)
+
+    def _tell_vital(self, stamped: Stamped) -> str:
+        reason = ""
+        for listener in list(self.vital):
+            try:
+                listener(stamped)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the record is lost
+                self.vital.remove(listener)
+                reason = f"the record cannot be written: {getattr(error, 'strerror', None) or error}"
+        return reason
+
+    def _tell_courtesy(self, stamped: Stamped) -> None:
+        for name, listener in list(self.courtesy.items()):
+            try:
+                listener(stamped)
+            except Exception as error:  # noqa: BLE001 - drawing must never stop a measurement
+                del self.courtesy[name]
+                self.emit(ListenerDropped(name, f"{type(error).__name__}: {error}"))

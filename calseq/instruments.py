@@ -1,0 +1,255 @@
+"""instruments.json: which instruments there are, and what each channel uses them for."""
+
+import keyword
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from calseq import problems as codes
+from calseq.document import Document, Path
+from calseq.plaintext import printable
+from calseq.plan import BiasSupply, Instrument, Module
+from calseq.problems import Code, Problem
+from calseq.rails import Role
+from calseq.schema import check, did_you_mean, stored_schema
+
+_KEYS = {"instruments": ("instruments", "instrument_dict"), "channels": ("channels", "channels_dict")}
+_PREFIX = re.compile(r"(lv|hv|ab|cb|hb)(_|[0-9]|$)")
+# icicle runs exec(f"temp_object.{key} = '{value}'") for every extra key.
+_UNSAFE_TEXT = re.compile(r"['\"\\\n\r{}]")
+
+
+class Wire(Struct, frozen=True):
+    """One role of one channel: the instrument that has it, and that instrument's own channel."""
+
+    instrument: str
+    entry: Mapping[str, Any]
+
+
+class Wiring(Struct, frozen=True):
+    """The instruments by name, and per channel (one module each) the wire of every role."""
+
+    instruments: Mapping[str, Mapping[str, Any]]
+    channels: Mapping[str, Mapping[Role, Wire]]
+
+    def roles(self) -> frozenset[Role]:
+        """Give the roles that some channel has an instrument for."""
+        return frozenset(role for wires in self.channels.values() for role in wires)
+
+    def reduced(self, roles: Iterable[Role]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give the instruments and channels dictionaries that show only some roles; all a child may touch."""
+        wanted = set(roles)
+        channels = {
+            key: {str(role): dict(wire.entry) for role, wire in wires.items() if role in wanted}
+            for key, wires in self.channels.items()
+        }
+        used = {
+            wire.instrument
+            for wires in self.channels.values()
+            for role, wire in wires.items()
+            if role in wanted
+        }
+        instruments = {name: dict(entry) for name, entry in self.instruments.items() if name in used}
+        return instruments, {key: wires for key, wires in channels.items() if wires}
+
+    def described(self) -> tuple[Instrument, ...]:
+        """Give every instrument that some channel uses."""
+        return tuple(self._described())
+
+    def _described(self) -> Iterator[Instrument]:
+        for name, entry in self.instruments.items():
+            used = [
+                (role, key)
+                for key, wires in self.channels.items()
+                for role, wire in wires.items()
+                if wire.instrument == name
+            ]
+            if used:
+                roles = tuple(dict.fromkeys(role for role, _ in used))
+                channels = tuple(dict.fromkeys(key for _, key in used))
+                yield Instrument(
+                    name, entry["class"], entry["resource"], roles, channels, bool(entry.get("sim"))
+                )
+
+    def bias_supplies(self, names: Mapping[str, str]) -> tuple[BiasSupply, ...]:
+        """Give every HV instrument with its target and all modules that hang on any of its outputs."""
+        modules: dict[str, list[Module]] = {}
+        for key, wires in self.channels.items():
+            if Role.HV in wires:
+                modules.setdefault(wires[Role.HV].instrument, []).append(Module(key, names.get(key, "")))
+        return tuple(
+            BiasSupply(name, float(self.instruments[name]["default_voltage"]), tuple(listed))
+            for name, listed in modules.items()
+        )
+
+
+def read_wiring(document: Document) -> Wiring | None:
+    """Judge an instruments.json; its problems are noted in the document, None if one is an error."""
+    check(document, stored_schema("instruments"))
+    data: Any = document.data
+    if not document.readable or not isinstance(data, dict):
+        return None
+    instruments_key = _key(document, data, "instruments")
+    channels_key = _key(document, data, "channels")
+    if instruments_key is None:
+        cure = "it has the keys 'instruments' and 'channels'"
+        document.problem_at(("instruments",), codes.MISSING_KEY, "'instruments' is missing", cure)
+        return None
+    instruments = data[instruments_key]
+    if not isinstance(instruments, dict):
+        return None
+    _check_keys(document, instruments_key, instruments)
+    channels = _channels(document, channels_key, data, instruments)
+    _check_channels(document, channels_key or instruments_key, channels, instruments, instruments_key)
+    _check_supplies(document, instruments_key, channels, instruments)
+    if any(problem.is_error for problem in document.problems):
+        return None
+    return Wiring(instruments, channels)
+
+
+def _key(document: Document, data: Mapping[str, Any], name: str) -> str | None:
+    present = [key for key in _KEYS[name] if key in data]
+    if len(present) > 1:
+        message = f"'{present[1]}' beside '{present[0]}'"
+        document.problem_at(
+            (present[1],), codes.DUPLICATE_KEY, message, "they mean the same: keep one", key=True
+        )
+    return present[0] if present else None
+
+
+def _check_keys(document: Document, root: str, instruments: Mapping[str, Any]) -> None:
+    """Refuse what icicle would run as code."""
+    for name, entry in instruments.items():
+        for key, value in entry.items() if isinstance(entry, dict) else ():
+            path: Path = (root, name, key)
+            if key != "class" and (not key.isidentifier() or keyword.iskeyword(key) or key.startswith("_")):
+                cure = "icicle executes it: use letters, digits and '_' only, a letter first"
+                document.problem_at(
+                    path, codes.UNSAFE_KEY, f"key '{printable(key, 40)}' is no name", cure, key=True
+                )
+            elif isinstance(value, str) and _UNSAFE_TEXT.search(value):
+                cure = "icicle executes it: no quotes, backslashes or braces here"
+                document.problem_at(path, codes.UNSAFE_KEY, f"'{key}' has a quote, backslash or brace", cure)
+
+
+def _channels(
+    document: Document, key: str | None, data: Mapping[str, Any], instruments: Mapping[str, Any]
+) -> dict[str, dict[Role, Wire]]:
+    """Give the channels; of a file that has none, by the prefixes of the names on channel '0'."""
+    if key is None:
+        wires = {
+            Role(match.group(1)): Wire(name, {"instrument": name, "channel": 1})
+            for name in reversed(list(instruments))
+            if (match := _PREFIX.match(name))
+        }
+        if not wires:
+            cure = 'add \'channels\': {"0": {"lv": {"instrument": …, "channel": 1}, …}}'
+            document.problem_at(("channels",), codes.MISSING_KEY, "'channels' is missing", cure)
+        return {"0": dict(sorted(wires.items()))}
+    raw = data[key]
+    channels: dict[str, dict[Role, Wire]] = {}
+    for channel, entries in raw.items() if isinstance(raw, dict) else ():
+        path: Path = (key, channel)
+        if not re.fullmatch(r"[0-9]{1,4}", channel):
+            message = f"channel '{printable(channel, 40)}' is not a number"
+            document.problem_at(path, codes.BAD_CHANNEL, message, 'channels are "0", "1", …', key=True)
+        channels[channel] = {}
+        for role, entry in entries.items() if isinstance(entries, dict) else ():
+            if role not in set(Role):
+                cure = did_you_mean(role, Role) or "one of " + ", ".join(Role)
+                message = f"'{printable(role, 40)}' is not a role"
+                document.problem_at((*path, role), codes.BAD_CHANNEL, message, cure, key=True)
+            elif isinstance(entry, dict) and isinstance(entry.get("instrument"), str):
+                channels[channel][Role(role)] = Wire(entry["instrument"], entry)
+    return channels
+
+
+def _check_channels(
+    document: Document,
+    root: str,
+    channels: Mapping[str, Mapping[Role, Wire]],
+    instruments: Mapping[str, Any],
+    instruments_key: str,
+) -> None:
+    roles: dict[str, Role] = {}
+    for channel, wires in channels.items():
+        for role, wire in wires.items():
+            path: Path = (root, channel, str(role), "instrument")
+            if wire.instrument not in instruments:
+                cure = did_you_mean(wire.instrument, instruments) or f"add it to '{instruments_key}'"
+                message = f"there is no instrument '{printable(wire.instrument, 40)}'"
+                document.problem_at(path, codes.BAD_CHANNEL, message, cure)
+            elif roles.setdefault(wire.instrument, role) != role and {role, roles[wire.instrument]} & _POWER:
+                message = f"'{printable(wire.instrument, 40)}' is {roles[wire.instrument]} and {role} at once"
+                document.problem_at(path, codes.BAD_CHANNEL, message, "a supply has one role")
+        if Role.HV in wires and Role.LV not in wires:
+            message = f"channel '{printable(channel, 40)}' has hv but no lv"
+            cure = "a module is never biased without low voltage: add its lv"
+            document.problem_at((root, channel), codes.BAD_CHANNEL, message, cure, key=True)
+
+
+_POWER = {Role.LV, Role.HV}
+
+
+def _check_supplies(
+    document: Document, root: str, channels: Mapping[str, Mapping[Role, Wire]], instruments: Mapping[str, Any]
+) -> None:
+    supplies = {
+        wire.instrument: role for wires in channels.values() for role, wire in wires.items() if role in _POWER
+    }
+    for name, role in supplies.items():
+        entry = instruments.get(name)
+        path: Path = (root, name)
+        if not isinstance(entry, dict) or document.is_spoilt(path):
+            continue
+        for key in ("default_voltage", "default_current"):
+            if key not in entry:
+                cure = f'add "{key}": … ({"A, the compliance" if role is Role.HV and key.endswith("current") else key[-7:]})'
+                _note(
+                    document,
+                    path,
+                    codes.BAD_DEFAULT,
+                    f"{role} instrument '{name}' has no '{key}'",
+                    cure,
+                    key=True,
+                )
+        _check_values(document, path, entry, role)
+
+
+def _check_values(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:
+    voltage, current, range_v = (
+        _number(entry.get(f"default_{key}")) for key in ("voltage", "current", "range")
+    )
+    if current is not None and current <= 0:
+        _note(
+            document,
+            (*path, "default_current"),
+            codes.BAD_DEFAULT,
+            "'default_current' must be above 0",
+            "write amperes",
+        )
+    if role is Role.LV and voltage is not None and voltage <= 0:
+        _note(
+            document,
+            (*path, "default_voltage"),
+            codes.BAD_DEFAULT,
+            "a low voltage must be above 0",
+            "write volts",
+        )
+    if role is Role.HV and voltage is not None and range_v is not None and abs(voltage) > abs(range_v):
+        message = f"'default_voltage' {voltage:g} V is beyond 'default_range' {range_v:g} V"
+        _note(
+            document, (*path, "default_voltage"), codes.BAD_DEFAULT, message, "lower it, or widen the range"
+        )
+
+
+def _note(document: Document, path: Path, code: Code, message: str, cure: str, *, key: bool = False) -> None:
+    """Note a problem beside others of the same instrument."""
+    if not document.is_spoilt(path):
+        document.problems.append(Problem(code, message, cure, document.place(path, key=key)))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

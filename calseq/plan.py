@@ -1,0 +1,191 @@
+"""The plan of a run: everything that will happen, decided before anything is touched."""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from calseq.rails import Rails, Role, StepType
+
+PLAN_FORMAT = 1
+DIRECTORY = "{directory}"
+"""Stands in a step's argv for the result directory, which only a run can name."""
+
+
+class PowerMode(StrEnum):
+    """Who moves the rails between the steps."""
+
+    ICICLE = "icicle"
+    DIRIGENT = "dirigent"
+    SIMULATED = "simulated"
+
+
+class OnFailure(StrEnum):
+    """What a run does after a step that did not pass."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+class Output(Struct, frozen=True):
+    """Files that a step must leave: a glob, searched at any depth, and how many of them at least."""
+
+    pattern: str
+    at_least: int = 1
+
+
+class Step(Struct, frozen=True):
+    """One calibration, ready to run. `argv` is complete but for the result directory.
+
+    `after` is how the step leaves the rails once it has passed; after a curve it is what calseq moves to
+    if the bias decision allows it. `sweep_end_v` is how far an IV curve is known to go, in volts.
+    `line` is where the step stands in its sequence file.
+    """
+
+    number: int
+    name: str
+    calibration: str
+    type: StepType
+    summary: str
+    argv: tuple[str, ...]
+    before: Rails
+    after: Rails
+    given: tuple[Role, ...]
+    needs: tuple[Role, ...]
+    outputs: tuple[Output, ...] = ()
+    timeout_s: float | None = None
+    retries: int = 0
+    on_failure: OnFailure = OnFailure.STOP
+    usual_s: float | None = None
+    stop_grace_s: float = 180.0
+    sweep_end_v: float | None = None
+    line: int = 0
+
+    @property
+    def id(self) -> str:
+        """The name of the step's folder: `03-iv_curve`."""
+        return f"{self.number:02d}-{self.name}"
+
+    def command(self, directory: str) -> tuple[str, ...]:
+        """Give the argv of a child that writes its results to `directory`."""
+        return tuple(directory if word == DIRECTORY else word for word in self.argv)
+
+
+class Instrument(Struct, frozen=True):
+    """An instrument of the bench and what it is used for here."""
+
+    name: str
+    instrument_class: str
+    resource: str
+    roles: tuple[Role, ...]
+    channels: tuple[str, ...]
+    sim: bool = False
+
+
+class Module(Struct, frozen=True):
+    """A detector module: its channel key in instruments.json, and its name where modules.json tells it."""
+
+    channel: str
+    name: str = ""
+
+
+class BiasSupply(Struct, frozen=True):
+    """An HV output, the bias it gives (`target_v`, volts, signed) and every module that hangs on it."""
+
+    instrument: str
+    target_v: float
+    modules: tuple[Module, ...]
+
+
+class BiasRule(Struct, frozen=True):
+    """How breakdown voltages are to be compared: with their sign, or as magnitudes."""
+
+    sign: Literal["same", "magnitude"] = "same"
+    allow_forward: bool = False
+
+
+class Environment(Struct, frozen=True):
+    """Where and with what a child runs: working folder, and variables added to the inherited ones."""
+
+    cwd: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+class Dictionaries(Struct, frozen=True):
+    """The whole of instruments.json, in the form that icicle reads: what a power backend opens."""
+
+    instruments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    channels: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+class Simulation(Struct, frozen=True):
+    """How the bundled bench behaves: `speed` times faster than life, with a fault per step name."""
+
+    speed: float = 200.0
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+class InputFile(Struct, frozen=True):
+    """A file the plan was made from, with its digest at that moment."""
+
+    kind: str
+    path: str
+    sha256: str
+
+
+class Plan(Struct, frozen=True):
+    """An ordered, inert, complete list of steps with all that their run needs to know."""
+
+    title: str
+    description: str
+    bench: str
+    mode: PowerMode
+    steps: tuple[Step, ...]
+    instruments: tuple[Instrument, ...]
+    modules: tuple[Module, ...]
+    supplies: tuple[BiasSupply, ...]
+    environment: Environment
+    wiring: Dictionaries = Dictionaries()
+    bias: BiasRule = BiasRule()
+    simulation: Simulation | None = None
+    inputs: tuple[InputFile, ...] = ()
+    warnings: tuple[str, ...] = ()
+    log_limit_bytes: int = 4 << 30
+    format: int = PLAN_FORMAT
+
+    @property
+    def controls_rails(self) -> bool:
+        """calseq itself moves the rails; otherwise dirigent does, unseen."""
+        return self.mode is not PowerMode.DIRIGENT
+
+    @property
+    def simulated(self) -> bool:
+        """Nothing real is measured: the bundled bench, or an instrument that is itself simulated."""
+        return self.simulation is not None or any(instrument.sim for instrument in self.instruments)
+
+    @property
+    def usual_s(self) -> float:
+        """The usual time of all steps together, as far as it is known, in seconds."""
+        return sum(step.usual_s or 0.0 for step in self.steps)
+
+    def digest(self) -> str:
+        """Give the sha256 of the plan's JSON: two plans with one digest do the same."""
+        return hashlib.sha256(to_json(self)).hexdigest()
+
+
+def to_json(plan: Plan) -> bytes:
+    """Write a plan as JSON, keys in order of their names."""
+    return msgspec.json.format(msgspec.json.encode(plan, order="sorted"), indent=2)
+
+
+def from_json(text: bytes) -> Plan:
+    """Read a plan back.
+
+    Raises:
+        msgspec.ValidationError: the JSON is not a plan.
+        msgspec.DecodeError: the text is not JSON.
+    """
+    return msgspec.json.decode(text, type=Plan)

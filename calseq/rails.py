@@ -1,0 +1,136 @@
+"""Low voltage and bias: the states they may be in, and the only order in which they may change."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+V_SAFE = 2.0
+"""|HV| in volts up to which the bias counts as gone, read back and not assumed (invariant I1)."""
+
+
+class Role(StrEnum):
+    """What an instrument is for, in icicle's words."""
+
+    LV = "lv"
+    HV = "hv"
+    AB = "ab"
+    CB = "cb"
+    HB = "hb"
+
+
+ROLE_NAMES = {
+    Role.LV: "low voltage",
+    Role.HV: "high voltage",
+    Role.AB: "adapter or probe-card board",
+    Role.CB: "cold box",
+    Role.HB: "HV box",
+}
+
+
+class Lv(StrEnum):
+    """A state of the low voltage."""
+
+    OFF = "off"
+    ON = "on"
+
+
+class Hv(StrEnum):
+    """A state of the high voltage: `bias` is the bench's `default_voltage`."""
+
+    OFF = "off"
+    BIAS = "bias"
+
+
+class Move(StrEnum):
+    """One change of one rail; a power backend carries it out and reads it back."""
+
+    HV_OFF = "hv-off"
+    LV_OFF = "lv-off"
+    LV_ON = "lv-on"
+    HV_BIAS = "hv-bias"
+
+
+class Rails(Struct, frozen=True):
+    """The state of both rails. A bias without low voltage cannot be written down."""
+
+    lv: Lv
+    hv: Hv
+
+    def __post_init__(self) -> None:
+        if self.hv is Hv.BIAS and self.lv is Lv.OFF:
+            raise ValueError("bias needs the low voltage on")
+
+
+BOTH_OFF = Rails(Lv.OFF, Hv.OFF)
+POWERED = Rails(Lv.ON, Hv.OFF)
+BIASED = Rails(Lv.ON, Hv.BIAS)
+
+
+class StepType(StrEnum):
+    """What kind of measurement a calibration is; it alone decides the rails."""
+
+    GENERAL = "general"
+    IVCURVE = "ivcurve"
+    SLDO = "sldo"
+    TUNING = "tuning"
+    OPENBUMPS = "openbumps"
+
+
+class RailRule(Struct, frozen=True):
+    """What a type of calibration asks of the rails: `before` it starts, and which rails the child drives."""
+
+    before: Rails
+    driven: frozenset[Role]
+
+
+RAIL_RULES = {
+    StepType.GENERAL: RailRule(POWERED, frozenset()),
+    StepType.SLDO: RailRule(BOTH_OFF, frozenset({Role.LV})),
+    StepType.IVCURVE: RailRule(BOTH_OFF, frozenset({Role.LV, Role.HV})),
+    StepType.TUNING: RailRule(BIASED, frozenset()),
+    StepType.OPENBUMPS: RailRule(BIASED, frozenset()),
+}
+
+
+class Reading(Struct, frozen=True):
+    """One rail as it was read back: `on` is None when that could not be learnt."""
+
+    on: bool | None = None
+    voltage_v: float | None = None
+    current_a: float | None = None
+
+
+class Readings(Struct, frozen=True):
+    """Both rails as they were read back; over several supplies, the one furthest from safe."""
+
+    lv: Reading = Reading()
+    hv: Reading = Reading()
+
+    @property
+    def hv_gone(self) -> bool:
+        """HV is known to be off and its voltage, where it can be read, to have decayed."""
+        return self.hv.on is False and (self.hv.voltage_v is None or abs(self.hv.voltage_v) <= V_SAFE)
+
+    @property
+    def all_off(self) -> bool:
+        """Both rails are confirmed off."""
+        return self.hv_gone and self.lv.on is False
+
+
+def moves(present: Readings, wanted: Rails) -> tuple[Move, ...]:
+    """Give the moves from the `present` rails to the `wanted` ones.
+
+    HV goes off before any change of LV, LV goes on before HV, and HV is never on without LV.
+    What is unknown counts as on for HV and as wrong for LV.
+    """
+    hv_on = None if present.hv.on is None else not present.hv_gone
+    lv_right = present.lv.on is (wanted.lv is Lv.ON)
+    path: list[Move] = []
+    if hv_on is None or (hv_on and (wanted.hv is Hv.OFF or not lv_right)):
+        path.append(Move.HV_OFF)
+        hv_on = False
+    if not lv_right:
+        path.append(Move.LV_ON if wanted.lv is Lv.ON else Move.LV_OFF)
+    if wanted.hv is Hv.BIAS and not hv_on:
+        path.append(Move.HV_BIAS)
+    return tuple(path)

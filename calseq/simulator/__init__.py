@@ -1,0 +1,1 @@
+"""A stand-in for `dirigent` and for the supplies: the demo and the test bench."""

@@ -1,0 +1,6 @@
+"""Makes `python -m calseq.simulator` the stand-in `dirigent`."""
+
+from calseq.simulator.dirigent import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The files that a calibration leaves, as names and bytes."""
+
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from calseq.simulator.faults import Misbehaviour
+from calseq.simulator.plot import plot
+from calseq.simulator.sensor import COLD_C, individuality, leakage_a
+
+BREAKDOWNS = "breakdowns.json"
+_ROOT_TEXT = b"simulated by calseq: this is not a ROOT file, nothing was measured\n"
+_CHIPS = 4
+
+
+def iv_curve(module: str, voltages: Sequence[float], breakdown: float) -> dict[str, bytes]:
+    """Give a module's IV curve as a table and as a picture."""
+    amperes = [leakage_a(volts, breakdown, module) for volts in voltages]
+    rows = [
+        f"{volts:.2f},{amps:.4e},{COLD_C + 0.1 * math.sin(index):.2f}"
+        for index, (volts, amps) in enumerate(zip(voltages, amperes, strict=True))
+    ]
+    table = "\n".join(["Voltage (V),Current (A),Temperature (C)", *rows, ""])
+    microamps = [abs(amps) * 1e6 for amps in amperes]
+    return {
+        f"IV_{_safe(module)}.csv": table.encode(),
+        f"IV_{_safe(module)}.png": plot([abs(volts) for volts in voltages], microamps),
+    }
+
+
+def sldo_curve(module: str, currents: Sequence[float], test: str) -> dict[str, bytes]:
+    """Give a module's VI curve of the shunt regulators as a table."""
+    chips = [f"{rail}_ROC{chip}" for chip in range(_CHIPS) for rail in ("VDDD", "VDDA")]
+    header = ",".join(["Current (A)", "Voltage (V)", "VIN", "VOFS", *chips])
+    rows = [_sldo_row(module, amps) for amps in currents]
+    return {f"{test}_{_safe(module)}.csv": "\n".join([header, *rows, ""]).encode()}
+
+
+def runs(scans: Sequence[str], directory: Path) -> dict[str, bytes]:
+    """Give a placeholder for the ROOT file of each scan, numbered after those that are there."""
+    taken = [int(path.name[3:9]) for path in directory.glob("Run[0-9][0-9][0-9][0-9][0-9][0-9]_*.root")]
+    first = max(taken, default=0) + 1
+    return {
+        f"Run{first + index:06d}_{_safe(scan)}.root": _ROOT_TEXT + f"{scan}\n".encode()
+        for index, scan in enumerate(scans)
+    }
+
+
+def breakdowns(
+    channels: Sequence[str], voltages: Sequence[float], breakdown: float, faults: Misbehaviour
+) -> dict[str, bytes]:
+    """Give `breakdowns.json`: per channel the first voltage at breakdown, or null when the sweep met none."""
+    found = next((volts for volts in voltages if abs(volts) >= abs(breakdown)), None)
+    if "breakdowns-missing" in faults:
+        return {}
+    if "breakdowns-nan" in faults:
+        found = math.nan
+    if "breakdowns-magnitude" in faults and found is not None:
+        found = abs(found)
+    keys = ["97"] if "breakdowns-other" in faults else channels
+    text = json.dumps(dict.fromkeys(keys, found)).encode()
+    return {BREAKDOWNS: text[: len(text) // 2] if "breakdowns-malformed" in faults else text}
+
+
+def write(files: Mapping[str, bytes], directory: Path, faults: Misbehaviour) -> list[str]:
+    """Write the files, as far as the faults let it; give the names of those written."""
+    if "no-output" in faults:
+        return []
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (directory / name).write_bytes(b"" if "empty-output" in faults else content)
+    if "breakdowns-stale" in faults and BREAKDOWNS in files:
+        hour_ago = time.time() - 3600
+        os.utime(directory / BREAKDOWNS, (hour_ago, hour_ago))
+    return list(files)
+
+
+def _sldo_row(module: str, amps: float) -> str:
+    """Give a row: above the offset VIN rises along the shunt's resistance, and the rails settle at 1.2 V."""
+    vin = 1.0 + 0.25 * amps * individuality(module)
+    rails = [min(1.2 + 0.004 * index, 0.85 * vin) for index in range(2 * _CHIPS)]
+    return ",".join(f"{value:.4f}" for value in (amps, vin + 0.05 * amps, vin, 0.5, *rails))
+
+
+def _safe(name: str) -> str:
+    """Give a name as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]

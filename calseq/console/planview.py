@@ -1,0 +1,383 @@
+"""A plan on paper: what will run, in which state of the rails, with what in its hands, and for how long."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from calseq.console.alphabet import Alphabet, alphabet, gathered
+from calseq.console.line import Line, Span, line, sheet, stacked
+from calseq.console.table import Column, table
+from calseq.console.times import rounded
+from calseq.console.wording import MODES, MOVES, bias_target, volts
+from calseq.plaintext import printable
+from calseq.plan import DIRECTORY, OnFailure, Plan, Step
+from calseq.rails import BOTH_OFF, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
+
+_COLUMNS = (
+    Column("#", worth=8, right=True),
+    Column("step", worth=9, least=8),
+    Column("calibration", worth=4, least=8),
+    Column("given", worth=5),
+    Column("usual", worth=6, right=True),
+    Column("timeout", worth=3, right=True),
+    Column("on fail", worth=2, least=6),
+)
+
+_INSTRUMENT_COLUMNS = (
+    Column("role", worth=8),
+    Column("name", worth=9, least=4),
+    Column("class", worth=5, least=6),
+    Column("resource", worth=6, least=8),
+    Column("", worth=10),
+)
+
+_OUTPUT_COLUMNS = (Column("#", worth=8, right=True), Column("files", worth=9, least=8))
+
+
+class Marks(Struct, frozen=True):
+    """The characters of the lanes: a rail that is off, on, on if a decision allows it, or a child's."""
+
+    off: str
+    on: str
+    perhaps: str
+    driven: str
+    rises: str
+    falls: str
+
+
+_UNICODE = Marks("│", "┃", "╏", "◇", "┏", "┗")
+_ASCII = Marks(".", "#", "?", "*", "/", "\\")
+
+
+class Lane(Struct, frozen=True):
+    """Both rails beside one row: marks, and what is to be said of a move."""
+
+    hv: str
+    lv: str
+    step: Step | None = None
+    move: str = ""
+
+
+def plan_text(plan: Plan, width: int, *, verbose: bool, color: bool, ascii: bool) -> str:  # noqa: A002
+    """Give a plan as an operator reads it before starting it; `verbose` adds every command."""
+    letters = alphabet(ascii=ascii)
+    width = max(width, 1)
+    blocks = (
+        _header(plan, letters, width),
+        _timing(plan, letters, width),
+        _instruments(plan, letters, width),
+        _outputs(plan, letters, width),
+        _warnings(plan, letters, width),
+    )
+    cut = [[letters.cut_line(each, width) for each in block] for block in blocks]
+    # commands are not cut: what is shown can be copied
+    commands = _commands(plan, letters) if verbose else []
+    return sheet(stacked([*cut, commands]), color=color)
+
+
+def plan_script(plan: Plan) -> str:
+    """Give the commands of a plan as a shell script, for reading and for trying one by hand."""
+    return (
+        "\n".join([*_script_head(plan), *(text for step in plan.steps for text in _script_step(step, plan))])
+        + "\n"
+    )
+
+
+def lanes(plan: Plan, *, ascii: bool = False) -> Iterator[Lane]:  # noqa: A002
+    """Give the rails row by row: the moves before each step, the step, and the moves back to safety."""
+    marks = _ASCII if ascii else _UNICODE
+    present, sure = BOTH_OFF, True
+    for step in plan.steps:
+        yield from _moving(plan, marks, present, step.before, sure=sure)
+        yield _beside(step, marks, sure=sure)
+        left = BOTH_OFF if _held(step) else step.before
+        if _held(step) and step.after.hv is Hv.BIAS:
+            # what a curve finds decides: from here on a bias is a maybe
+            sure = False
+        yield from _moving(plan, marks, left, step.after, sure=sure)
+        present = step.after
+    yield from _moving(plan, marks, present, BOTH_OFF, sure=sure)
+
+
+def _held(step: Step) -> frozenset[Role]:
+    return frozenset(step.given) & {Role.LV, Role.HV}
+
+
+def _moving(plan: Plan, marks: Marks, present: Rails, wanted: Rails, *, sure: bool) -> Iterator[Lane]:
+    for move in moves(_as_read(present), wanted):
+        hv, lv = _levels(present, marks, sure=sure)
+        present = _moved(present, move)
+        on = marks.rises if move in {Move.HV_BIAS, Move.LV_ON} else marks.falls
+        yield Lane(
+            on if move in {Move.HV_BIAS, Move.HV_OFF} else hv,
+            on if move in {Move.LV_ON, Move.LV_OFF} else lv,
+            move=_move_words(plan, move, sure=sure),
+        )
+
+
+def _move_words(plan: Plan, move: Move, *, sure: bool) -> str:
+    if move is not Move.HV_BIAS:
+        return MOVES[move]
+    target = bias_target(plan)
+    return f"HV to {target}" if sure else f"HV to {target}, bias? only if the IV curve allows it"
+
+
+def _moved(rails: Rails, move: Move) -> Rails:
+    match move:
+        case Move.HV_OFF:
+            return Rails(rails.lv, Hv.OFF)
+        case Move.HV_BIAS:
+            return Rails(Lv.ON, Hv.BIAS)
+        case Move.LV_ON:
+            return Rails(Lv.ON, rails.hv)
+        case Move.LV_OFF:
+            return Rails(Lv.OFF, Hv.OFF)
+
+
+def _as_read(rails: Rails) -> Readings:
+    return Readings(Reading(rails.lv is Lv.ON), Reading(rails.hv is Hv.BIAS))
+
+
+def _levels(rails: Rails, marks: Marks, *, sure: bool) -> tuple[str, str]:
+    biased = marks.on if sure else marks.perhaps
+    return biased if rails.hv is Hv.BIAS else marks.off, marks.on if rails.lv is Lv.ON else marks.off
+
+
+def _beside(step: Step, marks: Marks, *, sure: bool) -> Lane:
+    hv, lv = _levels(step.before, marks, sure=sure)
+    held = _held(step)
+    return Lane(marks.driven if Role.HV in held else hv, marks.driven if Role.LV in held else lv, step)
+
+
+def _header(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+    simulated = [Span(" SIMULATED ", "bold reverse yellow"), Span(" ")] if plan.simulated else []
+    modules = ", ".join(letters.text(each.name or f"channel {each.channel}") for each in plan.modules)
+    facts = (
+        f"bench {letters.text(plan.bench)}",
+        MODES[plan.mode],
+        f"module {modules}" if modules else "",
+        f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}",
+        f"usually {rounded(plan.usual_s)} in total{_partly(plan)}" if plan.usual_s else "",
+    )
+    return [
+        letters.cut_line((*simulated, Span(letters.text(plan.title), "bold")), width),
+        *(
+            line(Span(text, "dim"))
+            for text in letters.wrap(letters.text(" ".join(plan.description.split())), width)
+            if text
+        ),
+        *(line(text) for text in gathered(filter(None, facts), letters.dot, width)),
+    ]
+
+
+def _partly(plan: Plan) -> str:
+    unknown = sum(step.usual_s is None for step in plan.steps)
+    return f", not counting {unknown} of unknown length" if unknown else ""
+
+
+def _timing(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+    if not plan.steps:
+        return [line("no steps")]
+    if not plan.controls_rails:
+        note = "HV, LV: not controlled, dirigent switches the supplies itself"
+        noted = [line(Span(text, "yellow")) for text in letters.wrap(note, width)]
+        return [*noted, *table(_COLUMNS, _rows(plan, letters), width, letters)]
+    heading, *rows = table(_COLUMNS, _rows(plan, letters), max(width - 7, 1), letters)
+    lines = [_beside_lanes("HV", "LV", heading, "dim")]
+    steps = iter(rows)
+    for lane in lanes(plan, ascii=letters.ascii):
+        said: Line = next(steps) if lane.step else line(Span(lane.move, "cyan"))
+        lines.append(_beside_lanes(lane.hv, lane.lv, said, "bold"))
+    return [letters.cut_line(each, width) for each in lines] + _legend(letters, width)
+
+
+def _beside_lanes(hv: str, lv: str, rest: Line, style: str) -> Line:
+    return (Span(f"{hv:<2} {lv:<2}", style), Span("  "), *rest)
+
+
+def _legend(letters: Alphabet, width: int) -> list[Line]:
+    marks = _ASCII if letters.ascii else _UNICODE
+    meanings = (
+        f"{marks.off} off",
+        f"{marks.on} on",
+        f"{marks.perhaps} bias if the IV curve allows it",
+        f"{marks.driven} switched by the step itself",
+    )
+    return [letters.cut_line(line(Span(text, "dim")), width) for text in gathered(meanings, "   ", width)]
+
+
+def _rows(plan: Plan, letters: Alphabet) -> list[tuple[Span, ...]]:
+    return [
+        (
+            Span(str(step.number), "dim"),
+            Span(letters.text(step.name), "bold"),
+            Span(letters.text(step.calibration) if step.calibration != step.name else ""),
+            Span(" ".join(step.given) or "nothing", "" if step.given else "dim"),
+            Span(rounded(step.usual_s) if step.usual_s else "?"),
+            Span(rounded(step.timeout_s) if step.timeout_s else "none"),
+            Span(_policy(step)),
+        )
+        for step in plan.steps
+    ]
+
+
+def _policy(step: Step) -> str:
+    again = f"{step.retries} retr{'y' if step.retries == 1 else 'ies'}" if step.retries else ""
+    then = "go on" if step.on_failure is OnFailure.CONTINUE else ""
+    return ", then ".join(part for part in (again, then) if part)
+
+
+def _instruments(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+    rows = [
+        (
+            Span(" ".join(each.roles)),
+            Span(letters.text(each.name)),
+            Span(letters.text(each.instrument_class)),
+            Span(letters.text(each.resource)),
+            Span("SIM" if each.sim else "", "bold reverse yellow"),
+        )
+        for each in plan.instruments
+    ]
+    if not rows:
+        return []
+    biases = [
+        f"bias {letters.text(each.instrument)}: {volts(each.target_v)}, reaches module "
+        + ", ".join(letters.text(module.name or f"channel {module.channel}") for module in each.modules)
+        for each in plan.supplies
+    ]
+    heading = line(Span("instruments", "bold"))
+    wrapped = [line(text) for bias in biases for text in letters.wrap(bias, width)]
+    return [heading, *table(_INSTRUMENT_COLUMNS, rows, width, letters, head=False), *wrapped]
+
+
+def _outputs(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+    rows = [
+        (Span(str(step.number), "dim"), Span(_files(step, letters))) for step in plan.steps if step.outputs
+    ]
+    if not rows:
+        return []
+    heading = line(Span("each step must leave", "bold"))
+    return [letters.cut_line(heading, width), *table(_OUTPUT_COLUMNS, rows, width, letters, head=False)]
+
+
+def _files(step: Step, letters: Alphabet) -> str:
+    return ", ".join(
+        letters.text(each.pattern) + (f" (at least {each.at_least})" if each.at_least > 1 else "")
+        for each in step.outputs
+    )
+
+
+def _warnings(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+    return [
+        line(Span(text, "yellow"))
+        for warning in plan.warnings
+        for text in letters.wrap(f"warning: {letters.text(warning)}", width)
+    ]
+
+
+def _commands(plan: Plan, letters: Alphabet) -> list[Line]:
+    lines = [line(Span("commands", "bold"), Span(f" ({DIRECTORY} is named by the run)", "dim"))]
+    for step in plan.steps:
+        lines.append(line(Span(f"{step.number} {letters.text(step.name)}", "bold")))
+        lines += [line(f"  {letters.text(text, 1 << 20)}") for text in _quoted(step, step.argv)]
+    return lines
+
+
+def _quoted(step: Step, argv: tuple[str, ...]) -> list[str]:
+    """Give a command, one group of arguments per line, each but the last with a backslash at its end."""
+    groups = [" ".join(_quote(word) for word in group) for group in _groups(step, argv)]
+    indented = [f"    {group}" if place else group for place, group in enumerate(groups)]
+    return [f"{text} \\" for text in indented[:-1]] + indented[-1:]
+
+
+def _groups(step: Step, argv: tuple[str, ...]) -> list[list[str]]:
+    """Group an option with its values, and switches with each other; the calibration parts two kinds of options."""
+    groups: list[list[str]] = []
+    for place, word in enumerate(argv):
+        before = argv[place - 1] if place else ""
+        if place == 0 or step.calibration in {before, word}:
+            groups.append([word])
+        elif not _is_option(word) or (_is_switch(step, argv, place) and all(map(_is_option, groups[-1]))):
+            groups[-1].append(word)
+        else:
+            groups.append([word])
+    return groups
+
+
+def _is_option(word: str) -> bool:
+    # -80 is a value
+    return re.match(r"--?[A-Za-z]", word) is not None
+
+
+def _is_switch(step: Step, argv: tuple[str, ...], place: int) -> bool:
+    following = argv[place + 1 : place + 2]
+    return not following or following[0] == step.calibration or _is_option(following[0])
+
+
+def _quote(word: str) -> str:
+    """Quote a word for a shell so that no byte of it reaches a terminal as a command."""
+    if word.isprintable():
+        return shlex.quote(word)
+    bare = word.rstrip("\n")
+    octal = "".join(
+        char
+        if char.isprintable() and char not in "\\%'"
+        else "".join(f"\\{byte:03o}" for byte in char.encode())
+        for char in bare
+    )
+    # a shell takes the newlines at the end of $(...) away: they come after it
+    return f"\"$(printf '{octal}')\"" + (shlex.quote("\n" * (len(word) - len(bare))) if bare != word else "")
+
+
+def _script_head(plan: Plan) -> list[str]:
+    title = printable(plan.title)
+    variables = [
+        f"export {name}={_quote(value)}" for name, value in sorted(plan.environment.variables.items())
+    ]
+    simulated = ["# SIMULATED: nothing real is measured"] if plan.simulated else []
+    return [
+        "#!/bin/sh",
+        f"# {title}: the commands of this plan, in their order",
+        *simulated,
+        "#",
+        "# THIS SCRIPT MOVES NO SUPPLY. Where a comment says 'rails', switch them yourself, HV off before any",
+        "# change of LV, or use `calseq execute`, which also watches, times out, and makes the bench safe.",
+        "",
+        "set -eu",
+        'mkdir -p "${RUN:=run}/data"',
+        'RUN=$(cd "$RUN" && pwd)',
+        f"cd {_quote(plan.environment.cwd or '.')}",
+        *variables,
+    ]
+
+
+def _script_step(step: Step, plan: Plan) -> list[str]:
+    folder = f'"$RUN/data/"{_quote(step.id)}' if re.search(r"[^\w.-]", step.id) else f'"$RUN/data/{step.id}"'
+    groups = _quoted(step, step.argv)
+    command = [text.replace(shlex.quote(DIRECTORY), folder) for text in groups]
+    timeout = f", timeout {rounded(step.timeout_s)}" if step.timeout_s else ""
+    if step.on_failure is OnFailure.CONTINUE:
+        command[-1] += f" || echo {_quote(f'step {step.number} failed, going on')} >&2"
+    return [
+        "",
+        f"# step {step.number}/{len(plan.steps)} {printable(step.name)}{timeout}",
+        f"# rails before: {_rails_words(step.before, plan)}",
+        f"mkdir -p {folder}",
+        *command,
+        *_curve_comment(step),
+    ]
+
+
+def _rails_words(rails: Rails, plan: Plan) -> str:
+    if not plan.controls_rails:
+        return "not controlled, dirigent switches the supplies itself"
+    hv = f"HV at {bias_target(plan)}" if rails.hv is Hv.BIAS else "HV off"
+    return f"{hv}, LV {rails.lv.value}"
+
+
+def _curve_comment(step: Step) -> list[str]:
+    if not (_held(step) and step.after.hv is Hv.BIAS):
+        return []
+    return ["# now read breakdowns.json: bias only if the target is below every breakdown voltage"]

@@ -1,0 +1,225 @@
+"""What stays on the screen after a run: how it ended, why, in which state the bench is, and where to look."""
+
+from pathlib import Path
+
+from calseq.console.alphabet import Alphabet, alphabet
+from calseq.console.line import Line, Span, line, sheet, stacked
+from calseq.console.table import Column, table
+from calseq.console.times import spoken
+from calseq.console.view import BAD, RunView, State, StepView
+from calseq.console.wording import (
+    NOT_CONTROLLED,
+    STYLES,
+    UNKNOWN_HARDWARE,
+    VERDICT_STYLES,
+    WHAT_TO_DO,
+    rails_line,
+    step_place,
+)
+from calseq.verdicts import RunVerdict
+
+_QUOTED_LINES = 6
+_ROWS_PER_QUOTE = 2
+_NOTES = 5
+_LABEL = 9
+
+_COLUMNS = (
+    Column("", worth=9),
+    Column("#", worth=7, right=True),
+    Column("step", worth=8, least=8),
+    Column("verdict", worth=9),
+    Column("time", worth=5, right=True),
+    Column("tries", worth=2, right=True),
+    Column("why", worth=1, least=12),
+)
+
+_HEADLINES = {
+    RunVerdict.PASSED: "PASSED",
+    RunVerdict.FAILED: "FAILED",
+    RunVerdict.INTERRUPTED: "INTERRUPTED",
+    RunVerdict.UNSAFE: "UNSAFE",
+    RunVerdict.BROKEN: "BROKEN OFF BY A BUG IN CALSEQ",
+}
+
+
+def summary(view: RunView, folder: Path, width: int, *, color: bool, ascii: bool) -> str:  # noqa: A002
+    """Give the final summary: the reason first, the verdict last."""
+    letters = alphabet(ascii=ascii)
+    width = max(width, 1)
+    blocks = (
+        _opening(view, letters, width),
+        _alarm(view, letters, width),
+        table(_COLUMNS, [_row(each, view, letters) for each in view.steps], width, letters),
+        [*_bias(view, letters, width), *_rails(view, letters, width), *_notes(view, letters, width)],
+        _cause(view, letters, width),
+        _places(view, folder, letters),
+        _verdict(view, letters, width),
+    )
+    return sheet(stacked(blocks), color=color)
+
+
+def _opening(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    simulated = (Span(" SIMULATED ", "bold reverse yellow"), Span(" ")) if view.simulated else ()
+    title = letters.dot.join(
+        letters.text(text) for text in (view.plan.title, view.module, view.plan.bench) if text
+    )
+    why = [line(text) for text in letters.wrap(letters.text(_reason(view)), width)]
+    return [letters.cut_line((*simulated, Span(title, "bold")), width), *why]
+
+
+def _reason(view: RunView) -> str:
+    if view.ended is None:
+        return f"the run has no end: its record stops {spoken(view.t)} after its start"
+    if view.ended.reason:
+        return view.ended.reason
+    passed = sum(each.state is State.PASSED for each in view.steps)
+    return f"{passed} of {len(view.steps)} steps passed"
+
+
+def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    """Give what to do when nobody knows whether the HV is off: nothing on the page matters more."""
+    if not unsafe(view):
+        return []
+    todo = [
+        line(f"{'  ' if place else f'{number}.'} {text}")
+        for number, each in enumerate(WHAT_TO_DO, 1)
+        for place, text in enumerate(letters.wrap(each, width - 3))
+    ]
+    return [line(Span(text, "bold reverse red")) for text in letters.wrap(UNKNOWN_HARDWARE, width)] + todo
+
+
+def unsafe(view: RunView) -> bool:
+    """Tell whether HV and LV off were not confirmed though calseq had switched something."""
+    if view.ended and view.ended.verdict is RunVerdict.UNSAFE:
+        return True
+    if not view.plan.controls_rails:
+        return False
+    if view.safe_end:
+        return not view.safe_end.confirmed
+    return view.rails.touched
+
+
+def _row(each: StepView, view: RunView, letters: Alphabet) -> tuple[Span, ...]:
+    style = STYLES[each.state]
+    return (
+        Span(letters.glyphs[each.state], style),
+        Span(str(each.step.number), "dim"),
+        Span(letters.text(each.step.name)),
+        Span(_word(each, view), style),
+        Span("" if each.duration_s is None else spoken(each.duration_s)),
+        Span(str(each.attempt) if each.attempt > 1 else ""),
+        Span(letters.text(each.reason), "dim"),
+    )
+
+
+def _word(each: StepView, view: RunView) -> str:
+    return "not run" if view.ended and each.state is State.WAITING else each.state.value
+
+
+def _labelled(label: str, text: str, letters: Alphabet, width: int, style: str = "") -> list[Line]:
+    wrapped = letters.wrap(text, max(width - _LABEL, 12))
+    return [
+        letters.cut_line(
+            line(Span((label if place == 0 else "").ljust(_LABEL), "dim"), Span(part, style)), width
+        )
+        for place, part in enumerate(wrapped)
+    ]
+
+
+def _bias(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    return [
+        each
+        for decision in view.decisions
+        for each in _labelled(
+            "bias",
+            f"{'allowed' if decision.allowed else 'not allowed'}: {letters.text(decision.reason)}",
+            letters,
+            width,
+            "" if decision.allowed else "yellow",
+        )
+    ]
+
+
+def _rails(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    text, style = _rails_words(view, letters)
+    return _labelled("power", text, letters, width, style)
+
+
+def _rails_words(view: RunView, letters: Alphabet) -> tuple[str, str]:
+    if unsafe(view):
+        read = ", ".join(span.text for span in rails_line(view, letters) if span.text.strip())
+        return f"{UNKNOWN_HARDWARE} (last read: {read})", "bold red"
+    if not view.plan.controls_rails:
+        return NOT_CONTROLLED, "yellow"
+    if view.safe_end:
+        return "HV off, LV off: confirmed", "green"
+    return "nothing was switched", ""
+
+
+def _notes(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    # the bias decisions have lines of their own, and so has a safe end that failed
+    decided = {f"{'bias allowed' if each.allowed else 'no bias'}: {each.reason}" for each in view.decisions}
+    notes = [note for note in view.notes if note.text not in decided]
+    latest = sorted(notes, key=lambda note: (note.grave, note.t))[-_NOTES:]
+    return [
+        each
+        for note in sorted(latest, key=lambda note: note.t)
+        for each in _labelled("note", letters.text(note.text), letters, width, "red" if note.grave else "")
+    ]
+
+
+def _cause(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    failed = view.first_failure
+    if failed is None:
+        return []
+    why = f": {letters.text(failed.reason)}" if failed.reason else ""
+    heading = f"{step_place(failed, view, letters)} {failed.state.value}{why}"
+    return [
+        *_labelled("cause", heading, letters, width, "bold"),
+        *(each for text in failed.last_lines[-_QUOTED_LINES:] for each in _quoted(text, letters, width)),
+    ]
+
+
+def _quoted(text: str, letters: Alphabet, width: int) -> list[Line]:
+    room = max(width - _LABEL - len(letters.quote), 12)
+    shown = letters.wrap(letters.text(text), room)
+    if len(shown) > _ROWS_PER_QUOTE:
+        shown[_ROWS_PER_QUOTE - 1] = letters.cut(shown[_ROWS_PER_QUOTE - 1] + " " * room, room)
+    quote = Span(" " * _LABEL + letters.quote, "dim")
+    return [letters.cut_line(line(quote, part), width) for part in shown[:_ROWS_PER_QUOTE] if part]
+
+
+def _places(view: RunView, folder: Path, letters: Alphabet) -> list[Line]:
+    # never cut: they are there to be copied
+    failed = view.first_failure or view.running
+    log = [("log", folder / failed.log)] if failed and failed.log else []
+    return [
+        line(Span(label.ljust(_LABEL), "dim"), letters.text(str(path), 4096))
+        for label, path in [*log, ("run", folder)]
+    ]
+
+
+def _verdict(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    if view.ended is None:
+        return [line(Span("NOT ENDED", "bold red"))]
+    counts = _counts(view)
+    verdict = Span(_HEADLINES[view.ended.verdict], VERDICT_STYLES[view.ended.verdict])
+    simulated = " (SIMULATED)" if view.simulated else ""
+    rest = f"{simulated} after {spoken(view.ended.duration_s)}: {counts}, exit code {view.ended.exit_code}"
+    if len(verdict.text) + len(rest) <= width:
+        return [line(verdict, rest)]
+    return [
+        line(verdict, simulated),
+        *(line(text) for text in letters.wrap(rest.removeprefix(simulated), width)),
+    ]
+
+
+def _counts(view: RunView) -> str:
+    states = [each.state for each in view.steps]
+    counts = {
+        "passed": states.count(State.PASSED),
+        "not passed": sum(state in BAD for state in states),
+        "skipped": states.count(State.SKIPPED),
+        "not run": states.count(State.WAITING),
+    }
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no steps"

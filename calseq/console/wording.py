@@ -1,0 +1,221 @@
+"""The words for rails, moves, steps and stops: the same on every screen and in every record."""
+
+from msgspec.structs import replace
+
+from calseq.console.alphabet import Alphabet
+from calseq.console.line import Line, Span
+from calseq.console.times import clocked, rounded, spoken
+from calseq.console.view import RunView, State, StepView
+from calseq.events import StepEnded
+from calseq.plan import Plan, PowerMode
+from calseq.rails import Move, Reading, Role
+from calseq.verdicts import RunVerdict
+
+NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"
+UNKNOWN_HARDWARE = "HARDWARE STATE UNKNOWN - HV may be on"
+WHAT_TO_DO = (
+    "do not touch the module and do not unplug anything",
+    "read HV and LV at the front panels of the supplies",
+    "HV off first; LV off only when the HV reads below 2 V",
+    "then, with the supplies connected: calseq power off",
+)
+
+STYLES = {
+    State.WAITING: "dim",
+    State.RUNNING: "bold",
+    State.RETRYING: "yellow",
+    State.PASSED: "green",
+    State.FAILED: "red",
+    State.TIMED_OUT: "red",
+    State.MISSING_OUTPUT: "red",
+    State.NOT_STARTED: "red",
+    State.INTERRUPTED: "yellow",
+    State.SKIPPED: "yellow",
+}
+
+VERDICT_STYLES = {
+    RunVerdict.PASSED: "bold green",
+    RunVerdict.FAILED: "bold red",
+    RunVerdict.INTERRUPTED: "bold yellow",
+    RunVerdict.UNSAFE: "bold reverse red",
+    RunVerdict.BROKEN: "bold red",
+}
+
+MOVES = {
+    Move.HV_OFF: "HV off",
+    Move.LV_OFF: "LV off",
+    Move.LV_ON: "LV on",
+    Move.HV_BIAS: "HV to bias",
+}
+
+MODES = {
+    PowerMode.ICICLE: "power by icicle",
+    PowerMode.DIRIGENT: "power by dirigent",
+    PowerMode.SIMULATED: "simulated bench",
+}
+
+
+def volts(voltage_v: float) -> str:
+    """Give a voltage as it is read: `4.0 V`, `-80 V`, `0 V`."""
+    if abs(voltage_v) < 0.05:
+        return "0 V"
+    return f"{voltage_v:.1f} V" if abs(voltage_v) < 10 else f"{voltage_v:.0f} V"
+
+
+def bias_target(plan: Plan) -> str:
+    """Give the bias voltage that a plan goes to: `-80 V`, or `-80 V / -50 V` over several supplies."""
+    targets = dict.fromkeys(volts(supply.target_v) for supply in plan.supplies)
+    return " / ".join(targets) or "bias"
+
+
+def rail(view: RunView, role: Role, letters: Alphabet, *, brief: bool = False) -> Span:
+    """Give one rail as it is known to be: `HV off 0 V`, `LV driven by the step`, `HV unknown`.
+
+    `brief` leaves out what can be missed where there is no room.
+    """
+    name = role.value.upper()
+    rails = view.rails
+    if not view.plan.controls_rails:
+        return Span(f"{name} not controlled", "dim")
+    if role in rails.driven:
+        return Span(f"{name} driven" + " by the step" * (not brief), "yellow")
+    if rails.readings is None:
+        return Span(f"{name} not read yet", "dim")
+    reading = rails.readings.hv if role is Role.HV else rails.readings.lv
+    return _read_rail(name, replace(reading, current_a=None) if brief else reading, letters)
+
+
+def rails_line(view: RunView, letters: Alphabet, *, brief: bool = False) -> Line:
+    """Give both rails and the move that is under way."""
+    pieces = [
+        rail(view, Role.LV, letters, brief=brief),
+        Span("   "),
+        rail(view, Role.HV, letters, brief=brief),
+    ]
+    if view.rails.moving:
+        pieces += [Span("   "), Span(f"now: {MOVES[view.rails.moving]}", "bold cyan")]
+    return tuple(pieces)
+
+
+def step_place(each: StepView, view: RunView, letters: Alphabet) -> str:
+    """Give which step it is: `step 3/5 iv_curve`."""
+    return f"step {each.step.number}/{len(view.steps)} {letters.text(each.step.name)}"
+
+
+def attempts(each: StepView) -> str:
+    """Give which attempt it is, once there can be more than one: `attempt 2 of 3`."""
+    return f"attempt {each.attempt} of {max(each.step.retries + 1, each.attempt)}"
+
+
+def pace(each: StepView, now_t: float) -> str:
+    """Give the time that a step has taken against the usual: `03:12 / ~30:00 usual`."""
+    elapsed = clocked(each.elapsed_s(now_t))
+    return f"{elapsed} / ~{clocked(each.step.usual_s)} usual" if each.step.usual_s else elapsed
+
+
+def banner(each: StepView, letters: Alphabet) -> str:
+    """Give the part of a step that has begun, as the child's own banner says: `2/3 Ramp down`."""
+    return f"{each.part}/{each.parts} {letters.text(each.title)}".strip() if each.parts else ""
+
+
+def silence(silent_s: float, *, empty: bool) -> str:
+    """Give for how long nothing was printed; a few seconds are nothing worth saying."""
+    if silent_s < 5:
+        return ""
+    return f"no output yet for {spoken(silent_s)}" if empty else f"silent for {spoken(silent_s)}"
+
+
+def step_end(event: StepEnded, letters: Alphabet) -> str:
+    """Give how an attempt ended: `failed after 3m 12s: exit code 1`."""
+    word = "in" if event.verdict.value == State.PASSED.value else "after"
+    why = f": {letters.text(event.reason)}" if event.reason else ""
+    return f"{event.verdict.value} {word} {spoken(event.duration_s)}{why}"
+
+
+def stop_hints(view: RunView, now_t: float) -> tuple[str, ...]:
+    """Give what Ctrl-C does right now, from the longest wording to the shortest."""
+    if view.ended:
+        if view.ended.verdict is RunVerdict.UNSAFE:
+            return (UNKNOWN_HARDWARE, "HV may be on")
+        return (f"the run has {ENDINGS[view.ended.verdict]}", view.ended.verdict.value)
+    if view.making_safe:
+        return (
+            f"making safe: {_safely(view, ', then ')} (please wait)",
+            f"making safe: {_safely(view, ', then ')}",
+        )
+    running = view.running
+    if running is None or running.pid is None:
+        return _hints_between_steps(view)
+    if running.signalled or view.stop:
+        return _hints_while_stopping(view, running, now_t)
+    gently = f"Ctrl-C: stop gently, then {_safely(view, ', ')}"
+    return (gently, gently.replace("stop gently, then", "stop,"), "Ctrl-C: stop gently")
+
+
+ENDINGS = {
+    RunVerdict.PASSED: "passed",
+    RunVerdict.FAILED: "failed",
+    RunVerdict.INTERRUPTED: "been interrupted",
+    RunVerdict.UNSAFE: "ended unsafe",
+    RunVerdict.BROKEN: "broken off: a bug in calseq",
+}
+
+
+def _read_rail(name: str, reading: Reading, letters: Alphabet) -> Span:
+    if reading.on is None:
+        return Span(f"{name} unknown", "bold red")
+    words = [name, "on" if reading.on else "off"]
+    if reading.voltage_v is not None:
+        words.append(volts(reading.voltage_v))
+    if reading.current_a is not None and reading.on:
+        words.append(_amperes(reading.current_a, letters))
+    return Span(" ".join(words), ("bold yellow" if name == "HV" else "green") if reading.on else "")
+
+
+def _amperes(current_a: float, letters: Alphabet) -> str:
+    if abs(current_a) < 1e-3:
+        return f"{current_a * 1e6:.2f} {letters.micro}A"
+    return f"{current_a:.2f} A"
+
+
+def _safely(view: RunView, between: str) -> str:
+    if not view.plan.controls_rails:
+        return "dirigent switches its supplies off itself"
+    return f"HV off{between}LV off"
+
+
+def _hints_between_steps(view: RunView) -> tuple[str, ...]:
+    if view.stop:
+        return (f"stopping: no further step, then {_safely(view, ', ')}", "stopping: no further step")
+    return (f"Ctrl-C: no further step, then {_safely(view, ', ')}", "Ctrl-C: no further step")
+
+
+def _hints_while_stopping(view: RunView, running: StepView, now_t: float) -> tuple[str, ...]:
+    sent = running.signalled.signal if running.signalled else ""
+    why = "stopping" if view.stop else _why(running)
+    done = f"{why}: {sent} sent" if sent else f"{why}: signal on its way"
+    if sent == "SIGKILL":
+        return (f"{done}, then {_safely(view, ', ')}", done)
+    count = view.stop.count if view.stop else 0
+    # after a time-out the first Ctrl-C only asks for the run's stop: it moves the child no further
+    following = {0: "stop the run too", 1: "SIGTERM now"}.get(count, "SIGKILL")
+    again = f"Ctrl-C again: {following}" if count else f"Ctrl-C: {following}"
+    waits = _countdown(running, now_t)
+    return (
+        f"{done}{waits}, {again}",
+        f"{done}, {again}",
+        f"{sent} sent; {again}".removesuffix(" now") if sent else again,
+        again,
+    )
+
+
+def _why(running: StepView) -> str:
+    return (running.signalled.why if running.signalled else "") or "stopping"
+
+
+def _countdown(running: StepView, now_t: float) -> str:
+    signalled = running.signalled
+    if signalled is None or signalled.signal != "SIGINT":
+        return ""
+    left_s = signalled.t + running.step.stop_grace_s - now_t
+    return f" (SIGTERM in {rounded(left_s)})" if left_s > 0 else ""

@@ -1,0 +1,5 @@
+"""`python -m calseq`."""
+
+from calseq.cli import main
+
+main()

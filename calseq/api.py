@@ -1,0 +1,102 @@
+"""calseq for Python programs: load, compile, execute, each refusing with every problem at once."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from calseq import run
+from calseq.bench import Bench, read_bench
+from calseq.catalog import builtin
+from calseq.compiler import compile_plan as _compile
+from calseq.events import Listener
+from calseq.loading import find_sequence, load_sequence, shipped_bench, simulated
+from calseq.plan import Plan
+from calseq.preflight import check_faults, check_machine
+from calseq.problems import in_order, refuse_errors
+from calseq.run import RunResult
+from calseq.sequence import Sequence
+from calseq.stops import SignalStops
+
+
+def load(path: str | Path, *, bench: Bench | None = None, settings: Iterable[str] = ()) -> Sequence:
+    """Read and check a sequence: a file, or the name of one that comes with calseq.
+
+    `bench` brings its site's calibrations; `settings` are `step.option=value` texts that override options.
+
+    Raises:
+        InvalidCalibration, MissingTuning, Refused: with every problem of the file.
+    """
+    document, sequence = load_sequence(
+        find_sequence(str(path)), bench.catalog if bench else builtin(), settings
+    )
+    refuse_errors(in_order(document.problems))
+    if sequence is None:
+        raise RuntimeError("a sequence without problems was not read")
+    return sequence
+
+
+def load_bench(
+    path: str | Path | None = None, *, simulate: bool = False, speed: float | None = None
+) -> Bench:
+    """Read and check a bench file and all that it names.
+
+    With `simulate` the bundled simulator, `speed` times faster than life, takes the place of everything
+    real; without a path it is then the bundled bench.
+
+    Raises:
+        Refused: with every problem of every file.
+        ValueError: there is neither a path nor `simulate`.
+    """
+    if path is None and not simulate:
+        raise ValueError("give the path of a bench file, or simulate=True")
+    reading = read_bench(Path(path) if path is not None else shipped_bench())
+    refuse_errors(in_order(reading.problems))
+    if reading.bench is None:
+        raise RuntimeError("a bench without problems was not read")
+    return simulated(reading.bench, speed) if simulate else reading.bench
+
+
+def compile_plan(sequence: Sequence, bench: Bench) -> Plan:
+    """Decide everything that a run of `sequence` on `bench` will do. Nothing is touched.
+
+    Raises:
+        MissingInstrument, Refused: with every problem.
+    """
+    compilation = _compile(sequence, bench)
+    refuse_errors([*in_order(compilation.problems), *check_faults(bench)])
+    if compilation.plan is None:
+        raise RuntimeError("a plan without problems was not made")
+    return compilation.plan
+
+
+def execute(
+    plan: Plan,
+    *,
+    runs: str | Path = "runs",
+    module: str = "",
+    operator: str = "",
+    listeners: dict[str, Listener] | None = None,
+) -> RunResult:
+    """Run a plan. Whatever happens, HV and then LV are off when this returns, or its verdict is 'unsafe'.
+
+    The record goes to a new folder below `runs`. `listeners` hear every event; one that raises is dropped.
+    In the main thread SIGINT and SIGTERM stop the run safely instead of raising.
+
+    Raises:
+        Refused: nothing was started.
+    """
+    run.check_backend(plan)
+    with SignalStops() as stops:
+        begun = run.prepare_run(plan, Path(runs), module=module, operator=operator)
+        begun.listeners.update(listeners or {})
+        return begun.go(stops)
+
+
+def preflight(bench: Bench) -> None:
+    """See that this machine can run something on `bench`: dirigent is there and the one of CMS.
+
+    Raises:
+        Refused: with every problem.
+    """
+    with SignalStops() as stops:
+        refuse_errors(list(check_machine(bench, stops, os.environ)))

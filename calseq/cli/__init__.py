@@ -1,0 +1,208 @@
+"""The command line: what was typed to what calseq does, and verdicts to exit codes.
+
+Only typer is imported here; each command imports its own module when it runs, so that `--help` is fast.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from calseq import __version__
+from calseq.cli import completion
+
+app = typer.Typer(
+    name="calseq",
+    help="Run calibration sequences on detector modules: declarative, checked, and safe in every ending.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Sequence = Annotated[
+    str,
+    typer.Argument(
+        metavar="SEQUENCE",
+        help="A sequence file, or the name of one that comes with calseq.",
+        autocompletion=completion.sequences,
+    ),
+]
+Bench = Annotated[
+    Path | None,
+    typer.Option("--bench", "-b", metavar="FILE", help="The bench file. Default: bench.yaml here or above."),
+]
+Simulate = Annotated[
+    bool, typer.Option("--simulate", help="Put the bundled simulator in the place of everything real.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Override an option of a step. May be repeated."),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option("--speed", min=1, max=100_000, help="How many times faster than life the simulator is."),
+]
+Faults = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="STEP=FAULT",
+        help="A misbehaviour of the simulator, such as iv_curve=breakdown:-40. May be repeated.",
+        autocompletion=completion.faults,
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"calseq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _calseq(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def validate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE|DIR]...", help="Files or folders to check. Default: this folder."),
+    ] = None,
+    bench: Bench = None,
+) -> None:
+    """Check sequence, bench and calibration files: every problem of all of them at once."""
+    from calseq.cli.validate import validate as command  # noqa: PLC0415
+
+    _exit(command(paths or [Path()], bench))
+
+
+@app.command()
+def plan(
+    sequence: Sequence,
+    bench: Bench = None,
+    simulate: Simulate = False,
+    settings: Settings = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="text|json|sh", help="How to write the plan.")
+    ] = "text",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every command in full.")] = False,
+    speed: Speed = None,
+    faults: Faults = None,
+) -> None:
+    """Show what a run would do: steps, rails, instruments, times. Touches nothing."""
+    from calseq.cli.inputs import Request  # noqa: PLC0415
+    from calseq.cli.plan import plan as command  # noqa: PLC0415
+
+    if format_ not in ("text", "json", "sh"):
+        raise typer.BadParameter(f"'{format_}' is not one of text, json, sh", param_hint="--format")
+    request = Request(sequence, bench, simulate, tuple(settings or ()), speed, tuple(faults or ()))
+    _exit(command(request, format_, verbose=verbose))
+
+
+@app.command()
+def execute(
+    sequence: Sequence,
+    bench: Bench = None,
+    simulate: Simulate = False,
+    settings: Settings = None,
+    module: Annotated[
+        str,
+        typer.Option("--module", "-m", metavar="NAME", help="The module measured. Default: modules.json's."),
+    ] = "",
+    operator: Annotated[
+        str, typer.Option("--operator", metavar="NAME", help="Who runs it. Default: you.")
+    ] = "",
+    runs: Annotated[
+        Path | None, typer.Option("--runs", metavar="DIR", help="Where run folders go. Default: the bench's.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Check everything, show the plan, run nothing.")
+    ] = False,
+    screen: Annotated[
+        str, typer.Option("--screen", metavar="auto|live|plain|none", help="How to show the run.")
+    ] = "auto",
+    on_hangup: Annotated[
+        str,
+        typer.Option("--on-hangup", metavar="continue|stop", help="What a lost terminal does to the run."),
+    ] = "continue",
+    speed: Speed = None,
+    faults: Faults = None,
+) -> None:
+    """Run a sequence. In every ending HV goes off, then LV, and both are read back."""
+    from calseq.cli.execute import Manner  # noqa: PLC0415
+    from calseq.cli.execute import execute as command  # noqa: PLC0415
+    from calseq.cli.inputs import Request  # noqa: PLC0415
+
+    for name, value, known in (
+        ("--screen", screen, ("auto", "live", "plain", "none")),
+        ("--on-hangup", on_hangup, ("continue", "stop")),
+    ):
+        if value not in known:
+            raise typer.BadParameter(f"'{value}' is not one of {', '.join(known)}", param_hint=name)
+    request = Request(sequence, bench, simulate, tuple(settings or ()), speed, tuple(faults or ()))
+    _exit(command(request, Manner(module, operator, runs, dry_run, screen, on_hangup)))
+
+
+@app.command()
+def calibrations(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One calibration.", autocompletion=completion.calibrations),
+    ] = None,
+    bench: Bench = None,
+) -> None:
+    """List the calibrations that a sequence may name, or tell all about one."""
+    from calseq.cli.calibrations import calibrations as command  # noqa: PLC0415
+
+    _exit(command(name, bench))
+
+
+@app.command()
+def schema(
+    kind: Annotated[
+        str, typer.Argument(metavar="[sequence|bench|calibrations|instruments]", help="Which schema.")
+    ] = "sequence",
+    bench: Bench = None,
+) -> None:
+    """Print a JSON schema; that of sequences knows the site's own calibrations, too."""
+    from calseq.cli.schema import schema as command  # noqa: PLC0415
+
+    _exit(command(kind, bench))
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in words and an exit code."""
+    raise SystemExit(guarded(lambda: app(standalone_mode=True)))
+
+
+def guarded(call: Callable[[], Any]) -> int:
+    """Call something and give the exit code; a bug is told in words, with its traceback where it can be reported."""
+    try:
+        call()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read this has gone, as after `| head -1`. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last door: never a traceback for an operator
+        from calseq.cli.crash import report_crash  # noqa: PLC0415
+
+        return report_crash(error)
+    return 0
+
+
+def _exit(code: int) -> None:
+    raise typer.Exit(code)

@@ -1,0 +1,147 @@
+"""`calseq calibrations`: what a sequence may name."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from calseq.bench import find_bench, read_bench
+from calseq.catalog import Calibration, Catalog, Option, builtin
+from calseq.cli.terminal import columns, has_color, is_ascii, message, results
+from calseq.console.alphabet import alphabet
+from calseq.console.line import Line, Span, line, sheet
+from calseq.console.table import Column, table
+from calseq.durations import spelled
+from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, Lv, Role
+from calseq.schema import did_you_mean
+from calseq.verdicts import ExitCode
+
+_COLUMNS = (
+    Column("calibration", worth=9),
+    Column("type", worth=6),
+    Column("needs", worth=5),
+    Column("usual", worth=4, right=True),
+    Column("what it does", worth=1, least=16),
+)
+_OPTION_COLUMNS = (
+    Column("option", worth=9),
+    Column("value", worth=6),
+    Column("dirigent", worth=4),
+    Column("meaning", worth=1, least=16),
+)
+
+
+def calibrations(name: str | None, bench: Path | None) -> int:
+    """List all calibrations, or tell all about one."""
+    path = bench or find_bench(Path.cwd())
+    catalog = read_bench(path).catalog if path else builtin()
+    if name is None:
+        _show(_listed(catalog))
+        return int(ExitCode.GOOD)
+    calibration = catalog.calibrations.get(name)
+    if calibration is None:
+        hint = did_you_mean(name, catalog.calibrations) or "'calseq calibrations' lists them"
+        message(f"calseq: no calibration is named {name!r}: {hint}")
+        return int(ExitCode.FAILED)
+    _show(_told(calibration))
+    return int(ExitCode.GOOD)
+
+
+def _show(lines: Iterator[Line]) -> None:
+    results(sheet(lines, color=has_color(sys.stdout)).rstrip("\n"))
+
+
+def _listed(catalog: Catalog) -> Iterator[Line]:
+    rows = [
+        (
+            Span(calibration.name + (" *" if name in catalog.site else ""), "bold"),
+            Span(str(calibration.type)),
+            Span(" ".join(_roles(calibration))),
+            Span("~" + spelled(calibration.usual_s) if calibration.usual_s else ""),
+            Span(calibration.summary),
+        )
+        for name, calibration in catalog.calibrations.items()
+    ]
+    yield from table(_COLUMNS, rows, columns(sys.stdout), alphabet(ascii=is_ascii(sys.stdout)))
+    if catalog.site:
+        yield line()
+        yield line("* added or changed by this site")
+
+
+def _told(calibration: Calibration) -> Iterator[Line]:
+    rule = RAIL_RULES[calibration.type]
+    given = [role for role in _roles(calibration) if role in rule.driven or role not in ("lv", "hv")]
+    hv = "at bias" if rule.before == BIASED else "off"
+    yield line(Span(calibration.name, "bold"), f": {calibration.summary}")
+    yield line()
+    yield line(f"type          {calibration.type}")
+    yield line(f"rails before  LV {rule.before.lv}, HV {hv}")
+    yield line(
+        "needs         " + ", ".join(f"{role} ({ROLE_NAMES[Role(role)]})" for role in _roles(calibration))
+    )
+    yield line(
+        "child gets    " + (", ".join(given) or "no instrument") + " (in power mode dirigent: all it needs)"
+    )
+    yield line("usual time    " + (spelled(calibration.usual_s) if calibration.usual_s else "unknown"))
+    yield line("must leave    " + (", ".join(_outputs(calibration)) or "nothing"))
+    if calibration.flags:
+        yield line("always given  " + " ".join(calibration.flags))
+    if calibration.options:
+        yield line()
+        rows = [_option_row(option) for option in calibration.options.values()]
+        yield from table(_OPTION_COLUMNS, rows, columns(sys.stdout), alphabet(ascii=is_ascii(sys.stdout)))
+    yield line()
+    yield from (line(Span(text, "dim")) for text in example(calibration))
+
+
+def example(calibration: Calibration) -> Iterator[str]:
+    """Give a step with this calibration, as a sequence file has it."""
+    if not calibration.options and not calibration.tuning:
+        yield f"  - {calibration.name}"
+        return
+    yield f"  - calibration: {calibration.name}"
+    if calibration.options:
+        shown = list(calibration.options.values())[:2]
+        yield (
+            "    options: {" + ", ".join(f"{option.name}: {_example_value(option)}" for option in shown) + "}"
+        )
+    forms = {
+        "text": "    tuning: Tuning_1000",
+        "tests": "    tuning: [PixelAlive, {name: ThresholdAdjustment_1000, TargetThr: 1100}]",
+        "args": '    args: ["--its-own-option", "value"]',
+    }
+    if calibration.tuning:
+        yield forms[calibration.tuning.form]
+
+
+def _example_value(option: Option) -> str:
+    if option.choices:
+        return option.choices[0]
+    values = {
+        "number": "-80" if option.unit == "V" else "1",
+        "integer": "1",
+        "text": "text",
+        "switch": "true",
+    }
+    return f"[{values[option.type]}]" if option.multiple else values[option.type]
+
+
+def _roles(calibration: Calibration) -> list[str]:
+    """Give all roles that it needs, those of its rails included, in the usual order."""
+    rule = RAIL_RULES[calibration.type]
+    rails = {Role.LV} if rule.before.lv is Lv.ON else set()
+    rails |= {Role.HV} if rule.before == BIASED else set()
+    return [str(role) for role in Role if role in calibration.needs | rule.driven | rails]
+
+
+def _outputs(calibration: Calibration) -> list[str]:
+    return [
+        output.pattern + (f" (at least {output.at_least})" if output.at_least > 1 else "")
+        for output in calibration.outputs
+    ]
+
+
+def _option_row(option: Option) -> tuple[Span, ...]:
+    value = " | ".join(option.choices) or {"switch": "true or false"}.get(option.type, option.type)
+    unit = f" ({option.unit})" if option.unit else ""
+    many = "list of " if option.multiple else ""
+    return (Span(option.name, "bold"), Span(many + value + unit), Span(option.flag), Span(option.description))

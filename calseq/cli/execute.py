@@ -1,0 +1,132 @@
+"""`calseq execute`: preflight, the run with its screen, and the summary that stays."""
+
+import os
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+
+from calseq.bench import Bench
+from calseq.cli.inputs import Request, gather, tell_problems
+from calseq.cli.terminal import columns, has_color, is_ascii, message, results
+from calseq.clocks import now_s
+from calseq.console.screen import Screen, open_screen
+from calseq.console.summary import summary
+from calseq.console.view import RunView, begin, fold
+from calseq.events import Stamped
+from calseq.plan import Plan
+from calseq.preflight import check_machine, choose_module
+from calseq.run import Run, RunResult, check_backend, prepare_run
+from calseq.stops import SignalStops
+from calseq.verdicts import ExitCode
+
+if TYPE_CHECKING:
+    from calseq.console.screen import Mode
+
+
+class Manner(Struct, frozen=True):
+    """How a plan is to be run, as it was typed."""
+
+    module: str = ""
+    operator: str = ""
+    runs: Path | None = None
+    dry_run: bool = False
+    screen: str = "auto"
+    on_hangup: str = "continue"
+
+
+def execute(request: Request, manner: Manner) -> int:
+    """Run a sequence; give the exit code."""
+    gathered = gather(request)
+    plan, bench = gathered.plan, gathered.bench
+    if plan is None or bench is None:
+        tell_problems(gathered.problems, gathered.files)
+        return int(ExitCode.REFUSED)
+    terminal = _Terminal()
+    with SignalStops(
+        on_hangup=manner.on_hangup, hung_up=terminal.hang_up, suspended=terminal.toggle
+    ) as stops:
+        module, problems = choose_module(bench, manner.module)
+        problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
+        tell_problems(tuple(problems), gathered.files)
+        if any(problem.is_error for problem in problems) or stops.level:
+            return int(ExitCode.REFUSED)
+        if manner.dry_run:
+            return _dry_run(plan)
+        check_backend(plan)
+        run = prepare_run(plan, _runs(bench, manner), module=module, operator=manner.operator)
+        result, view = _shown(run, terminal, manner, stops)
+    _summarise(view, result)
+    return int(result.outcome.exit_code)
+
+
+def _dry_run(plan: Plan) -> int:
+    from calseq.cli.plan import written  # noqa: PLC0415
+
+    results(written(plan, "text", verbose=False))
+    return int(ExitCode.GOOD)
+
+
+def _runs(bench: Bench, manner: Manner) -> Path:
+    """The bundled bench lies with the program: its runs go where the operator is."""
+    if manner.runs is not None:
+        return manner.runs
+    from calseq.loading import shipped_bench  # noqa: PLC0415
+
+    bundled = bench.document.path == str(shipped_bench().resolve())
+    return Path("runs") if bundled else bench.runs
+
+
+def _shown(run: Run, terminal: "_Terminal", manner: Manner, stops: SignalStops) -> tuple[RunResult, RunView]:
+    """Run with a screen that can neither stop nor delay it."""
+    fold_ = _Fold(begin(run.plan))
+    with ExitStack() as held:
+        mode = cast("Mode", manner.screen)
+        screen = open_screen(sys.stderr, run.plan, run.folder, mode=mode, environ=os.environ, clock=now_s)
+        terminal.screen = screen
+        held.callback(screen.close)
+        run.listeners |= {"screen": screen, "summary": fold_}
+        result = run.go(stops)
+    return result, fold_.view
+
+
+def _summarise(view: RunView, result: RunResult) -> None:
+    err = sys.stderr
+    folder = result.folder
+    with suppress(ValueError):
+        folder = folder.relative_to(Path.cwd())
+    message(summary(view, folder, columns(err), color=has_color(err), ascii=is_ascii(err)).rstrip("\n"))
+
+
+class _Fold:
+    """Keeps the view that the summary is made of."""
+
+    def __init__(self, view: RunView) -> None:
+        self.view = view
+
+    def __call__(self, stamped: Stamped) -> None:
+        self.view = fold(self.view, stamped)
+
+
+class _Terminal:
+    """What signals about the terminal do: they reach the screen, never the run."""
+
+    def __init__(self) -> None:
+        self.screen: Screen | None = None
+        self._hidden = False
+
+    def hang_up(self) -> None:
+        if self.screen:
+            self.screen.hang_up()
+
+    def toggle(self) -> None:
+        """Ctrl-Z hides the screen and brings it back; the run goes on."""
+        if self.screen is None:
+            return
+        if self._hidden:
+            self.screen.resume()
+        else:
+            self.screen.suspend(0.0)
+        self._hidden = not self._hidden

@@ -1,0 +1,107 @@
+"""What a command was given, read: sequence, bench and settings to a plan, or every problem of all of them."""
+
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+
+from calseq import problems as codes
+from calseq.bench import Bench, BenchReading, find_bench, read_bench
+from calseq.catalog import builtin
+from calseq.cli.terminal import has_color, message
+from calseq.compiler import compile_plan
+from calseq.diagnostics import count_text, problems_text
+from calseq.document import Document
+from calseq.loading import find_sequence, load_sequence, shipped_bench, simulated
+from calseq.plaintext import printable
+from calseq.plan import Plan
+from calseq.preflight import check_faults
+from calseq.problems import Place, Problem, Refused, Source, Span, in_order
+
+
+class Request(Struct, frozen=True):
+    """A sequence to be planned or run, as it was typed."""
+
+    sequence: str
+    bench: Path | None = None
+    simulate: bool = False
+    settings: tuple[str, ...] = ()
+    speed: float | None = None
+    faults: tuple[str, ...] = ()
+
+
+class Gathered(Struct, frozen=True):
+    """The bench and the plan, each None if something is wrong with it, and all problems found."""
+
+    bench: Bench | None
+    plan: Plan | None
+    problems: tuple[Problem, ...]
+    files: int
+
+
+def gather(request: Request) -> Gathered:
+    """Read everything that a request names and make the plan; every problem of all files at once."""
+    problems: list[Problem] = []
+    documents: list[Document] = []
+    reading = _bench(request, problems)
+    if reading:
+        documents += reading.documents
+    faults = _faults(request, problems)
+    catalog = reading.catalog if reading else builtin()
+    sequence = None
+    try:
+        document, sequence = load_sequence(find_sequence(request.sequence), catalog, request.settings)
+        documents.append(document)
+    except Refused as refused:
+        problems += refused.problems
+    problems += [problem for document in documents for problem in document.problems]
+    bench = reading.bench if reading else None
+    if bench and (request.simulate or bench.simulation):
+        bench = simulated(bench, request.speed, faults)
+    elif bench and (request.speed or faults):
+        cure = "add --simulate"
+        problems.append(Problem(codes.BAD_FAULT, "--speed and --fault are for the simulator", cure))
+    plan = None
+    if bench:
+        problems += check_faults(bench)
+        if sequence:
+            compilation = compile_plan(sequence, bench)
+            problems += compilation.problems
+            plan = compilation.plan
+    if any(problem.is_error for problem in problems):
+        plan = None
+    return Gathered(bench, plan, tuple(in_order(problems)), len(documents))
+
+
+def tell_problems(problems: tuple[Problem, ...], files: int) -> None:
+    """Write problems to stderr, the count last."""
+    if problems:
+        color = has_color(sys.stderr)
+        message(problems_text(problems, color=color) + "\n\n" + count_text(problems, max(1, files)))
+
+
+def _bench(request: Request, problems: list[Problem]) -> BenchReading | None:
+    """Read the bench that was named, the bundled one, or the one that is near."""
+    if request.bench is not None:
+        return read_bench(request.bench)
+    if request.simulate:
+        return read_bench(shipped_bench())
+    near = find_bench(Path.cwd())
+    if near is not None:
+        return read_bench(near)
+    cure = "give --bench FILE, go to a folder with a bench.yaml, or try it on the simulator with --simulate"
+    problems.append(Problem(codes.NO_BENCH, "there is no bench.yaml here or above", cure))
+    return None
+
+
+def _faults(request: Request, problems: list[Problem]) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    for text in request.faults:
+        step, equals, fault = text.partition("=")
+        if equals and step and fault:
+            faults[step] = fault
+            continue
+        place = Place(Source("--fault", printable(text)), Span(1, 1, max(1, len(text))))
+        cure = "write it as step=fault, for instance iv_curve=breakdown:-40"
+        problems.append(Problem(codes.BAD_FAULT, f"'{printable(text, 40)}' is no fault", cure, place))
+    return faults

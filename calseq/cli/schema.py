@@ -1,0 +1,30 @@
+"""`calseq schema`: a JSON schema for an editor."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from calseq.bench import find_bench, read_bench
+from calseq.catalog import builtin
+from calseq.cli.terminal import results
+from calseq.verdicts import ExitCode
+
+KINDS = ("sequence", "bench", "calibrations", "instruments")
+
+
+def schema(kind: str, bench: Path | None) -> int:
+    """Print the schema of a kind of file."""
+    if kind not in KINDS:
+        raise typer.BadParameter(f"'{kind}' is not one of {', '.join(KINDS)}", param_hint="KIND")
+    if kind == "sequence":
+        from calseq.sequence_schema import sequence_schema  # noqa: PLC0415
+
+        path = bench or find_bench(Path.cwd())
+        found = sequence_schema(read_bench(path).catalog if path else builtin())
+    else:
+        from calseq.schema import stored_schema  # noqa: PLC0415
+
+        found = stored_schema(kind)
+    results(json.dumps(found, indent=2, ensure_ascii=False))
+    return int(ExitCode.GOOD)

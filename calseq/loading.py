@@ -1,0 +1,64 @@
+"""Files to typed values: sequences by path or name, benches, and the bundled bench in place of a real one."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from calseq import problems as codes
+from calseq.assets import sequences, shipped_sequence, shipped_sequences
+from calseq.bench import Bench
+from calseq.catalog import Catalog
+from calseq.document import Document, open_text
+from calseq.plaintext import printable
+from calseq.plan import PowerMode, Simulation
+from calseq.problems import Place, Problem, Refused, Source, Span
+from calseq.schema import did_you_mean
+from calseq.sequence import Sequence, read_sequence
+from calseq.settings import apply_settings
+from calseq.yaml_reader import read_yaml
+
+
+def find_sequence(name: str) -> Path:
+    """Find a sequence by path, or one that comes with calseq by name.
+
+    Raises:
+        Refused: there is none.
+    """
+    path = Path(name)
+    if path.exists() or "/" in name or path.suffix in (".yaml", ".yml"):
+        return path
+    shipped = shipped_sequence(name)
+    if shipped is None:
+        known = [path.stem for path in shipped_sequences()]
+        cure = did_you_mean(name, known) or "give a file, or one of " + ", ".join(known)
+        source = Source("SEQUENCE", printable(name))
+        place = Place(source, Span(1, 1, max(1, len(name))))
+        message = f"there is no file and no shipped sequence '{printable(name, 60)}'"
+        raise Refused([Problem(codes.NO_SEQUENCE, message, cure, place)])
+    return shipped
+
+
+def load_sequence(
+    path: Path, catalog: Catalog, settings: Iterable[str] = ()
+) -> tuple[Document, Sequence | None]:
+    """Read a sequence file and put `step.option=value` settings into it.
+
+    The sequence is None if the document has an error.
+    """
+    document = read_yaml(open_text(path))
+    if document.readable:
+        apply_settings(document, settings)
+    return document, read_sequence(document, catalog)
+
+
+def shipped_bench() -> Path:
+    """Give the bench file of the bundled simulated bench: a double module."""
+    return sequences() / "benches" / "double" / "bench.yaml"
+
+
+def simulated(bench: Bench, speed: float | None = None, faults: Mapping[str, str] | None = None) -> Bench:
+    """Give the bench with the bundled simulator in the place of everything real."""
+    present = bench.simulation or Simulation()
+    simulation = Simulation(speed or present.speed, {**present.faults, **(faults or {})})
+    return replace(bench, mode=PowerMode.SIMULATED, simulation=simulation)

@@ -1,0 +1,1 @@
+"""The supplies: one protocol, and its backends."""

@@ -1,0 +1,107 @@
+"""What can only be learnt from the machine, looked at before anything is touched."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from calseq import problems as codes
+from calseq.bench import Bench
+from calseq.clocks import now_s
+from calseq.document import Path as Route
+from calseq.plaintext import printable
+from calseq.plan import Module, PowerMode
+from calseq.problems import Problem
+from calseq.process import Child, NotStarted
+from calseq.stops import Stops
+
+HELP_TIMEOUT_S = 60.0
+_SIGN_OF_CMS = b"iv_curve"
+
+
+def check_machine(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Give everything on this machine that would keep a run on `bench` from starting."""
+    if not bench.cwd.is_dir():
+        message = f"the working folder {printable(str(bench.cwd))} is not there"
+        yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
+    elif bench.mode is not PowerMode.SIMULATED:
+        yield from _check_dirigent(bench, stops, environ)
+
+
+def check_faults(bench: Bench) -> Iterator[Problem]:
+    """Give the misbehaviours asked of the simulator that it does not know."""
+    if bench.simulation is None or not bench.simulation.faults:
+        return
+    from calseq.simulator.faults import check  # noqa: PLC0415 - only who asks for a fault pays for it
+
+    for name, fault in bench.simulation.faults.items():
+        try:
+            check({name: fault})
+        except ValueError as error:
+            place = bench.document.place(("simulator", "faults", name))
+            known = ("simulator", "faults", name) in bench.document.values
+            message = f"fault of '{printable(name, 40)}': {printable(str(error), 200)}"
+            yield Problem(
+                codes.BAD_FAULT, message, "'calseq execute --help' tells more", place if known else None
+            )
+
+
+def choose_module(bench: Bench, asked: str) -> tuple[str, list[Problem]]:
+    """Give the name of what is measured: as asked, else as modules.json has it; and what is wrong with that."""
+    names = [module.name for module in bench.modules if module.name]
+    if asked and names and asked not in names:
+        message = f"module '{printable(asked, 40)}' is not in modules.json"
+        return asked, [Problem(codes.UNKNOWN_MODULE, message, "it lists " + ", ".join(map(printable, names)))]
+    return asked or "+".join(names), []
+
+
+def modules_shown(modules: tuple[Module, ...]) -> str:
+    """Name the modules of a bench for an operator."""
+    return ", ".join(printable(module.name) or f"channel {module.channel}" for module in modules)
+
+
+def _check_dirigent(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> Iterator[Problem]:
+    program = bench.command[0]
+    shown = printable(program, 80)
+    path = str(bench.cwd / program) if "/" in program else program
+    found = shutil.which(path, path=environ.get("PATH"))
+    if found is None:
+        cure = "source dirigent's environment first, or set 'dirigent: {command: …}' in the bench file"
+        if Path(path).exists():
+            cure = f"it is there but cannot be executed: chmod +x {shown}"
+        yield _problem(bench, codes.NO_DIRIGENT, f"'{shown}' is not found", cure, "command")
+        return
+    try:
+        text = _help(bench, stops, environ)
+    except NotStarted as error:
+        yield _problem(bench, codes.NO_DIRIGENT, str(error), "see that it runs in your shell", "command")
+        return
+    if _SIGN_OF_CMS not in text:
+        message = f"'{printable(found, 80)}' is not the dirigent of CMS: its --help does not list iv_curve"
+        cure = "another project installs that name: set 'dirigent: {command: …}' to the right one"
+        yield _problem(bench, codes.WRONG_DIRIGENT, message, cure, "command")
+
+
+def _help(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> bytes:
+    """Give what `dirigent --help` prints; one that does not end is ended."""
+    with tempfile.TemporaryFile() as log:
+        argv = (*bench.command, "--help")
+        variables = {**environ, **bench.variables}
+        child = Child(
+            argv, cwd=str(bench.cwd), env=variables, log=log.fileno(), mark=f"CALSEQ_HELP={os.getpid()}"
+        )
+        due_s = now_s() + HELP_TIMEOUT_S
+        while child.poll() is None and now_s() < due_s and not stops.level:
+            stops.pause(due_s - now_s())
+        if child.poll() is None:
+            child.send(signal.SIGKILL)
+        child.reap()
+        return os.pread(log.fileno(), 1 << 20, 0)
+
+
+def _problem(bench: Bench, code: codes.Code, message: str, cure: str, key: str) -> Problem:
+    """Point at the line of the bench file that says so, else at the file."""
+    route: Route = ("dirigent", key)
+    return Problem(code, message, cure, bench.document.place(route))

@@ -1,0 +1,162 @@
+"""A child in a session of its own: started, waited for, ended gently and then firmly, with all it left behind.
+
+Its output goes straight into its log file: a slow viewer costs nothing, and a child that outlives calseq
+gets no SIGPIPE in the middle of a ramp.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
+
+
+class NotStarted(Exception):
+    """A child could not be started; the message says why, for an operator."""
+
+
+class Exit(Struct, frozen=True):
+    """How a process ended: with an exit code, or by a signal."""
+
+    code: int | None = None
+    signal: str | None = None
+
+
+class Left(Struct, frozen=True):
+    """A process that outlived the child it came from."""
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.pid})"
+
+
+def adopt_orphans() -> bool:
+    """Make calseq the parent of whatever its children leave behind, so that it can be found and ended."""
+    import ctypes  # noqa: PLC0415 - 8 ms that only a run needs
+
+    try:
+        return bool(ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+class Child:
+    """A running child, leader of its session and process group."""
+
+    def __init__(self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], log: int, mark: str) -> None:
+        """Start it. `log` is an open descriptor; `mark` is a `NAME=value` of its environment, its descendants' sign.
+
+        Raises:
+            NotStarted: with the reason in words.
+        """
+        self._mark = mark.encode()
+        try:
+            self._popen = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise NotStarted(_why_not(error, argv, cwd)) from error
+        self.pid = self._popen.pid
+        self._exit: Exit | None = None
+
+    def poll(self) -> Exit | None:
+        """Say how the child ended; None while it runs. Until `reap` it can be signalled without harm to others."""
+        if self._exit is None:
+            info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if info is not None:
+                self._exit = _exit_of(info)
+        return self._exit
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the child's group, and from SIGTERM on also descendants that left it. Stopped ones are woken."""
+        targets = {left.pid for left in self.tree()} if number is not signal.SIGINT else set()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGCONT)
+        for pid in targets:
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getpgid(pid) != self.pid:
+                    os.kill(pid, number)
+                    os.kill(pid, signal.SIGCONT)
+
+    def tree(self) -> list[Left]:
+        """Give the child's descendants, orphans included, but not the child."""
+        return [left for left in self._descendants() if left.pid != self.pid]
+
+    def reap(self) -> None:
+        """Take the ended child off the process table; its pid is then anybody's."""
+        self._popen.wait()
+
+    def _descendants(self) -> list[Left]:
+        found: dict[int, Left] = {}
+        queue = [self.pid, *_children(os.getpid())]
+        while queue:
+            pid = queue.pop()
+            if pid in found or not (pid == self.pid or self._is_ours(pid)):
+                continue
+            found[pid] = Left(pid, _name(pid))
+            queue += _children(pid)
+        return list(found.values())
+
+    def _is_ours(self, pid: int) -> bool:
+        """It lives and carries the mark of this attempt in its environment."""
+        try:
+            return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+
+
+def end_all(left: Sequence[Left], number: signal.Signals) -> None:
+    """Signal processes that a child left behind, and reap those that have ended."""
+    for process in left:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)
+            os.kill(process.pid, signal.SIGCONT)
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names only, and fast
+            with suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+    return found
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "?"
+
+
+def _exit_of(info: "os.waitid_result") -> Exit:
+    if info.si_code == os.CLD_EXITED:
+        return Exit(code=info.si_status)
+    try:
+        return Exit(signal=signal.Signals(info.si_status).name)
+    except ValueError:
+        return Exit(signal=f"signal {info.si_status}")
+
+
+def _why_not(error: Exception, argv: Sequence[str], cwd: str) -> str:
+    if isinstance(error, FileNotFoundError) and not Path(cwd).is_dir():
+        return f"the working folder {cwd} is not there"
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    return f"cannot start '{argv[0]}': {reason.lower()}"

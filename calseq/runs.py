@@ -1,0 +1,151 @@
+"""Run folders: made once, with all that a run was made from, and never written over."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct, field
+
+from calseq import problems as codes
+from calseq.plaintext import printable
+from calseq.plan import Plan, to_json
+from calseq.problems import Problem, Refused
+
+RUN_FORMAT = 1
+MIN_FREE_BYTES = 200 << 20
+"""Free disk below which a run does not begin."""
+
+
+class RunRecord(Struct, frozen=True):
+    """What `run.json` says of a run. Times are UTC; `state` is 'running' or 'ended'."""
+
+    run: str
+    title: str
+    bench: str
+    mode: str
+    module: str
+    operator: str
+    simulated: bool
+    digest: str
+    calseq: str
+    python: str
+    host: str
+    pid: int
+    started: str
+    state: str = "running"
+    ended: str = ""
+    duration_s: float = 0.0
+    verdict: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    steps: Mapping[str, str] = field(default_factory=dict)
+    format: int = RUN_FORMAT
+
+
+def make_folder(runs: Path, title: str, module: str, began: datetime) -> Path:
+    """Make a new, empty run folder `<time>-<title>[-<module>]` below `runs`.
+
+    Raises:
+        Refused: it cannot be made, or there is too little disk.
+    """
+    stem = "-".join(part for part in (began.strftime("%Y%m%d-%H%M%S"), _slug(title), _slug(module)) if part)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        _check_room(runs)
+        for name in (stem, *(f"{stem}.{number}" for number in range(2, 1000))):
+            try:
+                (runs / name).mkdir()
+            except FileExistsError:
+                continue
+            for part in ("inputs", "steps", "data"):
+                (runs / name / part).mkdir()
+            return runs / name
+    except OSError as error:
+        raise _no_folder(runs, error.strerror or str(error)) from error
+    raise _no_folder(runs, "too many runs in one second")
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write `plan.json` and copy every input, of which the digest must still be the plan's.
+
+    Raises:
+        Refused: a file has changed since the plan was made of it, or the folder cannot be written.
+    """
+    try:
+        (folder / "plan.json").write_bytes(to_json(plan))
+        for file in plan.inputs:
+            content = Path(file.path).read_bytes()
+            if hashlib.sha256(content).hexdigest() != file.sha256:
+                raise _changed(file.path)
+            (folder / "inputs" / f"{file.kind}-{Path(file.path).name}").write_bytes(content)
+    except OSError as error:
+        raise _no_folder(folder, error.strerror or str(error)) from error
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write `run.json`, in one piece or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    replace_file(folder / "run.json", msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read `run.json`.
+
+    Raises:
+        OSError: it is not there.
+        msgspec.DecodeError: it is not a run record.
+    """
+    return msgspec.json.decode((folder / "run.json").read_bytes(), type=RunRecord)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file's content in place at once, and on the disk.
+
+    Raises:
+        OSError: the old content, if any, is still there.
+    """
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
+
+
+def utc(moment: datetime) -> str:
+    """Write a moment as run records have it."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:40].rstrip("-")
+
+
+def _check_room(runs: Path) -> None:
+    free = shutil.disk_usage(runs).free
+    if free < MIN_FREE_BYTES:
+        message = f"only {free >> 20} MiB are free for {printable(str(runs))}"
+        cure = (
+            f"free at least {MIN_FREE_BYTES >> 20} MiB, or name another folder in 'runs:' of the bench file"
+        )
+        raise Refused([Problem(codes.DISK_LOW, message, cure)])
+
+
+def _no_folder(path: Path, reason: str) -> Refused:
+    message = f"the run folder {printable(str(path))} cannot be written: {reason.lower()}"
+    cure = "name another in 'runs:' of the bench file, or give --runs"
+    return Refused([Problem(codes.NO_RUN_FOLDER, message, cure)])
+
+
+def _changed(path: str) -> Refused:
+    message = f"{printable(path)} was changed after the plan was made"
+    return Refused([Problem(codes.CHANGED_FILE, message, "start again: the plan is made anew")])

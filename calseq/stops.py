@@ -1,0 +1,127 @@
+"""The wish to stop a run: signals noted, never acted on here, and a way to wait that they end."""
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Self
+
+from calseq.clocks import now_s
+from calseq.verdicts import ExitCode
+
+_POLL_S = 0.02
+_SAME_PRESS_S = 0.1
+
+EXIT_CODES = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGTERM": ExitCode.TERMINATED,
+    "SIGQUIT": ExitCode.QUIT,
+    "SIGHUP": ExitCode.HANGUP,
+}
+
+
+class Stops:
+    """How urgently a run is asked to stop.
+
+    `level` is 0 (go on), 1 (stop gently), 2 (SIGTERM the child now) or 3 (SIGKILL it now). Only a repeated
+    Ctrl-C raises it beyond 1: a storm of SIGTERMs is one wish.
+    """
+
+    def __init__(self, clock: Callable[[], float] = now_s) -> None:
+        self.level = 0
+        self.cause = ""
+        self._clock = clock
+        self._last_s = float("-inf")
+
+    def ask(self, cause: str) -> None:
+        """Ask the run to stop; `cause` is the signal's name."""
+        now = self._clock()
+        if self.level == 0:
+            self.level, self.cause = 1, cause
+        elif cause == "SIGINT" and now - self._last_s > _SAME_PRESS_S:
+            self.level = min(3, self.level + 1)
+        else:
+            return
+        self._last_s = now
+
+    def pause(self, timeout_s: float) -> None:
+        """Wait, at most `timeout_s` seconds; whatever may concern the run ends the wait."""
+        time.sleep(min(timeout_s, _POLL_S))
+
+
+class SignalStops(Stops):
+    """Stops asked for by signals, while its context lasts.
+
+    SIGINT, SIGTERM and SIGQUIT ask; SIGHUP asks only if `on_hangup` is 'stop', and else tells `hung_up`.
+    SIGCHLD ends a wait. Works in the main thread, where Python delivers signals; elsewhere it only polls.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_hangup: str = "continue",
+        hung_up: Callable[[], None] = lambda: None,
+        suspended: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self._on_hangup = on_hangup
+        self._hung_up = hung_up
+        self._suspended = suspended
+        self._old: dict[signal.Signals, object] = {}
+        self._old_wakeup = -1
+        self._pipe: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._old_wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        handled = (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGQUIT,
+            signal.SIGHUP,
+            signal.SIGTSTP,
+            signal.SIGCHLD,
+        )
+        for number in handled:
+            self._old[number] = signal.signal(number, self._note)
+        # A parent may have left these blocked; a child would inherit that.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pipe is None:
+            return
+        for number, handler in self._old.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(self._old_wakeup)
+        for descriptor in self._pipe:
+            os.close(descriptor)
+        self._pipe = None
+
+    def pause(self, timeout_s: float) -> None:
+        """Wait until a signal comes or a child ends, at most `timeout_s` seconds."""
+        if self._pipe is None:
+            super().pause(timeout_s)
+            return
+        select.select([self._pipe[0]], [], [], max(0.0, timeout_s))
+        with suppress(BlockingIOError):
+            os.read(self._pipe[0], 4096)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if name == "SIGCHLD":
+            return
+        if name == "SIGTSTP":
+            self._suspended()
+        elif name == "SIGHUP" and self._on_hangup != "stop":
+            self._hung_up()
+        else:
+            self.ask(name)

@@ -19,7 +19,6 @@ from calseq.events import Bus, Listener, RecordLost, RunStarted, Stamped, StepEn
 from calseq.executor import Outcome, execute
 from calseq.journal import Journal
 from calseq.plan import Plan, PowerMode, Step
-from calseq.power.dirigent import NoPower
 from calseq.power.protocol import Power, PowerFault
 from calseq.problems import NO_BACKEND, Problem, Refused
 from calseq.process import adopt_orphans
@@ -56,7 +55,8 @@ class Run(Struct):
             try:
                 bus.emit(self._started())
                 power = _power(self.plan, self.folder)
-                held.callback(power.close)
+                if power:
+                    held.callback(power.close)
                 adopt_orphans()
                 outcome = execute(
                     self.plan, prepare=self._preparer(), power=power, emit=bus.emit, clock=now_s, stops=stops
@@ -148,9 +148,9 @@ def check_backend(plan: Plan) -> None:
         raise Refused([Problem(NO_BACKEND, "power mode 'icicle' is not in this version of calseq", cure)])
 
 
-def _power(plan: Plan, folder: Path) -> Power:
+def _power(plan: Plan, folder: Path) -> Power | None:
     if plan.mode is PowerMode.DIRIGENT:
-        return NoPower()
+        return None
     from calseq.power.simulated import SimulatedPower  # noqa: PLC0415 - only simulated runs need the simulator
     from calseq.simulator.supplies import SimulatedBench  # noqa: PLC0415
 

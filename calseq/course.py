@@ -1,0 +1,62 @@
+"""The course of a run: what has gone wrong so far, whether anything further may start, and who is told."""
+
+from collections.abc import Callable
+
+from calseq import events
+from calseq.stops import Stops
+
+
+class Course:
+    """The state that all parts of a run share. Every reason is the first one of its kind, in words."""
+
+    def __init__(
+        self, emit: Callable[[events.Event], None], clock: Callable[[], float], stops: Stops
+    ) -> None:
+        self.clock = clock
+        self.stops = stops
+        self.failure = ""
+        """Why the run has not passed."""
+        self.halted = ""
+        """Why nothing further may start."""
+        self.lost = ""
+        """Why the record is lost."""
+        self.unsure = ""
+        """Why the rails cannot be trusted to be off."""
+        self.bug = False
+        self._emit = emit
+        self._noticed = 0
+
+    def tell(self, event: events.Event) -> None:
+        """Emit an event. If the record of it is lost, what runs is ended and nothing further starts."""
+        try:
+            self._emit(event)
+        except events.RecordLost as lost:
+            self.lost = str(lost)
+            self.halt(self.lost)
+
+    def fail(self, reason: str) -> None:
+        """The run cannot pass any more."""
+        self.failure = self.failure or reason
+
+    def halt(self, reason: str) -> None:
+        """The run cannot pass any more, and nothing further may start."""
+        self.fail(reason)
+        self.halted = self.halted or reason
+
+    def may_go_on(self) -> bool:
+        """Something further may start: nobody wants to stop, and neither power nor record is lost."""
+        self.notice_stops()
+        return not self.halted
+
+    def notice_stops(self) -> None:
+        """Tell, once per press, that somebody wants to stop."""
+        if self.stops.level > self._noticed:
+            self._noticed = self.stops.level
+            self.halted = self.halted or f"stopped by {self.stops.cause}"
+            self.tell(events.StopAsked(self.stops.cause, self.stops.level))
+
+    def wait(self, duration_s: float) -> None:
+        """Let time pass, whatever signals come."""
+        due_s = self.clock() + duration_s
+        while (left_s := due_s - self.clock()) > 0:
+            self.stops.pause(left_s)

@@ -72,7 +72,7 @@ def _calseq(
     pass
 
 
-@app.command()
+@app.command(short_help="Check files: every problem of all of them at once.")
 def validate(
     paths: Annotated[
         list[Path] | None,
@@ -86,7 +86,7 @@ def validate(
     _exit(command(paths or [Path()], bench))
 
 
-@app.command()
+@app.command(short_help="Show what a run would do; touches nothing.")
 def plan(
     sequence: Sequence,
     bench: Bench = None,
@@ -109,7 +109,7 @@ def plan(
     _exit(command(request, format_, verbose=verbose))
 
 
-@app.command()
+@app.command(short_help="Run a sequence, safe in every ending.")
 def execute(
     sequence: Sequence,
     bench: Bench = None,
@@ -153,7 +153,7 @@ def execute(
     _exit(command(request, Manner(module, operator, runs, dry_run, screen, on_hangup)))
 
 
-@app.command()
+@app.command(short_help="List the calibrations, or tell all about one.")
 def calibrations(
     name: Annotated[
         str | None,
@@ -167,7 +167,7 @@ def calibrations(
     _exit(command(name, bench))
 
 
-@app.command()
+@app.command(short_help="Print a JSON schema, for editors.")
 def schema(
     kind: Annotated[
         str, typer.Argument(metavar="[sequence|bench|calibrations|instruments]", help="Which schema.")

@@ -160,7 +160,17 @@ class RunView(Struct, frozen=True):
 def begin(plan: Plan) -> RunView:
     """Give the view of a run of which nothing has happened yet."""
     named = ", ".join(module.name or f"channel {module.channel}" for module in plan.modules)
+    plan = _at_its_pace(plan)
     return RunView(plan, tuple(map(StepView, plan.steps)), module=named, simulated=plan.simulated)
+
+
+def _at_its_pace(plan: Plan) -> Plan:
+    """Give the usual times as the simulator will need them, if it is faster than life."""
+    if plan.simulation is None:
+        return plan
+    speed = plan.simulation.speed
+    steps = tuple(replace(step, usual_s=step.usual_s and step.usual_s / speed) for step in plan.steps)
+    return replace(plan, steps=steps)
 
 
 def fold(view: RunView, stamped: Stamped) -> RunView:

@@ -137,7 +137,7 @@ def a_plan(steps: tuple[Step, ...] | None = None, **fields: object) -> Plan:
 def simulated_plan() -> Plan:
     return a_plan(
         mode=PowerMode.SIMULATED,
-        simulation=Simulation(),
+        simulation=Simulation(speed=1.0),
         instruments=(Instrument("hv_1", "Keithley2410", "SIM", (Role.HV,), ("0",), sim=True),),
     )
 

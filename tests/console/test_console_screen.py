@@ -56,7 +56,7 @@ class Reader(threading.Thread):
                     self.seen += octets
                     self.more.notify_all()
 
-    def wait_for(self, octets, timeout_s=5.0):
+    def wait_for(self, octets, timeout_s=20.0):
         with self.more:
             assert self.more.wait_for(lambda: octets in self.seen, timeout_s), self.seen
 

@@ -1,12 +1,14 @@
 """A test stand as its files describe it: dirigent, the instruments by role, and who moves the supplies."""
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.catalog import Catalog, builtin, with_site
@@ -22,11 +24,20 @@ from calseq.yaml_reader import read_yaml
 FLAGS = ("-p", "-l", "-m", "--no-monitoring")
 """dirigent's flags in the class that calseq replaces; what the letters mean is nowhere written."""
 
+_OWNED_FLAGS = {"-C", "--directory", "--instruments-dict", "--channels-dict"}
+
 BENCH_FILE = "bench.yaml"
 
 
+class Sweep(Struct, frozen=True):
+    """How far dirigent.toml lets an IV curve go, in volts, and whether it turns it to positive voltages."""
+
+    end_v: float | None = None
+    positive: bool = False
+
+
 class Bench(Struct, frozen=True):
-    """A test stand. Paths are absolute; `sweep_end_v` is dirigent.toml's own end of an IV sweep, in volts."""
+    """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration."""
 
     name: str
     command: tuple[str, ...]
@@ -43,7 +54,7 @@ class Bench(Struct, frozen=True):
     runs: Path
     log_limit_bytes: int
     catalog: Catalog
-    sweep_end_v: float | None
+    sweeps: Mapping[str, Sweep]
     inputs: tuple[InputFile, ...]
     document: Document
     instruments: Document
@@ -74,21 +85,19 @@ def read_bench(path: Path) -> BenchReading:
     check(document, stored_schema("bench"))
     data = document.data
     if not document.readable or not isinstance(data, dict):
-        return BenchReading(None, builtin(), (document,))
+        return BenchReading(None, replace(builtin(), lost=True), (document,))
     files = _Files(document, data, path.resolve())
     catalog = files.catalog()
     instruments, wiring = files.wiring()
     names = files.module_names()
-    config, sweep_end_v = files.dirigent_config()
+    config, sweeps = files.dirigent_config()
     _check_simulator(document, data)
+    _check_flags(document, files.table("dirigent").get("flags"))
     documents = tuple(files.documents)
-    if wiring is None or any(problem.is_error for read in documents for problem in read.problems):
+    if wiring is None or any(read.is_refused for read in documents):
         return BenchReading(None, catalog, documents)
-    dirigent, power, command = (
-        files.table("dirigent"),
-        files.table("power"),
-        files.table("dirigent").get("command"),
-    )
+    dirigent, power = files.table("dirigent"), files.table("power")
+    command = dirigent.get("command")
     mode = PowerMode(power.get("mode", "dirigent"))
     bench = Bench(
         name=str(data["name"]),
@@ -101,12 +110,12 @@ def read_bench(path: Path) -> BenchReading:
         modules=tuple(Module(channel, names.get(channel, "")) for channel in wiring.channels),
         mode=mode,
         power_python=power.get("python", ""),
-        bias=BiasRule(**files.table("bias")),
-        simulation=Simulation(**files.table("simulator")) if mode is PowerMode.SIMULATED else None,
+        bias=convert(files.table("bias"), BiasRule),
+        simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
         runs=files.path(str(data.get("runs", "runs"))),
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
         catalog=catalog,
-        sweep_end_v=sweep_end_v,
+        sweeps=sweeps,
         inputs=tuple(files.inputs),
         document=document,
         instruments=instruments,
@@ -134,9 +143,10 @@ class _Files:
     def catalog(self) -> Catalog:
         site = self._open("calibrations", self.data.get("calibrations"), ("calibrations",))
         if site is None:
-            return builtin()
+            lost = "calibrations" in self.data or () in self.document.incomplete
+            return replace(builtin(), lost=lost)
         check(read_yaml(site), stored_schema("calibrations"))
-        return with_site(site) if site.readable else builtin()
+        return with_site(site)
 
     def wiring(self) -> tuple[Document, Wiring | None]:
         instruments = self._open("instruments", self.data.get("instruments"), ("instruments",))
@@ -149,41 +159,35 @@ class _Files:
         modules = self._open("modules", self.data.get("modules"), ("modules",))
         if modules is None:
             return {}
-        data = read_json(modules).data
-        hybrids = data.get("Hybrid") if isinstance(data, dict) else None
-        names = {}
-        for channel, chips in hybrids.items() if isinstance(hybrids, dict) else ():
-            name = _module_name(chips)
-            if name:
-                names[channel] = name
-        return names
+        check(read_json(modules), stored_schema("modules"))
+        data: Any = {} if modules.is_refused else modules.data
+        names = {channel: _module_name(chips) for channel, chips in data.get("Hybrid", {}).items()}
+        return {channel: name for channel, name in names.items() if name}
 
-    def dirigent_config(self) -> tuple[Path | None, float | None]:
-        """Give dirigent.toml, and how far it lets an IV curve go."""
+    def dirigent_config(self) -> tuple[Path | None, dict[str, Sweep]]:
+        """Give dirigent.toml, and how far it lets each IV curve go."""
         named = self.table("dirigent").get("config")
         config = self._open("dirigent", named, ("dirigent", "config"))
         if config is None or not config.readable:
-            return None, None
+            return None, {}
         try:
             tables = tomllib.loads(config.source.text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             config.problems.append(_toml_problem(config, error))
-            return None, None
-        curve = tables.get("iv_curve")
-        end = curve.get("max_voltage", curve.get("max-voltage")) if isinstance(curve, dict) else None
-        number = isinstance(end, (int, float)) and not isinstance(end, bool)
-        return self.path(str(named)), float(end) if number and end is not None else None
+            return None, {}
+        return self.path(str(named)), {
+            name: _sweep(table) for name, table in tables.items() if isinstance(table, dict)
+        }
 
     def _open(self, kind: str, named: object, path: tuple[str, ...]) -> Document | None:
         """Read a file that the bench names; one that cannot be read is a problem of the line that names it."""
         if not isinstance(named, str) or self.document.is_spoilt(path):
             return None
         document = open_text(self.path(named), name=_beside(self.document.source.name, named))
-        unreadable = [problem for problem in document.problems if problem.code is codes.UNREADABLE]
-        if unreadable:
-            problem = unreadable[0]
-            self.document.problem_at(path, problem.code, problem.message, problem.cure)
-            return None
+        for problem in document.problems:
+            if problem.code is codes.UNREADABLE:
+                self.document.problem_at(path, problem.code, problem.message, problem.cure)
+                return None
         self.documents.append(document)
         self.inputs.append(InputFile(kind, document.path, document.sha256()))
         return document
@@ -194,29 +198,42 @@ def _beside(bench: str, named: str) -> str:
     return printable(named if named.startswith("/") or not folder else f"{folder}/{named}")
 
 
-def _module_name(chips: object) -> str:
+def _module_name(chips: Mapping[str, Any]) -> str:
     """Find `module_name` in a hybrid: below its chip type and 'info'."""
-    for chip in chips.values() if isinstance(chips, dict) else ():
-        info = chip.get("info") if isinstance(chip, dict) else None
-        name = info.get("module_name") if isinstance(info, dict) else None
-        if isinstance(name, str) and name:
-            return name
-    return ""
+    infos = (chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict))
+    return next((str(info["module_name"]) for info in infos if "module_name" in info), "")
 
 
-def _toml_problem(document: Document, error: tomllib.TOMLDecodeError) -> Problem:
-    text = str(error)
+def _sweep(table: Mapping[str, Any]) -> Sweep:
+    end = table.get("max_voltage", table.get("max-voltage"))
+    is_number = isinstance(end, (int, float)) and not isinstance(end, bool) and math.isfinite(end)
+    return Sweep(float(end) if is_number and end is not None else None, table.get("positive") is True)
+
+
+def _toml_problem(document: Document, error: Exception) -> Problem:
+    text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     match = re.search(r" \(at line (\d+), column (\d+)\)$", text)
-    span = Span(int(match.group(1)), int(match.group(2))) if match else Span(1, 1)
-    message = f"not valid TOML: {printable(text[: match.start()] if match else text, 80).lower()}"
-    return Problem(
-        codes.BAD_SYNTAX, message, "dirigent could not read it either", Place(document.source, span)
-    )
+    place = document.top()
+    if match:
+        place = Place(document.source, Span(int(match.group(1)), int(match.group(2))))
+    elif text.endswith("(at end of document)"):
+        place = document.source.place(len(document.source.text.rstrip()))
+    message = f"not valid TOML: {printable(text.partition(' (at ')[0], 80).lower()}"
+    return Problem(codes.BAD_SYNTAX, message, "dirigent could not read it either", place)
 
 
 def _check_simulator(document: Document, data: Mapping[str, Any]) -> None:
-    power = data.get("power")
-    mode = power.get("mode") if isinstance(power, dict) else None
-    if "simulator" in data and mode != "simulated":
+    power = data.get("power", {})
+    doubtful = any(path[:1] == ("power",) for path in document.spoilt)
+    if "simulator" in data and not doubtful and power.get("mode") != "simulated":
         cure = "delete it, or set 'power: {mode: simulated}'"
         document.problem_at(("simulator",), codes.BAD_VALUE, "'simulator' on a real bench", cure, key=True)
+
+
+def _check_flags(document: Document, flags: object) -> None:
+    """What calseq itself gives to dirigent is not given twice."""
+    for index, flag in enumerate(flags if isinstance(flags, list) else ()):
+        if isinstance(flag, str) and flag.partition("=")[0] in _OWNED_FLAGS:
+            message = f"'{printable(flag, 40)}' is calseq's own argument"
+            path = ("dirigent", "flags", index)
+            document.problem_at(path, codes.OWNED_ARGUMENT, message, "delete it: calseq gives it itself")

@@ -14,8 +14,8 @@ from calseq.json_reader import read_json
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, BiasSupply, Module
 
-NO_BREAKDOWN = (None, 999, "none")
-"""What dirigent is taken to write for a sensor that did not break down."""
+NO_BREAKDOWN_V = 999
+"""What dirigent is taken to write, besides null and 'none', for a sensor that did not break down."""
 
 
 class Breakdowns(Struct, frozen=True):
@@ -131,12 +131,14 @@ def _flat(module: Module, entry: object) -> Iterator[object]:
 
 
 def _voltage(module: Module, value: object, target: float, rule: BiasRule) -> float | None:
-    if any(value is none or (value == none and type(value) in (int, float, str)) for none in NO_BREAKDOWN):
+    if value is None or value == "none":
         return None
-    if not _is_number(value) or not math.isfinite(float(str(value))):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         shown = printable(json.dumps(value, ensure_ascii=False), 40)
         raise _No(f"the breakdown voltage of {_named(module)} is {shown}: not a number of volts")
-    volts = float(str(value))
+    volts = float(value)
+    if abs(volts) == NO_BREAKDOWN_V:
+        return None
     if volts == 0:
         raise _No(f"the breakdown voltage of {_named(module)} is 0 V: not determined is not infinite")
     if rule.sign == "magnitude":

@@ -13,10 +13,12 @@ from msgspec import Struct, field
 
 from calseq import problems as codes
 from calseq.assets import builtin_calibrations
-from calseq.document import Document
+from calseq.document import Document, Path
 from calseq.durations import seconds
+from calseq.plaintext import printable
 from calseq.plan import Output
-from calseq.rails import Role, StepType
+from calseq.problems import Problem
+from calseq.rails import RAIL_RULES, Role, StepType
 
 TuningForm = Literal["text", "tests", "args"]
 OptionType = Literal["number", "integer", "text", "switch"]
@@ -44,7 +46,11 @@ class Tuning(Struct, frozen=True):
 
 
 class Calibration(Struct, frozen=True):
-    """One calibration of dirigent. `sweep_end` names the option that ends an IV sweep."""
+    """One calibration of dirigent.
+
+    `sweep_end` names the option that ends an IV sweep, `sweep_positive` the switch that turns it to positive
+    voltages.
+    """
 
     name: str
     type: StepType
@@ -56,14 +62,26 @@ class Calibration(Struct, frozen=True):
     outputs: tuple[Output, ...] = ()
     usual_s: float | None = None
     sweep_end: str = ""
+    sweep_positive: str = ""
     known: bool = True
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """All roles without which it cannot run, those of its rails included, in the usual order."""
+        rule = RAIL_RULES[self.type]
+        wanted = self.needs | rule.driven | rule.powered
+        return tuple(role for role in Role if role in wanted)
 
 
 class Catalog(Struct, frozen=True):
-    """All calibrations by name. `site` names those that the site added or changed."""
+    """All calibrations by name. `site` names those that the site added or changed.
+
+    When it is `lost`, a part of the site's calibrations could not be read: a name it lacks may be one of them.
+    """
 
     calibrations: Mapping[str, Calibration]
     site: frozenset[str] = frozenset()
+    lost: bool = False
 
     def names(self) -> list[str]:
         """The names of all calibrations, sorted."""
@@ -90,44 +108,66 @@ def adhoc(name: str, type_: StepType) -> Calibration:
 @cache
 def builtin() -> Catalog:
     """Give the calibrations that come with calseq."""
-    entries = json.loads(builtin_calibrations().read_bytes())["calibrations"]
-    return Catalog({name: _calibration(name, entry) for name, entry in entries.items()})
+    return Catalog({name: _calibration(name, entry) for name, entry in _builtin_entries().items()})
 
 
-def with_site(document: Document, base: Catalog | None = None) -> Catalog:
+@cache
+def _builtin_entries() -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads(builtin_calibrations().read_bytes())["calibrations"]
+    return entries
+
+
+def with_site(document: Document) -> Catalog:
     """Add a site's calibrations (a document its schema has judged) to the built-in ones.
 
     What an entry says replaces what the built-in one says, key by key and option by option; an option
     set to null is removed. Problems are noted in the document.
     """
-    base = base or builtin()
-    raw = json.loads(builtin_calibrations().read_bytes())["calibrations"]
     data = document.data if isinstance(document.data, dict) else {}
     entries = data.get("calibrations")
-    calibrations = dict(base.calibrations)
+    calibrations = dict(builtin().calibrations)
     named: set[str] = set()
+    flawed = {path[:2] for path in document.spoilt}
     for name, entry in entries.items() if isinstance(entries, dict) else ():
-        path = ("calibrations", name)
-        if not isinstance(entry, dict) or _any_spoilt(document, path):
-            continue
-        merged = _merged(raw.get(name, {}), entry)
-        missing = [key for key in ("type", "summary") if key not in merged]
-        if missing:
-            cure = "it is a new calibration: say what it is"
-            document.problem_at(path, codes.MISSING_KEY, f"'{missing[0]}' is missing", cure, key=True)
-            continue
-        calibrations[name] = _calibration(name, merged)
+        path: Path = ("calibrations", name)
+        merged = _merged(_builtin_entries().get(name, {}), entry) if isinstance(entry, dict) else {}
+        known = len(document.problems)
+        if path not in flawed and not document.is_spoilt(path):
+            _check_new(document, path, merged)
+            _check_sweep(document, path, merged)
         named.add(name)
-    return Catalog(calibrations, frozenset(named))
+        if path in flawed or document.is_spoilt(path) or len(document.problems) > known:
+            calibrations.pop(name, None)
+        else:
+            calibrations[name] = _calibration(name, merged)
+    return Catalog(calibrations, frozenset(named), lost=document.is_refused)
 
 
-def _any_spoilt(document: Document, path: tuple[str | int, ...]) -> bool:
-    return document.is_spoilt(path) or any(spoilt[: len(path)] == path for spoilt in document.spoilt)
+def _check_new(document: Document, path: Path, merged: Mapping[str, Any]) -> None:
+    for key in ("type", "summary"):
+        if key not in merged and path not in document.incomplete:
+            message = f"new calibration '{path[-1]}' has no '{key}'"
+            problem = Problem(codes.MISSING_KEY, message, f"add '{key}:'", document.place(path, key=True))
+            document.spoil((*path, key), problem)
+
+
+def _check_sweep(document: Document, path: Path, merged: Mapping[str, Any]) -> None:
+    """The options that tell how far a curve goes must be options that it has."""
+    for key in ("sweep_end", "sweep_positive"):
+        option = merged.get(key)
+        if (
+            isinstance(option, str)
+            and option not in merged.get("options", {})
+            and (*path, key) in document.values
+        ):
+            message = f"'{key}' names '{printable(option, 40)}', which is no option of it"
+            document.problem_at((*path, key), codes.BAD_VALUE, message, "describe it in 'options:'")
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     merged = {**old, **new}
-    options = {**old.get("options", {}), **new.get("options", {})}
+    added = new.get("options")
+    options = {**old.get("options", {}), **(added if isinstance(added, dict) else {})}
     if options:
         merged["options"] = {name: option for name, option in options.items() if option is not None}
     return merged
@@ -137,19 +177,21 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> Calibration:
     usual = entry.get("usual")
     tuning = entry.get("tuning")
     type_ = StepType(entry["type"])
+    options = {key: _option(key, option) for key, option in entry.get("options", {}).items()}
     return Calibration(
         name=name,
         type=type_,
         summary=entry["summary"],
         needs=frozenset(Role(role) for role in entry.get("needs", ())),
-        options={key: _option(key, option) for key, option in entry.get("options", {}).items()},
+        options=options,
         flags=tuple(entry.get("flags", ())),
         tuning=Tuning(tuning["form"], tuning.get("flag", "")) if tuning else _default_tuning(type_),
         outputs=tuple(
             Output(output["files"], output.get("at_least", 1)) for output in entry.get("outputs", ())
         ),
         usual_s=seconds(usual) if usual else None,
-        sweep_end=entry.get("sweep_end", ""),
+        sweep_end=entry["sweep_end"] if entry.get("sweep_end") in options else "",
+        sweep_positive=entry["sweep_positive"] if entry.get("sweep_positive") in options else "",
     )
 
 

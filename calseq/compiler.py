@@ -3,16 +3,16 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any
 
 from msgspec import Struct
 
 from calseq import problems as codes
-from calseq.bench import Bench
-from calseq.plan import DIRECTORY, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
+from calseq.bench import Bench, Sweep
+from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
-from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, Lv, Rails, Role, StepType
+from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
 from calseq.sequence import Sequence, SequenceStep
 
 SIMULATED_DIRIGENT = (sys.executable, "-m", "calseq.simulator")
@@ -70,20 +70,25 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         before=before,
         after=_after(calibration.type, before, following),
         given=given,
-        needs=tuple(sorted(_needs(step))),
+        needs=tuple(role for role in Role if role in step.needs),
         outputs=calibration.outputs,
-        timeout_s=step.timeout_s,
-        retries=step.retries,
-        on_failure=step.on_failure,
+        timeout_s=step.policies.timeout_s,
+        retries=step.policies.retries,
+        on_failure=step.policies.on_failure,
         usual_s=calibration.usual_s,
-        stop_grace_s=step.stop_grace_s,
-        sweep_end_v=step.sweep_end_v if step.sweep_end_v is not None else _configured_end(step, bench),
+        stop_grace_s=step.policies.stop_grace_s,
+        sweep_end_v=_sweep_end(step, bench),
         line=step.place.span.line,
     )
 
 
-def _configured_end(step: SequenceStep, bench: Bench) -> float | None:
-    return bench.sweep_end_v if step.calibration.name == "iv_curve" else None
+def _sweep_end(step: SequenceStep, bench: Bench) -> float | None:
+    """Give how far an IV curve is known to go: as the step has it, else dirigent.toml."""
+    if step.calibration.type is not StepType.IVCURVE or step.sweep_is_open:
+        return None
+    configured = bench.sweeps.get(step.calibration.name, Sweep())
+    end_v = step.sweep_end_v if step.sweep_end_v is not None else configured.end_v
+    return abs(end_v) if end_v is not None and configured.positive else end_v
 
 
 def _argv(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> Iterator[str]:
@@ -100,22 +105,11 @@ def _argv(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> Iterator
     yield from step.words
 
 
-def _needs(step: SequenceStep) -> frozenset[Role]:
-    """Give all roles without which the step cannot run, those of its rails included."""
-    rule = RAIL_RULES[step.calibration.type]
-    rails = {Role.LV} if rule.before.lv is Lv.ON else set()
-    if rule.before == BIASED:
-        rails.add(Role.HV)
-    return step.needs | rule.driven | rails
-
-
 def _given(step: SequenceStep, mode: PowerMode) -> tuple[Role, ...]:
     """Give the roles that the child may touch: of the supplies, those it drives itself, and no other."""
-    needs = _needs(step)
-    if mode is not PowerMode.DIRIGENT:
-        driven = RAIL_RULES[step.calibration.type].driven
-        needs = frozenset(role for role in needs if role in driven or role not in (Role.LV, Role.HV))
-    return tuple(sorted(needs, key=list(Role).index))
+    driven = RAIL_RULES[step.calibration.type].driven
+    kept = frozenset() if mode is PowerMode.DIRIGENT else SUPPLIES - driven
+    return tuple(role for role in Role if role in step.needs - kept)
 
 
 def _after(type_: StepType, before: Rails, following: SequenceStep | None) -> Rails:
@@ -146,7 +140,7 @@ def _channels_without(role: Role, bench: Bench) -> str | None:
     lacking = [key for key, wires in bench.wiring.channels.items() if role not in wires]
     if len(lacking) == len(bench.wiring.channels):
         return f"bench '{bench.name}' has no such instrument"
-    if lacking and role in (Role.LV, Role.HV):
+    if lacking and role in SUPPLIES:
         return f"channel '{lacking[0]}' of bench '{bench.name}' has none"
     return None
 
@@ -156,43 +150,69 @@ def _demand(sequence: Sequence, role: Role) -> tuple[Place | None, str]:
         data: Any = sequence.document.data
         listed = data["required_instruments"]
         return sequence.document.place(("required_instruments", listed.index(role))), ""
-    step = next((step for step in sequence.steps if role in _needs(step)), None)
+    step = next((step for step in sequence.steps if role in step.needs), None)
     return (step.place, f"step {step.number}, {step.name}") if step else (None, "")
 
 
 def _bias_problems(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
     """Say what would keep the sensor from being biased, or harm it, as far as it is known now."""
-    names = {module.channel: module.name for module in bench.modules}
-    supplies = bench.wiring.bias_supplies(names)
-    if any(RAIL_RULES[step.calibration.type].before == BIASED for step in sequence.steps):
+    supplies = bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules})
+    if any(_is_biased(step) for step in sequence.steps):
         for supply in supplies:
             yield from _target_problem(supply.instrument, supply.target_v, bench)
-    for step, end_v in _curves(sequence.steps, bench):
-        later = sequence.steps[step.number :]
-        biased = next((s for s in later if RAIL_RULES[s.calibration.type].before == BIASED), None)
-        for supply in supplies:
-            if biased and abs(end_v) < abs(supply.target_v):
-                message = f"the curve ends at {end_v:g} V, before the bias of {supply.target_v:g} V that '{biased.name}' needs"
-                cure = f"sweep to {supply.target_v:g} V or beyond"
-                yield _at_step(codes.SWEEP_TOO_SHORT, message, cure, step)
-                break
-            limit = bench.wiring.instruments[supply.instrument].get("default_range")
-            if isinstance(limit, (int, float)) and abs(end_v) > abs(limit):
-                message = (
-                    f"the curve goes to {end_v:g} V, beyond the range {limit:g} V of '{supply.instrument}'"
-                )
-                yield _at_step(
-                    codes.SWEEP_BEYOND_RANGE, message, "is the supply's default_range right?", step
-                )
-                break
-
-
-def _curves(steps: Iterable[SequenceStep], bench: Bench) -> Iterator[tuple[SequenceStep, float]]:
-    for step in steps:
+    for step in sequence.steps:
         if step.calibration.type is StepType.IVCURVE:
-            end_v = step.sweep_end_v if step.sweep_end_v is not None else _configured_end(step, bench)
-            if end_v is not None:
-                yield step, end_v
+            yield from _curve_problem(step, _biased_by(step, sequence.steps), supplies, bench)
+
+
+def _is_biased(step: SequenceStep) -> bool:
+    return RAIL_RULES[step.calibration.type].before == BIASED
+
+
+def _biased_by(curve: SequenceStep, steps: tuple[SequenceStep, ...]) -> SequenceStep | None:
+    """Give the first step whose bias depends on this curve, and not on a later one."""
+    later = takewhile(lambda step: step.calibration.type is not StepType.IVCURVE, steps[curve.number :])
+    return next(filter(_is_biased, later), None)
+
+
+def _curve_problem(
+    curve: SequenceStep, biased: SequenceStep | None, supplies: Iterable[BiasSupply], bench: Bench
+) -> Iterator[Problem]:
+    """Give the first thing that stands against how far a curve goes."""
+    end_v = _sweep_end(curve, bench)
+    if end_v is None:
+        if biased:
+            yield _end_unknown(curve)
+        return
+    for supply in supplies:
+        other_way = bench.bias.sign == "same" and end_v * supply.target_v < 0
+        if biased and (abs(end_v) < abs(supply.target_v) or other_way):
+            where = "the other way than" if other_way else "before"
+            message = f"the curve ends at {end_v:g} V, {where} the bias of {supply.target_v:g} V that '{biased.name}' needs"
+            yield _at_sweep(
+                codes.SWEEP_TOO_SHORT, message, f"sweep to {supply.target_v:g} V or beyond", curve
+            )
+            return
+        limit = bench.wiring.instruments[supply.instrument].get("default_range")
+        if isinstance(limit, (int, float)) and abs(end_v) > abs(limit):
+            message = f"the curve goes to {end_v:g} V, beyond the range {limit:g} V of '{supply.instrument}'"
+            yield _at_sweep(codes.SWEEP_BEYOND_RANGE, message, "is the supply's default_range right?", curve)
+            return
+
+
+def _end_unknown(curve: SequenceStep) -> Problem:
+    option = curve.calibration.sweep_end
+    if curve.sweep_is_open:
+        message, cure = "its 'args' may change how far the curve goes", "write them as options"
+    else:
+        message = "it is not said how far the curve goes"
+        cure = (
+            f"add 'options: {{{option}: …}}'"
+            if option
+            else "describe its 'sweep_end' in the site's calibrations"
+        )
+    cure += ": a curve with no breakdown allows bias only up to its end"
+    return _at_sweep(codes.SWEEP_END_UNKNOWN, message, cure, curve)
 
 
 def _target_problem(instrument: str, target_v: float, bench: Bench) -> Iterator[Problem]:
@@ -209,5 +229,5 @@ def _target_problem(instrument: str, target_v: float, bench: Bench) -> Iterator[
     yield Problem(codes.BAD_DEFAULT, message, cure, place)
 
 
-def _at_step(code: codes.Code, message: str, cure: str, step: SequenceStep) -> Problem:
-    return Problem(code, message, cure, step.place, f"step {step.number}, {step.name}")
+def _at_sweep(code: codes.Code, message: str, cure: str, step: SequenceStep) -> Problem:
+    return Problem(code, message, cure, step.sweep_place, f"step {step.number}, {step.name}")

@@ -12,8 +12,8 @@ from calseq.document import Document, Path
 from calseq.plaintext import printable
 from calseq.plan import BiasSupply, Instrument, Module
 from calseq.problems import Code, Problem
-from calseq.rails import Role
-from calseq.schema import check, did_you_mean, stored_schema
+from calseq.rails import SUPPLIES, Role
+from calseq.schema import check, closest, did_you_mean, stored_schema
 
 _KEYS = {"instruments": ("instruments", "instrument_dict"), "channels": ("channels", "channels_dict")}
 _PREFIX = re.compile(r"(lv|hv|ab|cb|hb)(_|[0-9]|$)")
@@ -94,9 +94,9 @@ def read_wiring(document: Document) -> Wiring | None:
     instruments_key = _key(document, data, "instruments")
     channels_key = _key(document, data, "channels")
     if instruments_key is None:
-        cure = "it has the keys 'instruments' and 'channels'"
-        document.problem_at(("instruments",), codes.MISSING_KEY, "'instruments' is missing", cure)
+        _check_instruments_there(document, data)
         return None
+    _check_spelling(document, data, channels_key)
     instruments = data[instruments_key]
     if not isinstance(instruments, dict):
         return None
@@ -119,6 +119,27 @@ def _key(document: Document, data: Mapping[str, Any], name: str) -> str | None:
     return present[0] if present else None
 
 
+def _check_instruments_there(document: Document, data: Mapping[str, Any]) -> None:
+    if () in document.incomplete:
+        return
+    wrong = next((key for key in data if closest(key[:64], _KEYS["instruments"])), None)
+    if wrong is None:
+        cure = 'it has the keys "instruments" and "channels"'
+        document.problem_at(("instruments",), codes.MISSING_KEY, "'instruments' is missing", cure)
+        return
+    message = f"'{printable(wrong, 40)}' is not a key that belongs here"
+    document.problem_at((wrong,), codes.UNKNOWN_KEY, message, "did you mean 'instruments'?", key=True)
+
+
+def _check_spelling(document: Document, data: Mapping[str, Any], channels_key: str | None) -> None:
+    """A misspelt 'channels' must not make a bench of one channel out of many."""
+    for key in data if channels_key is None else ():
+        meant = closest(key[:64], _KEYS["channels"])
+        if meant and key not in _KEYS["instruments"]:
+            message = f"'{printable(key, 40)}' is not a key that belongs here"
+            document.problem_at((key,), codes.UNKNOWN_KEY, message, f"did you mean '{meant}'?", key=True)
+
+
 def _check_keys(document: Document, root: str, instruments: Mapping[str, Any]) -> None:
     """Refuse what icicle would run as code."""
     for name, entry in instruments.items():
@@ -139,6 +160,8 @@ def _channels(
 ) -> dict[str, dict[Role, Wire]]:
     """Give the channels; of a file that has none, by the prefixes of the names on channel '0'."""
     if key is None:
+        if () in document.incomplete or not instruments:
+            return {}
         wires = {
             Role(match.group(1)): Wire(name, {"instrument": name, "channel": 1})
             for name in reversed(list(instruments))
@@ -181,7 +204,9 @@ def _check_channels(
                 cure = did_you_mean(wire.instrument, instruments) or f"add it to '{instruments_key}'"
                 message = f"there is no instrument '{printable(wire.instrument, 40)}'"
                 document.problem_at(path, codes.BAD_CHANNEL, message, cure)
-            elif roles.setdefault(wire.instrument, role) != role and {role, roles[wire.instrument]} & _POWER:
+            elif (
+                roles.setdefault(wire.instrument, role) != role and {role, roles[wire.instrument]} & SUPPLIES
+            ):
                 message = f"'{printable(wire.instrument, 40)}' is {roles[wire.instrument]} and {role} at once"
                 document.problem_at(path, codes.BAD_CHANNEL, message, "a supply has one role")
         if Role.HV in wires and Role.LV not in wires:
@@ -190,14 +215,14 @@ def _check_channels(
             document.problem_at((root, channel), codes.BAD_CHANNEL, message, cure, key=True)
 
 
-_POWER = {Role.LV, Role.HV}
-
-
 def _check_supplies(
     document: Document, root: str, channels: Mapping[str, Mapping[Role, Wire]], instruments: Mapping[str, Any]
 ) -> None:
     supplies = {
-        wire.instrument: role for wires in channels.values() for role, wire in wires.items() if role in _POWER
+        wire.instrument: role
+        for wires in channels.values()
+        for role, wire in wires.items()
+        if role in SUPPLIES
     }
     for name, role in supplies.items():
         entry = instruments.get(name)

@@ -5,14 +5,15 @@ import re
 from typing import NoReturn
 
 from calseq import problems as codes
-from calseq.document import BAD_CHARACTERS, MAX_DEPTH, MAX_NODES, MAX_TEXT, Data, Document, Path, place_of
+from calseq.document import BAD_CHARACTERS, MAX_DEPTH, MAX_KEY, MAX_NODES, Data, Document, Path
 from calseq.plaintext import printable
-from calseq.problems import Code, Problem
+from calseq.problems import Code, Place, Problem
+from calseq.scalars import number_doubt, text_doubt
 
 _BLANK = re.compile(r"[ \t\r\n]*")
-_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
+_STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_WORD = re.compile(r"[A-Za-z_+.-][A-Za-z0-9_.+-]*")
+_WORD = re.compile(r"[A-Za-z0-9_+.-]+")
 _CONSTANTS: dict[str, Data] = {"null": None, "true": True, "false": False}
 _NOT_FINITE = {"nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"}
 
@@ -23,6 +24,8 @@ class _Stop(Exception):
 
 def read_json(document: Document) -> Document:
     """Fill a document's data from its text; problems are collected in it, and nothing is raised."""
+    if document.bad_characters:
+        document.readable = False
     if document.readable:
         try:
             _Reader(document).read()
@@ -39,6 +42,9 @@ class _Reader:
         self.nodes = 0
 
     def read(self) -> None:
+        self._blank()
+        if self.at == len(self.text):
+            self._stop(codes.EMPTY, "there is nothing in the file", "write it, or give another file", 0)
         self.document.data = self._value((), 0)
         self._blank()
         if self.at < len(self.text):
@@ -47,22 +53,19 @@ class _Reader:
     def _value(self, path: Path, depth: int) -> Data:
         self._blank()
         self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            self._stop(codes.TOO_LARGE, f"deeper than {MAX_DEPTH} levels or more than {MAX_NODES} values", "")
+        if depth > MAX_DEPTH:
+            self._stop(codes.TOO_LARGE, f"nested deeper than {MAX_DEPTH} levels", "is it the right file?")
+        if self.nodes > MAX_NODES:
+            self._stop(codes.TOO_LARGE, f"more than {MAX_NODES} values", "is it the right file?")
         start = self.at
         opening = self.text[start : start + 1]
-        self.document.values[path] = place_of(self.document.source, start)
-        data: Data
+        self.document.values[path] = self._place(start)
         if opening == "{":
-            data = self._object(path, depth)
-        elif opening == "[":
-            data = self._array(path, depth)
-        elif opening == '"':
-            data = self._string()
-        else:
-            data = self._bare(path)
-        if opening not in "{[" or not opening:
-            self.document.values[path] = place_of(self.document.source, start, self.at - start)
+            return self._object(path, depth)
+        if opening == "[":
+            return self._array(path, depth)
+        data = self._text_at(path) if opening == '"' else self._bare(path)
+        self.document.values[path] = self._place(start, self.at - start)
         return data
 
     def _object(self, path: Path, depth: int) -> dict[str, Data]:
@@ -71,31 +74,17 @@ class _Reader:
         if self._take("}"):
             return items
         while True:
-            self._blank()
-            start = self.at
-            if self.text[start : start + 1] != '"':
-                cure = (
-                    "delete the comma before it"
-                    if self.text[start : start + 1] == "}"
-                    else 'write "key": value'
-                )
-                self._stop(codes.BAD_SYNTAX, "a key in double quotes belongs here", cure)
-            key = self._string()
-            below = (*path, key)
-            place = place_of(self.document.source, start, self.at - start)
+            key, place = self._key()
             self._expect(":", "a ':' belongs between a key and its value")
-            twice = below in self.document.keys
-            if twice:
+            below = (*path, key)
+            if key in items:
                 first = self.document.keys[below].span.line
-                self.document.problems.append(
-                    Problem(
-                        codes.DUPLICATE_KEY,
-                        f"key '{printable(key, 40)}' is there twice",
-                        f"the first is on line {first}: keep one",
-                        place,
-                    )
+                message, cure = (
+                    f"key '{printable(key, 40)}' is there twice",
+                    f"the first is on line {first}: keep one",
                 )
-                self._unheard(depth)
+                self.document.problems.append(Problem(codes.DUPLICATE_KEY, message, cure, place))
+                self._pass_over(depth)
             else:
                 self.document.keys[below] = place
                 items[key] = self._value(below, depth + 1)
@@ -103,14 +92,29 @@ class _Reader:
                 return items
             self._expect(",", "a ',' or '}' belongs here")
 
-    def _unheard(self, depth: int) -> None:
-        """Read a value that will not be looked at."""
-        own, self.document = self.document, Document(self.document.source)
+    def _key(self) -> tuple[str, Place]:
+        self._blank()
+        start = self.at
+        if self.text[start : start + 1] != '"':
+            cure = (
+                "delete the comma before it" if self.text[start : start + 1] == "}" else 'write "key": value'
+            )
+            self._stop(codes.BAD_SYNTAX, "a key in double quotes belongs here", cure)
+        key = self._string()
+        place = self._place(start, self.at - start)
+        if len(key) > MAX_KEY:
+            self._stop(codes.TOO_LARGE, f"a key of more than {MAX_KEY} characters", "shorten it", start)
+        bad = BAD_CHARACTERS.search(key)
+        if bad:
+            message = f"the key has the character {printable(bad.group(), 20)}"
+            self.document.problems.append(Problem(codes.BAD_CHARACTER, message, "delete it", place))
+        return BAD_CHARACTERS.sub("", key), place
+
+    def _pass_over(self, depth: int) -> None:
+        """Read a value that nobody will look at, for what is wrong with the JSON of it."""
+        own, self.document = self.document, Document(self.document.source, problems=self.document.problems)
         try:
             self._value((), depth + 1)
-        except _Stop:
-            own.problems.extend(self.document.problems)
-            raise
         finally:
             self.document = own
 
@@ -125,86 +129,83 @@ class _Reader:
                 return items
             self._expect(",", "a ',' or ']' belongs here")
 
+    def _text_at(self, path: Path) -> str:
+        start = self.at
+        text = self._string()
+        doubt = text_doubt(text)
+        if doubt:
+            self._note(path, doubt.code, doubt.message, doubt.cure, start)
+        return text
+
     def _string(self) -> str:
         match = _STRING.match(self.text, self.at)
-        if match is None:
-            self._stop(
-                codes.BAD_SYNTAX,
-                "a text that is not closed, or has a raw control character or bad escape",
-                "close the quote",
-            )
-        self.at = match.end()
-        if match.end() - match.start() > MAX_TEXT:
-            self._stop(codes.TOO_LARGE, f"a text of more than {MAX_TEXT // 1024} KiB", "")
-        text = json.loads(match.group())
-        if not isinstance(text, str) or BAD_CHARACTERS.search(text):
-            self._stop(codes.BAD_CHARACTER, "a text with an invisible character", "delete it")
-        return str(text)
+        end = match.end() if match else self.at
+        closing = self.text[end : end + 1]
+        if closing == "\\":
+            self._stop(codes.BAD_SYNTAX, "a bad escape in a text", "write \\\\ for a backslash", end)
+        if closing == "\t":
+            self._stop(codes.BAD_SYNTAX, "a tab in a text", "write \\t", end)
+        if closing != '"':
+            self._stop(codes.BAD_SYNTAX, "a text that is not closed", "close the quote")
+        start, self.at = self.at, end + 1
+        return str(json.loads(self.text[start : self.at]))
 
     def _bare(self, path: Path) -> Data:
-        number = _NUMBER.match(self.text, self.at)
         word = _WORD.match(self.text, self.at)
-        if word and (not number or word.end() > number.end()):
-            return self._constant(word.group(), path)
-        if not number:
-            return self._no_value()
-        return self._number(number, path)
+        if not word:
+            self._no_value()
+        start, text = self.at, word.group()
+        shown = printable(text, 40)
+        number = _NUMBER.fullmatch(text)
+        self.at = word.end()
+        if number:
+            return self._number(number, path, start)
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
+        if text.lower() not in _NOT_FINITE:
+            self._stop(codes.BAD_SYNTAX, f"'{shown}' is not a JSON value", "put text in double quotes", start)
+        self._note(path, codes.NOT_FINITE, f"'{shown}' is not a finite number", "write a number", start)
+        return None
 
     def _no_value(self) -> NoReturn:
         char = self.text[self.at : self.at + 1]
         shown = f"'{printable(char)}'" if char else "the end of the file"
-        self._stop(codes.BAD_SYNTAX, f"a value belongs here, not {shown}", "write a value")
+        cure = "delete the comma before it" if char in ("]", "}") and char else "write a value"
+        self._stop(codes.BAD_SYNTAX, f"a value belongs here, not {shown}", cure)
 
-    def _constant(self, word: str, path: Path) -> Data:
-        if word in _CONSTANTS:
-            self.at += len(word)
-            return _CONSTANTS[word]
-        if word.lower() not in _NOT_FINITE:
-            shown = printable(word, 40)
-            self._stop(codes.BAD_SYNTAX, f"'{shown}' is not a JSON value", "put text in double quotes")
-        self._note(path, codes.NOT_FINITE, f"'{word}' is not a finite number", "write a number", len(word))
-        self.at += len(word)
+    def _number(self, match: "re.Match[str]", path: Path, start: int) -> Data:
+        text = match.group()
+        whole = match.group(1) is None and match.group(2) is None and len(text) < 1000
+        value = int(text) if whole else float(text)
+        doubt = number_doubt(text, value)
+        if doubt is None:
+            return value
+        self._note(path, doubt.code, doubt.message, doubt.cure, start)
         return None
 
-    def _number(self, match: "re.Match[str]", path: Path) -> Data:
-        text = match.group()
-        value: Data = None
-        if match.group(1) is None and match.group(2) is None and len(text) <= 20:
-            value = int(text)
-        else:
-            value = float(text)
-            if value in (float("inf"), float("-inf")):
-                self._note(
-                    path,
-                    codes.NOT_FINITE,
-                    f"'{printable(text, 40)}' is too large for a number",
-                    "write a smaller one",
-                    len(text),
-                )
-                value = None
-        self.at = match.end()
-        return value
-
-    def _note(self, path: Path, code: Code, message: str, cure: str, length: int) -> None:
-        self.document.spoil(
-            path, Problem(code, message, cure, place_of(self.document.source, self.at, length))
-        )
+    def _note(self, path: Path, code: Code, message: str, cure: str, start: int) -> None:
+        self.document.spoil(path, Problem(code, message, cure, self._place(start, self.at - start)))
 
     def _blank(self) -> None:
         match = _BLANK.match(self.text, self.at)
         self.at = match.end() if match else self.at
 
     def _take(self, char: str) -> bool:
-        self._blank()
-        found = self.text.startswith(char, self.at)
-        self.at += found
+        """Step over `char` and the blanks before it, if it is there."""
+        match = _BLANK.match(self.text, self.at)
+        start = match.end() if match else self.at
+        found = self.text.startswith(char, start)
+        self.at = start + 1 if found else self.at
         return found
 
     def _expect(self, char: str, message: str) -> None:
         if not self._take(char):
             self._stop(codes.BAD_SYNTAX, message, f"add the '{char}'")
 
-    def _stop(self, code: Code, message: str, cure: str) -> NoReturn:
-        place = place_of(self.document.source, min(self.at, len(self.text)))
+    def _place(self, start: int, length: int = 1) -> Place:
+        return self.document.source.place(start, length)
+
+    def _stop(self, code: Code, message: str, cure: str, at: int | None = None) -> NoReturn:
+        place = self._place(min(self.at if at is None else at, len(self.text)))
         self.document.problems.append(Problem(code, message, cure, place))
         raise _Stop

@@ -14,7 +14,8 @@ from calseq.plaintext import printable
 from calseq.plan import PowerMode, Simulation
 from calseq.problems import Place, Problem, Refused, Source, Span
 from calseq.schema import did_you_mean
-from calseq.sequence import Sequence, read_sequence
+from calseq.sequence import Sequence
+from calseq.sequence_reader import read_sequence
 from calseq.settings import apply_settings
 from calseq.yaml_reader import read_yaml
 
@@ -26,7 +27,7 @@ def find_sequence(name: str) -> Path:
         Refused: there is none.
     """
     path = Path(name)
-    if path.exists() or "/" in name or path.suffix in (".yaml", ".yml"):
+    if "/" in name or path.suffix in (".yaml", ".yml") or _is_there(path):
         return path
     shipped = shipped_sequence(name)
     if shipped is None:
@@ -37,6 +38,13 @@ def find_sequence(name: str) -> Path:
         message = f"there is no file and no shipped sequence '{printable(name, 60)}'"
         raise Refused([Problem(codes.NO_SEQUENCE, message, cure, place)])
     return shipped
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def load_sequence(

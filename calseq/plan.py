@@ -71,7 +71,11 @@ class Step(Struct, frozen=True):
 
     def command(self, directory: str) -> tuple[str, ...]:
         """Give the argv of a child that writes its results to `directory`."""
-        return tuple(directory if word == DIRECTORY else word for word in self.argv)
+        before = ("", *self.argv)
+        return tuple(
+            directory if word == DIRECTORY and option == "--directory" else word
+            for option, word in zip(before, self.argv, strict=False)
+        )
 
 
 class Instrument(Struct, frozen=True):

@@ -1,7 +1,9 @@
 """Problems: what is wrong, where it stands, and what to do about it."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -33,8 +35,27 @@ class Source(Struct, frozen=True):
 
     def line(self, number: int) -> str:
         """Give line `number`, counted from 1, without its end; empty beyond the last."""
-        lines = self.text.split("\n", number)
-        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
+        starts = _line_starts(self.text)
+        if not 0 < number <= len(starts):
+            return ""
+        end = starts[number] - 1 if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end]
+
+    def place(self, offset: int, length: int = 1) -> "Place":
+        """Turn an offset in the text into a place; a stretch ends with its line."""
+        line = bisect_right(_line_starts(self.text), offset)
+        column = offset - _line_starts(self.text)[line - 1]
+        room = len(self.line(line)) - column
+        return Place(self, Span(line, column + 1, max(1, min(length, room))))
+
+
+@lru_cache(maxsize=32)
+def _line_starts(text: str) -> list[int]:
+    """Give the offset of every line, so that a place costs the same at the end of a text as at its start."""
+    starts = [0]
+    while end := text.find("\n", starts[-1]) + 1:
+        starts.append(end)
+    return starts
 
 
 class Span(Struct, frozen=True, order=True):
@@ -179,7 +200,7 @@ def refuse_errors(problems: Sequence[Problem]) -> None:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Sort problems by file and place; those without a place come last."""
+    """Sort problems by file and place, each once; those without a place come last."""
 
     def key(problem: Problem) -> tuple[bool, str, Span, str]:
         place = problem.place
@@ -187,7 +208,11 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
             return (True, "", Span(0, 0), problem.code.id)
         return (False, place.source.name, place.span, problem.code.id)
 
-    return sorted(dict.fromkeys(problems), key=key)
+    # One line of a file may bring the same problem to several steps, by an alias.
+    once: dict[object, Problem] = {}
+    for problem in problems:
+        once.setdefault((problem.code, problem.message, problem.place or problem.cure), problem)
+    return sorted(once.values(), key=key)
 
 
 def _sentence(problem: Problem) -> str:

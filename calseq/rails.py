@@ -18,6 +18,9 @@ class Role(StrEnum):
     HB = "hb"
 
 
+SUPPLIES = frozenset({Role.LV, Role.HV})
+"""The roles that are rails: who may switch them is decided for every step."""
+
 ROLE_NAMES = {
     Role.LV: "low voltage",
     Role.HV: "high voltage",
@@ -82,6 +85,12 @@ class RailRule(Struct, frozen=True):
     before: Rails
     driven: frozenset[Role]
 
+    @property
+    def powered(self) -> frozenset[Role]:
+        """The supplies that `before` wants on."""
+        wanted = {Role.LV: self.before.lv is Lv.ON, Role.HV: self.before.hv is Hv.BIAS}
+        return frozenset(role for role, on in wanted.items() if on)
+
 
 RAIL_RULES = {
     StepType.GENERAL: RailRule(POWERED, frozenset()),
@@ -123,14 +132,14 @@ def moves(present: Readings, wanted: Rails) -> tuple[Move, ...]:
     HV goes off before any change of LV, LV goes on before HV, and HV is never on without LV.
     What is unknown counts as on for HV and as wrong for LV.
     """
-    hv_on = None if present.hv.on is None else not present.hv_gone
     lv_right = present.lv.on is (wanted.lv is Lv.ON)
+    hv_right = present.hv.on is True if wanted.hv is Hv.BIAS else present.hv_gone
     path: list[Move] = []
-    if hv_on is None or (hv_on and (wanted.hv is Hv.OFF or not lv_right)):
+    if not present.hv_gone and not (hv_right and lv_right):
         path.append(Move.HV_OFF)
-        hv_on = False
+        hv_right = wanted.hv is Hv.OFF
     if not lv_right:
         path.append(Move.LV_ON if wanted.lv is Lv.ON else Move.LV_OFF)
-    if wanted.hv is Hv.BIAS and not hv_on:
+    if not hv_right:
         path.append(Move.HV_BIAS)
     return tuple(path)

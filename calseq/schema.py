@@ -3,10 +3,11 @@
 import difflib
 import json
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jsonschema
+from msgspec import Struct
 from referencing import Registry
 
 from calseq import problems as codes
@@ -17,7 +18,7 @@ from calseq.problems import CODES, Code, Problem
 
 _WORDS = {
     "object": "a mapping (key: value)",
-    "array": "a list",
+    "array": "a list (- entry)",
     "string": "text",
     "number": "a number",
     "integer": "a whole number",
@@ -35,9 +36,14 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     if not document.readable:
         return
     validator = jsonschema.Draft7Validator(schema, registry=Registry())
+    meant: set[Path] = set()
     for error in sorted(validator.iter_errors(document.data), key=_rank):
         for finding in _findings(error):
-            _note(document, finding)
+            is_missing = error.validator == "required"
+            if finding.means:
+                meant.add(finding.means)
+            if not (is_missing and (finding.path in meant or finding.path[:-1] in document.incomplete)):
+                _note(document, finding)
 
 
 @cache
@@ -49,35 +55,37 @@ def stored_schema(name: str) -> dict[str, Any]:
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Suggest a known word that is like `word`; empty if none is."""
-    names = list(known)
-    folded = {name.lower().replace("-", "_"): name for name in names}
-    close = difflib.get_close_matches(str(word).lower().replace("-", "_"), folded, n=1, cutoff=0.6)
-    return f"did you mean '{folded[close[0]]}'?" if close else ""
+    close = closest(str(word)[:64], tuple(known))
+    return f"did you mean '{close}'?" if close else ""
 
 
-class _Finding:
-    """One thing to say: `path` is what it is about, `at` where to point if that is elsewhere."""
+@lru_cache(maxsize=4096)
+def closest(word: str, known: tuple[str, ...]) -> str:
+    """Give the known word that is most like `word`; empty if none is."""
+    folded = {name.lower().replace("-", "_"): name for name in known}
+    close = difflib.get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else ""
 
-    __slots__ = ("at", "code", "cure", "key", "message", "path")
 
-    def __init__(
-        self,
-        path: Path,
-        code: Code,
-        message: str,
-        cure: str = "",
-        *,
-        key: bool = False,
-        at: Path | None = None,
-    ) -> None:
-        self.path, self.code, self.message, self.cure, self.key = path, code, message, cure, key
-        self.at = path if at is None else at
+class _Finding(Struct, frozen=True):
+    """One thing to say: `path` is what it is about, `at` where to point if that is elsewhere.
+
+    `means` is the key that was probably meant: that it is missing is not worth another word.
+    """
+
+    path: Path
+    code: Code
+    message: str
+    cure: str = ""
+    key: bool = False
+    at: Path | None = None
+    means: Path | None = None
 
 
 def _note(document: Document, finding: _Finding) -> None:
     if document.is_spoilt(finding.path):
         return
-    place = document.place(finding.at, key=finding.key)
+    place = document.place(finding.at or finding.path, key=finding.key)
     problem = Problem(finding.code, finding.message, finding.cure, place, within(document, finding.path))
     document.spoil(finding.path, problem)
 
@@ -92,13 +100,17 @@ def within(document: Document, path: Path) -> str:
     return f"step {path[1] + 1}" + (f", {printable(name, 40)}" if isinstance(name, str) and name else "")
 
 
-def _rank(error: "jsonschema.ValidationError") -> tuple[int, bool]:
-    """The outermost error first: what is below a wrong value is not worth a word."""
-    return (len(error.absolute_path), error.validator in ("required", "additionalProperties"))
+def _rank(error: "jsonschema.ValidationError") -> tuple[int, int]:
+    """The outermost error first: what is below a wrong value is not worth a word. What is missing, last."""
+    order = {"required": 2, "additionalProperties": 1}
+    return (len(error.absolute_path), order.get(str(error.validator), 0))
 
 
 def _findings(error: "jsonschema.ValidationError") -> Iterator[_Finding]:
     path: Path = tuple(error.absolute_path)
+    if "propertyNames" in error.absolute_schema_path:
+        yield _bad_name(path, error)
+        return
     judge = {
         "required": _missing,
         "additionalProperties": _unknown,
@@ -115,29 +127,46 @@ def _missing(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
     for key in schema["required"]:
         if key in instance:
             continue
-        hint = schema.get("x-hint", "")
-        close = [name for name in instance if did_you_mean(name, [key])]
-        cure = f"add '{key}:'" if not close else f"'{printable(close[0], 40)}' should perhaps be '{key}'"
+        cure = f"add '{key}:'"
         if schema.get("x-code"):
-            at = (*path, "calibration")
-            yield _Finding((*path, key), CODES[schema["x-code"]], hint, f"add '{key}:'", at=at)
+            named = (*path, "calibration")
+            yield _Finding((*path, key), CODES[schema["x-code"]], schema["x-hint"], cure, at=named)
         else:
-            yield _Finding((*path, key), codes.MISSING_KEY, f"'{key}' is missing", cure)
+            strange = tuple(name for name in instance if name not in schema.get("properties", ()))
+            close = closest(key, strange)
+            cure = f"'{_shown(close)}' should perhaps be '{key}'" if close else cure
+            at = (*path, close) if close else None
+            yield _Finding((*path, key), codes.MISSING_KEY, f"'{key}' is missing", cure, key=True, at=at)
+
+
+def _bad_name(path: Path, error: "jsonschema.ValidationError") -> _Finding:
+    """A key that no key may be like."""
+    schema, instance = _parts(error)
+    message = f"key '{_shown(instance)}' is not of the right form"
+    cure = schema.get("patternErrorMessage", "shorten it")
+    return _Finding((*path, instance), codes.BAD_VALUE, message, cure, key=True)
 
 
 def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
     schema, instance = _parts(error)
     known = list(schema.get("properties", {}))
     code = CODES[schema["x-code"]] if "x-code" in schema else codes.UNKNOWN_KEY
+    free = tuple(name for name in known if name not in instance)
+    listed = _choices(list(free), code)
     for key in instance:
-        if key in known or any(key.startswith("x-") for _ in schema.get("patternProperties", ())):
+        if key in known or ("patternProperties" in schema and key.startswith("x-")):
             continue
-        shown = printable(str(key), 40)
-        message = f"'{shown}' is not a key that belongs here"
+        below = (*path, key)
+        message = f"'{_shown(key)}' is not a key that belongs here"
         if code is codes.UNKNOWN_OPTION:
-            message = f"{schema['x-of']} has no option '{shown}'"
-        free = [name for name in known if name not in instance]
-        yield _Finding((*path, key), code, message, did_you_mean(key, free) or _choices(free, code), key=True)
+            message = f"{schema['x-of']} has no option '{_shown(key)}'"
+        elif key in schema.get("x-calibrations", ()) and "calibration" in free:
+            cure = f"write '- calibration: {key}', and its settings below"
+            yield _Finding(below, code, message, cure, key=True, means=(*path, "calibration"))
+            continue
+        close = closest(str(key)[:64], free)
+        cure = f"did you mean '{close}'?" if close else listed
+        yield _Finding(below, code, message, cure, key=True, means=(*path, close) if close else None)
 
 
 def _choices(known: list[str], code: Code) -> str:
@@ -156,8 +185,8 @@ def _type(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
     if schema.get("x-code") == "CS209":
         yield _duration(path, instance)
         return
-    cure = f"write {wanted}"
-    if "string" in names and isinstance(instance, (int, float)):
+    cure = schema.get("x-hint") or f"write {wanted}"
+    if "string" in names and "object" not in names and isinstance(instance, (int, float)):
         cure = f'put it in quotes: "{_shown(instance)}"'
     elif isinstance(instance, str) and {"number", "integer"} & set(names) and _is_number(instance):
         cure = f"write it without quotes: {instance}"
@@ -183,7 +212,10 @@ def _enum(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
     if schema.get("x-code") == "CS203":
         if not isinstance(instance, str):
             yield _Finding(
-                path, codes.WRONG_TYPE, f"a calibration is a name, not {_described(instance)}", listed
+                path,
+                codes.WRONG_TYPE,
+                f"a calibration is a name, not {_described(instance)}",
+                "write a name such as iv_curve; 'calseq calibrations' lists them",
             )
             return
         cure = (
@@ -192,7 +224,9 @@ def _enum(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
         )
         yield _Finding(path, codes.UNKNOWN_CALIBRATION, f"'{shown}' is not a known calibration", cure)
         return
-    message = f"{_name(path)} cannot be {_described(instance)}"
+    message = f"{_name(path)} cannot be {_quoted(instance)}"
+    if isinstance(instance, str) and all(isinstance(value, (int, float)) for value in allowed):
+        listed = f"write it without quotes: {listed}"
     yield _Finding(path, codes.BAD_VALUE, message, did_you_mean(instance, values) or listed)
 
 
@@ -240,6 +274,7 @@ def _value(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding
         "minProperties": ("is empty", "add an entry"),
     }
     saying, cure = sayings.get(str(error.validator), ("is not allowed", ""))
+    cure = schema.get("x-hint") or cure
     subject = (
         _name(path)
         if isinstance(instance, (list, dict)) or instance == ""
@@ -259,7 +294,7 @@ def _name(path: Path) -> str:
     if not path:
         return "the file"
     if isinstance(path[-1], int):
-        return f"entry {path[-1] + 1} of {words[-1]}" if words else f"entry {path[-1] + 1}"
+        return f"entry {path[-1] + 1} of '{printable(words[-1], 40)}'" if words else f"entry {path[-1] + 1}"
     return f"'{printable(path[-1], 40)}'"
 
 
@@ -274,7 +309,7 @@ def _described(instance: object) -> str:
 
 
 def _quoted(instance: object) -> str:
-    return f"'{_shown(instance)}'" if isinstance(instance, str) else _shown(instance)
+    return f"'{_shown(instance)}'" if isinstance(instance, str) else _described(instance)
 
 
 def _shown(instance: object) -> str:

@@ -8,12 +8,13 @@ rule; other readers pass over it.
 from typing import Any
 
 from calseq.catalog import Calibration, Catalog, Option
-from calseq.durations import DURATION_PATTERN, spelled
+from calseq.durations import DURATION_PATTERN
 from calseq.rails import ROLE_NAMES, Role, StepType
 
 Schema = dict[str, Any]
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)"
+NAME_FORM = "use letters, digits, '_', '.' and '-', 64 at most, a letter or digit first"
 MAX_STEPS = 1000
 
 _TYPE_MEANINGS = {
@@ -39,7 +40,7 @@ _DURATION: Schema = {
     "x-code": "CS209",
     "patternErrorMessage": "write a duration such as 45s, 90m or 1h30m, or none",
 }
-_SCALAR: Schema = {"type": ["number", "string", "boolean"]}
+_SCALAR: Schema = {"type": ["number", "string", "boolean"], "maxLength": 4096}
 _ON_FAILURE: Schema = {
     "enum": ["stop", "continue"],
     "enumDescriptions": [
@@ -56,6 +57,7 @@ def sequence_schema(catalog: Catalog) -> Schema:
         "title": "calseq sequence",
         "description": "A calibration sequence: dirigent calibrations that calseq runs one after another.",
         "type": "object",
+        "x-hint": "begin with 'calseq: 1', 'title: …' and 'steps:'",
         "required": ["calseq", "title", "steps"],
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "for the author's own use, such as anchors"}},
@@ -75,6 +77,8 @@ def _top_properties() -> Schema:
             "type": "string",
             "minLength": 1,
             "maxLength": 120,
+            "pattern": r"^[^\n\t]*$(?!\n)",
+            "patternErrorMessage": "write it on one line",
             "description": "name of the sequence, as the database shows it",
         },
         "description": {"type": "string", "maxLength": 4000, "description": "what the sequence is for"},
@@ -95,6 +99,7 @@ def _top_properties() -> Schema:
             "description": "the calibrations, in the order in which they run",
             "items": {
                 "type": ["string", "object"],
+                "x-hint": "write '- calibration: …', or only the name of a calibration",
                 "allOf": [
                     {"if": {"type": "string"}, "then": {"$ref": "#/definitions/names"}},
                     {"if": {"type": "object"}, "then": {"$ref": "#/definitions/step"}},
@@ -123,11 +128,8 @@ def _policies() -> Schema:
 
 def _names(catalog: Catalog) -> Schema:
     """A step that is only a name: every calibration, though a tuning one needs more than that."""
-    names = catalog.names()
     return {
-        "enum": names,
-        "enumDescriptions": [catalog.calibrations[name].summary for name in names],
-        "x-code": "CS203",
+        **_known_name(catalog),
         "allOf": [
             {
                 "if": {"const": name},
@@ -143,6 +145,28 @@ def _names(catalog: Catalog) -> Schema:
     }
 
 
+def _known_name(catalog: Catalog) -> Schema:
+    """A name of the catalogue; any name, while a part of the catalogue cannot be read."""
+    if catalog.lost:
+        return _own_name()
+    names = catalog.names()
+    return {
+        "enum": names,
+        "enumDescriptions": [catalog.calibrations[name].summary for name in names],
+        "x-code": "CS203",
+        "description": "a calibration of the catalogue",
+    }
+
+
+def _own_name() -> Schema:
+    return {
+        "type": "string",
+        "pattern": NAME_PATTERN,
+        "patternErrorMessage": NAME_FORM,
+        "description": "a calibration that only this step tells of",
+    }
+
+
 def _step(catalog: Catalog) -> Schema:
     names = catalog.names()
     calibrations = [catalog.calibrations[name] for name in names]
@@ -150,13 +174,14 @@ def _step(catalog: Catalog) -> Schema:
         "type": "object",
         "required": ["calibration"],
         "additionalProperties": False,
+        "x-calibrations": names,
         "properties": {
             "calibration": {"description": "the dirigent calibration to run"},
             "name": {
                 "type": "string",
                 "pattern": NAME_PATTERN,
                 "description": "name of the step, unique in the file; else the calibration's",
-                "patternErrorMessage": "use letters, digits, '_', '.' and '-', 64 at most, a letter or digit first",
+                "patternErrorMessage": NAME_FORM,
             },
             "type": {
                 "enum": [str(type_) for type_ in StepType],
@@ -177,16 +202,8 @@ def _step(catalog: Catalog) -> Schema:
         "allOf": [
             {
                 "if": {"required": ["type"]},
-                "then": {"properties": {"calibration": {"type": "string", "pattern": NAME_PATTERN}}},
-                "else": {
-                    "properties": {
-                        "calibration": {
-                            "enum": names,
-                            "enumDescriptions": [calibration.summary for calibration in calibrations],
-                            "x-code": "CS203",
-                        }
-                    }
-                },
+                "then": {"properties": {"calibration": _own_name()}},
+                "else": {"properties": {"calibration": _known_name(catalog)}},
             },
             *(_rule(calibration) for calibration in calibrations),
             _adhoc_rule(names),
@@ -201,6 +218,7 @@ def _rule(calibration: Calibration) -> Schema:
             "const": str(calibration.type),
             "x-code": "CS303",
             "errorMessage": f"{calibration.name} is of type {calibration.type}: delete the line",
+            "description": f"{calibration.type}: {_TYPE_MEANINGS[calibration.type]}",
         },
         "options": _options(calibration),
         "tuning": _tuning(calibration),
@@ -211,13 +229,27 @@ def _rule(calibration: Calibration) -> Schema:
         then["x-code"] = "CS207"
         then["x-hint"] = f"{calibration.name} needs {_tuning_key(calibration)}"
     if calibration.tuning and calibration.tuning.form == "args":
-        properties["args"] = {"minItems": 1}
+        properties["args"] = {"minItems": 1, "description": f"what {calibration.name} is to do"}
     return {"if": condition, "then": then}
 
 
 def _adhoc_rule(names: list[str]) -> Schema:
     """A calibration the catalogue lacks: its options are taken as they are written."""
-    options = {"type": "object", "additionalProperties": {"type": ["number", "string", "boolean", "array"]}}
+    value = {
+        "type": ["number", "string", "boolean", "array"],
+        "maxLength": 4096,
+        "items": _SCALAR,
+        "maxItems": 64,
+    }
+    options = {
+        "type": "object",
+        "propertyNames": {
+            "pattern": r"^[A-Za-z][A-Za-z0-9_]{0,63}$(?!\n)",
+            "patternErrorMessage": "write dirigent's long name in snake_case, such as max_voltage",
+        },
+        "additionalProperties": value,
+        "description": "its long options, taken as they are written",
+    }
     unknown = {"properties": {"calibration": {"not": {"enum": names}}}}
     return {
         "if": {"required": ["calibration", "type"], **unknown},
@@ -268,6 +300,7 @@ def _tuning(calibration: Calibration) -> Schema:
             "type": "string",
             "minLength": 1,
             "maxLength": 4096,
+            "x-hint": "write the name of a tuning, for instance Tuning_1000",
             "description": f"the tuning to do, for instance Tuning_1000: {calibration.name} -t",
         }
     if form == "tests":
@@ -279,6 +312,7 @@ def _tuning(calibration: Calibration) -> Schema:
         "not": {},
         "x-code": "CS208",
         "errorMessage": f"{calibration.name} takes no 'tuning:'",
+        "description": "only for tuning calibrations",
         "x-hint": hint,
     }
 
@@ -286,24 +320,23 @@ def _tuning(calibration: Calibration) -> Schema:
 def _tests() -> Schema:
     test = {
         "required": ["name"],
-        "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 256}},
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 256, "description": "name of the test"}
+        },
         "additionalProperties": _SCALAR,
     }
     return {
         "type": "array",
         "minItems": 1,
         "maxItems": 200,
+        "x-hint": "write a list of tests, for instance [PixelAlive, NoiseScan]",
         "description": "inner-tracker tests: a name, or {name: …, SETTING: …}",
         "items": {
             "type": ["string", "object"],
+            "x-hint": "write the name of a test, or {name: …, SETTING: …}",
             "minLength": 1,
             "maxLength": 256,
             "if": {"type": "object"},
             "then": test,
         },
     }
-
-
-def usual_time(calibration: Calibration) -> str:
-    """Say how long a calibration usually takes."""
-    return f"usually {spelled(calibration.usual_s)}" if calibration.usual_s else "usual time unknown"

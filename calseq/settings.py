@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from calseq import problems as codes
-from calseq.document import Document, Path
+from calseq.document import BAD_CHARACTERS, Data, Document
 from calseq.plaintext import printable
-from calseq.problems import Place, Problem, Source, Span
+from calseq.problems import Code, Problem, Source
+from calseq.scalars import Doubt, plain_scalar
 from calseq.schema import did_you_mean
-from calseq.yaml_reader import Doubt, plain_scalar
 
 _SETTING = re.compile(r"([^=]+)\.([^.=]+)=(.*)", re.DOTALL)
 
@@ -17,71 +16,73 @@ _SETTING = re.compile(r"([^=]+)\.([^.=]+)=(.*)", re.DOTALL)
 def apply_settings(document: Document, settings: Iterable[str]) -> None:
     """Put options into a document that no schema has judged yet; each keeps its own place, the command line."""
     for setting in settings:
-        source = Source("--set", printable(setting))
-        match = _SETTING.fullmatch(setting)
+        _Setting(document, setting).apply()
+
+
+class _Setting:
+    """One `--set`: what it is to change, and its text to point into."""
+
+    def __init__(self, document: Document, text: str) -> None:
+        self.document = document
+        self.source = Source("--set", text)
+
+    def apply(self) -> None:
+        text = self.source.text
+        bad = BAD_CHARACTERS.search(text)
+        if bad:
+            message = f"invisible character {printable(bad.group(), 20)}"
+            return self._note(codes.BAD_CHARACTER, message, "delete it", *bad.span())
+        match = _SETTING.fullmatch(text)
         if match is None:
             cure = "write it as step.option=value, for instance iv_curve.max_voltage=-350"
-            _note(
-                document,
-                codes.BAD_SETTING,
-                f"'{printable(setting, 60)}' sets nothing",
-                cure,
-                source,
-                0,
-                len(setting),
-            )
-            continue
-        step, option, text = match.groups()
-        path = _step_path(document, step)
-        if path is None:
-            cure = did_you_mean(step, _names(document).values()) or "steps: " + ", ".join(
-                _names(document).values()
-            )
-            _note(
-                document,
-                codes.UNKNOWN_STEP,
-                f"no step is named '{printable(step, 40)}'",
-                cure,
-                source,
-                0,
-                len(step),
-            )
-            continue
-        value = plain_scalar(text)
+            message = f"'{printable(text, 60)}' sets nothing"
+            return self._note(codes.BAD_SETTING, message, cure, 0, len(text))
+        names = _names(self.document)
+        index = next((index for index, name in names.items() if name == match.group(1)), None)
+        if index is None:
+            cure = did_you_mean(match.group(1), names.values()) or _steps_named(names.values())
+            message = f"no step is named '{printable(match.group(1), 40)}'"
+            return self._note(codes.UNKNOWN_STEP, message, cure, *match.span(1))
+        value = _value(match.group(3))
         if isinstance(value, Doubt):
-            _note(document, value.code, value.message, value.cure, source, match.start(3), len(text))
-            continue
-        _put(document, path, option, value, source, match)
+            return self._note(value.code, value.message, value.cure, *match.span(3))
+        return self._put(index, match, value)
 
-
-def _note(
-    document: Document, code: codes.Code, message: str, cure: str, source: Source, start: int, length: int
-) -> None:
-    place = Place(source, Span(1, start + 1, max(1, length)))
-    document.problems.append(Problem(code, message, cure, place))
-
-
-def _put(
-    document: Document, path: Path, option: str, value: Any, source: Source, match: re.Match[str]
-) -> None:
-    steps = document.data["steps"] if isinstance(document.data, dict) else None
-    if not isinstance(steps, list) or not isinstance(path[1], int):
-        return
-    step = steps[path[1]]
-    if isinstance(step, str):
-        document.values[(*path, "calibration")] = document.values[path]
-        step = {"calibration": step}
-    options = step.get("options", {}) if isinstance(step, dict) else None
-    if isinstance(step, dict) and isinstance(options, dict):
-        # A new mapping: an alias may show the same one in other steps.
-        steps[path[1]] = {**step, "options": {**options, option: value}}
+    def _put(self, index: int, match: "re.Match[str]", value: Data) -> None:
+        """Write new mappings: an alias may show the old ones in other steps."""
+        document, option = self.document, match.group(2)
+        data = document.data if isinstance(document.data, dict) else {}
+        steps = data.get("steps")
+        step = steps[index] if isinstance(steps, list) else None
+        path = ("steps", index)
+        if isinstance(step, str):
+            document.values[(*path, "calibration")] = document.values[path]
+            step = {"calibration": step}
+        options = step.get("options", {}) if isinstance(step, dict) else None
+        if not isinstance(steps, list) or not isinstance(step, dict) or not isinstance(options, dict):
+            return
+        data["steps"] = [*steps[:index], {**step, "options": {**options, option: value}}, *steps[index + 1 :]]
         below = (*path, "options", option)
-        document.keys[below] = Place(source, Span(1, match.start(2) + 1, len(option)))
-        document.values[below] = Place(source, Span(1, match.start(3) + 1, max(1, len(match.group(3)))))
+        document.spoilt.discard(below)
+        document.keys[below] = self._place(*match.span(2))
+        document.values[below] = self._place(*match.span(3))
+
+    def _place(self, start: int, end: int) -> codes.Place:
+        return self.source.place(start, max(1, end - start))
+
+    def _note(self, code: Code, message: str, cure: str, start: int, end: int) -> None:
+        self.document.problems.append(Problem(code, message, cure, self._place(start, end)))
 
 
-def _step_path(document: Document, name: str) -> Path | None:
-    return next((("steps", index) for index, known in _names(document).items() if known == name), None)
+def _value(text: str) -> "Data | Doubt":
+    """Read a value as YAML would; in quotes it is a text."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else plain_scalar(text)
+
+
+def _steps_named(names: Iterable[str]) -> str:
+    listed = list(names)
+    return "steps: " + printable(", ".join(listed[:12]), 200) if listed else "the sequence has no steps"
 
 
 def _names(document: Document) -> dict[int, str]:

@@ -4,12 +4,13 @@ No YAML loader is safe as it comes (alias bombs, deep nesting, implicit dates); 
 """
 
 import re
+from collections.abc import Iterator
 from io import StringIO
 from typing import Any, NoReturn
 
 from msgspec import Struct, field
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 from calseq import problems as codes
 from calseq.document import (
@@ -22,29 +23,15 @@ from calseq.document import (
     Data,
     Document,
     Path,
-    place_of,
 )
 from calseq.plaintext import printable
-from calseq.problems import Code, Place, Problem, Span
+from calseq.problems import Code, Place, Problem
+from calseq.scalars import Doubt, plain_scalar, text_doubt
+from calseq.yaml_text import YamlText, explained
 
-_NULL = {"", "~", "null", "Null", "NULL"}
-_TRUE = {"true", "True", "TRUE"}
-_FALSE = {"false", "False", "FALSE"}
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
-_WORDS = re.compile(r"(y|n|yes|no|on|off)\Z", re.IGNORECASE)
-_AMBIGUOUS = [
-    (re.compile(r"[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?\Z"), "a number to base 60 in YAML 1.1"),
-    (re.compile(r"[-+]?0[0-9_]+\Z"), "an octal number in YAML 1.1"),
-    (re.compile(r"[-+]?0[xob][0-9a-fA-F_]+\Z"), "a number in one YAML, text in another"),
-    (
-        re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?\Z"),
-        "a number in YAML 1.1, text in 1.2",
-    ),
-    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?\Z"), "a date in YAML 1.1, text in 1.2"),
-]
-_DEEP = re.compile(rf"[\[{{]{{{MAX_DEPTH * 4}}}|(?:[-?] ){{{MAX_DEPTH * 4}}}")
+_PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*[ \t]+)+")
+_CORE_TAG = "tag:yaml.org,2002:"
+_OVERFULL = f"more than {MAX_NODES} values, aliases expanded"
 
 
 class _Stop(Exception):
@@ -55,334 +42,253 @@ def read_yaml(document: Document) -> Document:
     """Fill a document's data from its text; problems are collected in it, and nothing is raised."""
     if not document.readable:
         return document
-    builder = _Builder(document)
+    text = YamlText(document)
     try:
-        builder.build()
+        _Builder(document, text).build()
     except _Stop:
         document.readable = False
-    except (YAMLError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
-        document.readable = False
-        document.problems.append(_syntax_problem(document, error))
-    except RecursionError:
-        document.readable = False
-        document.problems.append(
-            Problem(codes.TOO_LARGE, "nested too deeply", "", Place(document.source, Span(1, 1)))
-        )
+    except (
+        YAMLError,
+        ArithmeticError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+        StopIteration,
+        TypeError,
+        ValueError,
+    ) as error:
+        document.refuse(codes.BAD_SYNTAX, *explained(text, error))
     return document
 
 
 class _Anchor(Struct):
-    data: Data
-    nodes: int
-    complete: bool
+    """A value that aliases may show: where it stands, in which document, and what spoilt it."""
+
+    document: Document
+    path: Path
+    data: Data = None
+    nodes: int = 0
+    flaws: tuple[Path, ...] = ()
+    complete: bool = False
 
 
 class _Builder(Struct):
     document: Document
+    text: YamlText
     nodes: int = 0
     aliases: int = 0
     anchors: dict[str, _Anchor] = field(default_factory=dict)
+    flaws: list[Path] = field(default_factory=list)
     events: Any = None
 
     def build(self) -> None:
-        text = self.document.source.text
-        deep = _DEEP.search(text)
-        if deep:
-            self._stop_at_offset(deep.start(), f"nested deeper than {MAX_DEPTH} levels")
-        directive = re.search(r"^%\w+.*$", text, re.MULTILINE)
-        if directive and not text[: directive.start()].strip("\n \t#"):
-            self._stop_at_offset(directive.start(), "a YAML directive", codes.NOT_PLAIN, "delete the line")
-        self.events = iter(YAML(typ="safe", pure=True).parse(StringIO(text)))
-        self._next()  # stream start
-        event = self._next()
-        if _kind(event) == "StreamEnd":
-            self._stop(event, codes.EMPTY, "there is nothing but comments in the file", "")
-        self.document.data = self._node(self._next(), (), 0)
-        self._next()  # document end
-        event = self._next()
-        if _kind(event) != "StreamEnd":
-            self._stop(
-                event,
-                codes.NOT_PLAIN,
-                "a second YAML document",
-                "one file holds one document: delete the '---'",
+        for place in self.text.directives:
+            problem = Problem(
+                codes.NOT_PLAIN, "a YAML directive", "delete the line: the file is YAML 1.2", place
             )
+            self.document.problems.append(problem)
+        self.events = iter(YAML(typ="safe", pure=True).parse(StringIO(self.text.text)))
+        next(self.events)  # stream start
+        event = next(self.events)
+        if _kind(event) == "StreamEnd":
+            found = "only comments in the file" if self.text.text.strip() else "nothing in the file"
+            self._stop(None, codes.EMPTY, found, "write it, or give another file")
+        event = next(self.events)
+        if _is_absent(event):
+            self._stop(None, codes.EMPTY, "nothing in the file", "write it, or give another file")
+        self.document.data = self._node(event, (), 0)
+        next(self.events)  # document end
+        event = next(self.events)
+        if _kind(event) != "StreamEnd":
+            cure = "one file holds one document: delete the '---'"
+            self._stop(event, codes.NOT_PLAIN, "a second YAML document", cure)
 
-    def _next(self) -> Any:
-        return next(self.events)
-
-    def _node(self, event: Any, path: Path, depth: int) -> Data:
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            self._stop(event, codes.TOO_LARGE, f"more than {MAX_NODES} values, aliases expanded", "")
+    def _node(self, event: Any, path: Path, depth: int, key: Place | None = None) -> Data:
+        self._count(event, 1)
         if depth > MAX_DEPTH:
-            self._stop(event, codes.TOO_LARGE, f"nested deeper than {MAX_DEPTH} levels", "")
+            self._stop(
+                event, codes.TOO_LARGE, f"nested deeper than {MAX_DEPTH} levels", "is it the right file?"
+            )
         kind = _kind(event)
-        self.document.values[path] = self._place(event)
         if kind == "Alias":
             return self._alias(event, path)
-        self._check_tag(event, path)
-        before = self.nodes
-        anchor = _Anchor(None, 0, complete=False)
+        self.document.values[path] = key if key and _is_absent(event) else self._place(event)
+        anchor = _Anchor(self.document, path)
         if event.anchor:
             self.anchors[event.anchor] = anchor
+        nodes, flaws = self.nodes, len(self.flaws)
+        if event.tag and str(event.tag) != "!":
+            self._tag(event, path, is_scalar=kind == "Scalar")
         if kind == "Scalar":
-            data = self._scalar(event, path)
+            anchor.data = self._scalar(event, path)
         elif kind == "SequenceStart":
-            data = self._sequence(path, depth)
+            anchor.data = self._sequence(path, depth)
         else:
-            data = self._mapping(path, depth)
-        anchor.data, anchor.nodes, anchor.complete = data, self.nodes - before + 1, True
-        return data
+            anchor.data = self._mapping(path, depth)
+        anchor.nodes, anchor.complete = self.nodes - nodes + 1, True
+        anchor.flaws = tuple(flaw[len(path) :] for flaw in self.flaws[flaws:])
+        return anchor.data
+
+    def _count(self, event: Any, nodes: int) -> None:
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            self._stop(event, codes.TOO_LARGE, _OVERFULL, "is it the right file?")
 
     def _alias(self, event: Any, path: Path) -> Data:
+        self.document.values[path] = self.document.aliases[path] = place = self._place(event)
         self.aliases += 1
         anchor = self.anchors.get(event.anchor)
-        name = printable(str(event.anchor), 40)
+        shown = printable(str(event.anchor), 40)
         if anchor is None:
-            self._note(
-                event,
-                path,
-                codes.NOT_PLAIN,
-                f"alias '*{name}' has no anchor before it",
-                f"write '&{name}' at the value it means",
+            message = f"alias '*{shown}' has no anchor before it"
+            self._spoil(
+                path, Problem(codes.NOT_PLAIN, message, f"write '&{shown}' at the value it means", place)
             )
             return None
         if not anchor.complete:
-            self._stop(
-                event, codes.NOT_PLAIN, f"alias '*{name}' stands inside its own anchor", "write the value out"
-            )
+            message = f"alias '*{shown}' stands inside its own anchor"
+            self._stop(event, codes.NOT_PLAIN, message, "write the value out")
         if self.aliases > MAX_ALIASES:
-            self._stop(event, codes.TOO_LARGE, f"more than {MAX_ALIASES} aliases", "")
-        self.nodes += anchor.nodes
-        if self.nodes > MAX_NODES:
-            self._stop(event, codes.TOO_LARGE, f"more than {MAX_NODES} values once aliases are expanded", "")
-        self._place_below(anchor.data, path, self.document.values[path])
+            self._stop(event, codes.TOO_LARGE, f"more than {MAX_ALIASES} aliases", "write some values out")
+        self._count(event, anchor.nodes)
+        self._show_again(anchor, path)
         return anchor.data
 
-    def _place_below(self, data: Data, path: Path, place: Place) -> None:
-        """What an alias brings stands, for a reader, where the alias stands."""
-        items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-        for key, value in items:
-            below = (*path, key)
-            self.document.values[below] = self.document.keys[below] = place
-            self._place_below(value, below, place)
+    def _show_again(self, anchor: _Anchor, path: Path) -> None:
+        """What an alias brings stands where its anchor is: what is wrong with it is wrong there, once."""
+        origin = anchor.document
+        for below in _routes(anchor.data) if isinstance(anchor.data, (dict, list)) else ():
+            target, source = (*path, *below), (*anchor.path, *below)
+            self.document.values[target] = origin.values[source]
+            if source in origin.keys:
+                self.document.keys[target] = origin.keys[source]
+            if source in origin.incomplete:
+                self.document.incomplete.add(target)
+        for flaw in anchor.flaws:
+            self.document.spoilt.add((*path, *flaw))
+            self.flaws.append((*path, *flaw))
 
     def _sequence(self, path: Path, depth: int) -> list[Data]:
         items: list[Data] = []
-        while _kind(event := self._next()) != "SequenceEnd":
-            items.append(self._node(event, (*path, len(items)), depth + 1))
+        while _kind(event := next(self.events)) != "SequenceEnd":
+            dash = self.text.dash(event.start_mark.index) if _is_absent(event) else None
+            items.append(self._node(event, (*path, len(items)), depth + 1, dash))
         return items
 
     def _mapping(self, path: Path, depth: int) -> dict[str, Data]:
         items: dict[str, Data] = {}
-        while _kind(event := self._next()) != "MappingEnd":
-            key = self._key(event, path, depth)
-            value_event = self._next()
+        while _kind(event := next(self.events)) != "MappingEnd":
+            key = self._key(event, depth)
+            value = next(self.events)
             if key is None:
-                self._skip(value_event, depth)
-                continue
-            below = (*path, key)
-            if key in items:
-                first = self.document.keys[below].span.line
-                self.document.problems.append(
-                    Problem(
-                        codes.DUPLICATE_KEY,
-                        f"key '{printable(key, 40)}' is there twice",
-                        f"the first is on line {first}: keep one",
-                        self._place(event),
-                    )
+                self.document.incomplete.add(path)
+            elif key in items:
+                first = self.document.keys[(*path, key)].span.line
+                message, cure = (
+                    f"key '{printable(key, 40)}' is there twice",
+                    f"the first is on line {first}: keep one",
                 )
-                self._skip(value_event, depth)
+                self._note(event, codes.DUPLICATE_KEY, message, cure)
+            else:
+                below = (*path, key)
+                self.document.keys[below] = place = self._place(event)
+                items[key] = None
+                items[key] = self._node(value, below, depth + 1, place)
                 continue
-            self.document.keys[below] = self._place(event)
-            items[key] = None
-            items[key] = self._node(value_event, below, depth + 1)
+            self._pass_over(value, depth)
         return items
 
-    def _key(self, event: Any, path: Path, depth: int) -> str | None:
+    def _key(self, event: Any, depth: int) -> str | None:
         """Give a key, or None when it is no key and a problem says so."""
         if _kind(event) != "Scalar":
-            problem = Problem(
-                codes.NOT_PLAIN, "a key that is not a word", "keys are plain words", self._place(event)
-            )
-            self.document.problems.append(problem)
-            if _kind(event) != "Alias":
-                self._skip(event, depth)
+            self._note(event, codes.NOT_PLAIN, "a key that is not a word", "keys are plain words")
+            self._pass_over(event, depth, is_key=True)
             return None
         key = str(event.value)
-        if BAD_CHARACTERS.search(key):
-            self._stop(event, codes.BAD_CHARACTER, "a key with an invisible character", "delete it")
-        if event.implicit[0] and key == "<<":
-            cure = "merge keys are not used here: write the keys out, or alias one whole value"
-            self.document.problems.append(
-                Problem(codes.NOT_PLAIN, "merge key '<<'", cure, self._place(event))
-            )
-            return None
-        if len(key) > MAX_KEY:
-            self._stop(event, codes.TOO_LARGE, f"a key of more than {MAX_KEY} characters", "")
-        if event.tag and not event.implicit[0]:
-            self._check_tag(event, (*path, key))
-        return key
-
-    def _skip(self, event: Any, depth: int) -> None:
-        """Read a value nobody will look at, so that the reading can go on after it."""
-        shadow = Document(self.document.source)
-        own, self.document = self.document, shadow
-        try:
-            self._node(event, (), depth + 1)
-        finally:
-            self.document = own
-
-    def _check_tag(self, event: Any, path: Path) -> None:
-        tag = str(event.tag) if event.tag else ""
-        if tag and tag != "!":
+        bad = BAD_CHARACTERS.search(key)
+        if bad:
             self._note(
                 event,
-                path,
-                codes.NOT_PLAIN,
-                f"tag '{printable(tag, 40)}'",
-                "tags are not used here: delete it",
+                codes.BAD_CHARACTER,
+                f"the key has the character {printable(bad.group(), 20)}",
+                "delete it",
             )
+            key = BAD_CHARACTERS.sub("", key)
+        if event.implicit[0] and key == "<<":
+            cure = "write the keys out, or alias one whole value"
+            self._note(event, codes.NOT_PLAIN, "merge key '<<'", cure)
+            return None
+        if len(key) > MAX_KEY:
+            self._note(event, codes.TOO_LARGE, f"a key of more than {MAX_KEY} characters", "shorten it")
+            return None
+        if event.tag and str(event.tag) != "!":
+            self._tag(event, None, is_scalar=True)
+        return key
+
+    def _pass_over(self, event: Any, depth: int, *, is_key: bool = False) -> None:
+        """Read a value that nobody will look at, for what is wrong with the YAML of it."""
+        own, self.document = self.document, Document(self.document.source)
+        try:
+            self._node(event, (), depth + 1)
+        except _Stop:
+            own.problems.append(self.document.problems.pop())
+            raise
+        finally:
+            own.problems += () if is_key else self.document.problems
+            self.document = own
+
+    def _tag(self, event: Any, path: Path | None, *, is_scalar: bool) -> None:
+        """A tag changes what a scalar means, but not what a list or a mapping does."""
+        start = event.start_mark.index
+        place = self.text.place(self.text.text.index("!", start), len(str(event.tag).rpartition(":")[2]) + 1)
+        message = f"tag '{printable(str(event.tag).replace(_CORE_TAG, '!!'), 40)}'"
+        problem = Problem(codes.NOT_PLAIN, message, "tags are not used here: delete it", place)
+        if is_scalar and path is not None:
+            self._spoil(path, problem)
+        else:
+            self.document.problems.append(problem)
 
     def _scalar(self, event: Any, path: Path) -> Data:
         text = str(event.value)
-        if len(text) > MAX_TEXT:
-            self._stop(event, codes.TOO_LARGE, f"a text of more than {MAX_TEXT // 1024} KiB", "")
-        if not event.implicit[0]:
-            bad = BAD_CHARACTERS.search(text)
-            if bad:
-                shown = printable(bad.group())
-                self._note(
-                    event, path, codes.BAD_CHARACTER, f"the text has the character {shown}", "delete it"
-                )
-            return text
-        return self._plain(event, text, path)
-
-    def _plain(self, event: Any, text: str, path: Path) -> Data:
-        data = plain_scalar(text)
+        data = plain_scalar(text) if event.implicit[0] else text_doubt(text) or text
         if not isinstance(data, Doubt):
             return data
-        self._note(event, path, data.code, data.message, data.cure)
+        self._spoil(path, Problem(data.code, data.message, data.cure, self._place(event)))
         return None
 
-    def _note(self, event: Any, path: Path, code: Code, message: str, cure: str) -> None:
-        self.document.spoil(path, Problem(code, message, cure, self._place(event)))
+    def _spoil(self, path: Path, problem: Problem) -> None:
+        if path not in self.document.spoilt:
+            self.document.spoil(path, problem)
+            self.flaws.append(path)
+
+    def _note(self, event: Any, code: Code, message: str, cure: str) -> None:
+        self.document.problems.append(Problem(code, message, cure, self._place(event)))
 
     def _stop(self, event: Any, code: Code, message: str, cure: str) -> NoReturn:
-        self.document.problems.append(Problem(code, message, cure, self._place(event)))
-        raise _Stop
-
-    def _stop_at_offset(
-        self, offset: int, message: str, code: Code = codes.TOO_LARGE, cure: str = ""
-    ) -> NoReturn:
-        self.document.problems.append(Problem(code, message, cure, place_of(self.document.source, offset)))
+        self.document.refuse(code, message, cure, self._place(event) if event else None)
         raise _Stop
 
     def _place(self, event: Any) -> Place:
-        start, end = event.start_mark, event.end_mark
-        if start.line == end.line and end.column > start.column:
-            length = end.column - start.column
-        else:
-            length = len(self.document.source.line(start.line + 1).rstrip()) - start.column
-        return Place(self.document.source, Span(start.line + 1, start.column + 1, max(1, length)))
-
-
-class Doubt(Struct, frozen=True):
-    """A plain scalar that cannot be taken as it stands, and why."""
-
-    code: Code
-    message: str
-    cure: str
-
-
-def plain_scalar(text: str) -> "bool | int | float | str | Doubt | None":  # noqa: PLR0911 - one line per rule of YAML 1.2
-    """Resolve an unquoted scalar by YAML 1.2's core schema, refusing what YAML 1.1 reads differently."""
-    shown = printable(text, 40)
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _WORDS.match(text):
-        word = "true" if text.lower() in ("y", "yes", "on") else "false"
-        return Doubt(
-            codes.AMBIGUOUS,
-            f"'{shown}' is a switch in YAML 1.1 and text in 1.2",
-            f'write {word}, or "{shown}" for the text',
-        )
-    if _NOT_FINITE.match(text):
-        return Doubt(codes.NOT_FINITE, f"'{shown}' is not a finite number", "write a number")
-    for pattern, meaning in _AMBIGUOUS:
-        if pattern.match(text):
-            return Doubt(
-                codes.AMBIGUOUS,
-                f"'{shown}' is {meaning}",
-                f'write "{shown}" for the text, or the number without it',
-            )
-    if _INT.match(text) and len(text) <= 20:
-        return int(text)
-    if _FLOAT.match(text):
-        number = float(text)
-        if number in (float("inf"), float("-inf")):
-            return Doubt(codes.NOT_FINITE, f"'{shown}' is too large for a number", "write a smaller one")
-        return number
-    return text
+        """Give the place of a value, or of a key, behind its anchor and tag."""
+        start, end = event.start_mark.index, event.end_mark.index
+        properties = _PROPERTIES.match(self.text.text, start) if _kind(event) != "Alias" else None
+        start = properties.end() if properties else start
+        is_block = _kind(event) in ("MappingStart", "SequenceStart") and not event.flow_style
+        return self.text.place(start, MAX_TEXT if is_block else max(1, end - start))
 
 
 def _kind(event: Any) -> str:
     return type(event).__name__.removesuffix("Event")
 
 
-def _syntax_problem(document: Document, error: Exception) -> Problem:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    span = Span(1, 1)
-    if mark is not None:
-        last = document.source.text.count("\n") + 1
-        line = min(mark.line + 1, last)
-        span = Span(line, mark.column + 1 if line == mark.line + 1 else 1)
-    message, cure = _explain(document, error, span)
-    return Problem(codes.BAD_SYNTAX, message, cure, Place(document.source, span))
+def _is_absent(event: Any) -> bool:
+    """Nothing stands there: the parser puts it where the next thing begins."""
+    return _kind(event) == "Scalar" and event.start_mark.index == event.end_mark.index
 
 
-_EXPLANATIONS = [
-    (
-        "cannot start any token",
-        "a tab or one of @ ` % cannot stand here",
-        "indent with spaces; put the text in quotes",
-    ),
-    (
-        "mapping values are not allowed",
-        "a ':' where none belongs",
-        'indent it like the lines around it, or put text with a ": " in quotes',
-    ),
-    ("expected <block end>", "this line does not fit the indentation above", "indent it like its neighbours"),
-    ("could not find expected ':'", "a key without its ':'", "write 'key: value'"),
-    ("found unexpected end of stream", "a quote or bracket is opened and not closed", "close it"),
-    (
-        "expected ',' or",
-        "a bracket is not closed, or a comma is missing",
-        "close the bracket, or add the comma",
-    ),
-    ("found undefined tag handle", "an unknown tag", "delete the tag"),
-    (
-        "unknown escape character",
-        "an unknown escape in double quotes",
-        "use single quotes, or write \\\\ for a backslash",
-    ),
-]
-
-
-def _explain(document: Document, error: Exception, span: Span) -> tuple[str, str]:
-    text = str(getattr(error, "problem", "") or "") if isinstance(error, MarkedYAMLError) else ""
-    if (
-        "cannot start any token" in text
-        and document.source.line(span.line)[span.column - 1 : span.column] == "\t"
-    ):
-        return "a tab in the indentation", "indent with spaces"
-    for needle, message, cure in _EXPLANATIONS:
-        if needle in text:
-            return message, cure
-    return (
-        f"not valid YAML: {printable(text, 80)}" if text else "not valid YAML",
-        "check quotes, brackets and indentation here",
-    )
+def _routes(data: Data) -> Iterator[Path]:
+    """Give the route of everything below a value."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        yield (key,)
+        yield from ((key, *below) for below in _routes(value))

@@ -11,7 +11,7 @@ from calseq.console.alphabet import alphabet
 from calseq.console.line import Line, Span, line, sheet
 from calseq.console.table import Column, table
 from calseq.durations import spelled
-from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, Lv, Role
+from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, SUPPLIES
 from calseq.schema import did_you_mean
 from calseq.verdicts import ExitCode
 
@@ -55,7 +55,7 @@ def _listed(catalog: Catalog) -> Iterator[Line]:
         (
             Span(calibration.name + (" *" if name in catalog.site else ""), "bold"),
             Span(str(calibration.type)),
-            Span(" ".join(_roles(calibration))),
+            Span(" ".join(calibration.roles)),
             Span("~" + spelled(calibration.usual_s) if calibration.usual_s else ""),
             Span(calibration.summary),
         )
@@ -69,15 +69,13 @@ def _listed(catalog: Catalog) -> Iterator[Line]:
 
 def _told(calibration: Calibration) -> Iterator[Line]:
     rule = RAIL_RULES[calibration.type]
-    given = [role for role in _roles(calibration) if role in rule.driven or role not in ("lv", "hv")]
+    given = [role for role in calibration.roles if role not in SUPPLIES - rule.driven]
     hv = "at bias" if rule.before == BIASED else "off"
     yield line(Span(calibration.name, "bold"), f": {calibration.summary}")
     yield line()
     yield line(f"type          {calibration.type}")
     yield line(f"rails before  LV {rule.before.lv}, HV {hv}")
-    yield line(
-        "needs         " + ", ".join(f"{role} ({ROLE_NAMES[Role(role)]})" for role in _roles(calibration))
-    )
+    yield line("needs         " + ", ".join(f"{role} ({ROLE_NAMES[role]})" for role in calibration.roles))
     yield line(
         "child gets    " + (", ".join(given) or "no instrument") + " (in power mode dirigent: all it needs)"
     )
@@ -123,14 +121,6 @@ def _example_value(option: Option) -> str:
         "switch": "true",
     }
     return f"[{values[option.type]}]" if option.multiple else values[option.type]
-
-
-def _roles(calibration: Calibration) -> list[str]:
-    """Give all roles that it needs, those of its rails included, in the usual order."""
-    rule = RAIL_RULES[calibration.type]
-    rails = {Role.LV} if rule.before.lv is Lv.ON else set()
-    rails |= {Role.HV} if rule.before == BIASED else set()
-    return [str(role) for role in Role if role in calibration.needs | rule.driven | rails]
 
 
 def _outputs(calibration: Calibration) -> list[str]:

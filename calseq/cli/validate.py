@@ -9,9 +9,9 @@ from calseq.catalog import Catalog, builtin, with_site
 from calseq.cli.terminal import has_color, results
 from calseq.diagnostics import count_text, problems_text
 from calseq.document import Document, open_text
-from calseq.problems import Problem, in_order
+from calseq.problems import UNREADABLE, Problem, in_order
 from calseq.schema import check, stored_schema
-from calseq.sequence import read_sequence
+from calseq.sequence_reader import read_sequence
 from calseq.verdicts import ExitCode
 from calseq.yaml_reader import read_yaml
 
@@ -57,11 +57,18 @@ def _catalog(bench: Path | None, documents: dict[str, Document]) -> Catalog:
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
     """Give every file, and whether it was only listed by a folder."""
     for path in paths:
-        if path.is_dir():
+        if _is_folder(path):
             found = (each for each in sorted(path.rglob("*.y*ml")) if each.suffix in (".yaml", ".yml"))
             yield from ((each, True) for each in found if not _hidden(each.relative_to(path)))
         else:
             yield path, False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _hidden(path: Path) -> bool:
@@ -70,10 +77,12 @@ def _hidden(path: Path) -> bool:
 
 
 def _is_ours(document: Document) -> bool:
-    """It says that it is calseq's, or cannot be read but seems to."""
+    """It says that it is calseq's, or nobody can tell."""
     if document.readable:
         return isinstance(document.data, dict) and any(mark in document.data for mark in MARKS)
-    return any(line.startswith(MARKS) for line in document.source.text.splitlines())
+    return any(problem.code is UNREADABLE for problem in document.problems) or any(
+        line.startswith(MARKS) for line in document.source.text.splitlines()
+    )
 
 
 def _checked(document: Document, path: Path, catalog: Catalog) -> Iterable[Document]:

@@ -13,7 +13,7 @@ from calseq.catalog import builtin
 from calseq.document import from_bytes
 from calseq.problems import CODES, Severity
 from calseq.rails import RAIL_RULES, Hv, StepType
-from calseq.sequence import read_sequence
+from calseq.sequence_reader import read_sequence
 from calseq.simulator.faults import FAULTS, POWER_FAULTS
 from calseq.verdicts import EXIT_CODE_MEANINGS, Verdict
 from calseq.yaml_reader import read_yaml

@@ -1,0 +1,98 @@
+"""Texts to sequences, benches and their problems, for the tests of the input side."""
+
+import json
+from pathlib import Path
+
+from calseq.assets import sequences, shipped_sequences
+from calseq.bench import Bench, BenchReading, read_bench
+from calseq.catalog import Catalog, builtin
+from calseq.document import Document, from_bytes
+from calseq.json_reader import read_json
+from calseq.problems import Problem, in_order
+from calseq.sequence import Sequence
+from calseq.sequence_reader import read_sequence
+from calseq.settings import apply_settings
+from calseq.yaml_reader import read_yaml
+
+CORPUS = Path(__file__).parent / "corpus"
+SHIPPED = shipped_sequences()
+BENCHES = sorted((sequences() / "benches").glob("*/bench.yaml"))
+
+HEAD = "calseq: 1\ntitle: T\n"
+CURVE = "  - calibration: iv_curve\n    options: {max_voltage: -80}\n"
+SOUND = HEAD + "steps:\n" + CURVE
+
+
+def yaml_of(text: str | bytes) -> Document:
+    """Read YAML, with no judgement of what it says."""
+    return read_yaml(from_bytes(text if isinstance(text, bytes) else text.encode(), "f.yaml"))
+
+
+def json_of(text: str | bytes) -> Document:
+    """Read JSON, with no judgement of what it says."""
+    return read_json(from_bytes(text if isinstance(text, bytes) else text.encode(), "f.json"))
+
+
+def sequence_of(
+    text: str | bytes, *settings: str, catalog: Catalog | None = None
+) -> tuple[Sequence | None, list[Problem]]:
+    """Read a sequence; give it, and its problems in order."""
+    document = yaml_of(text)
+    apply_settings(document, settings)
+    sequence = read_sequence(document, catalog or builtin())
+    return sequence, in_order(document.problems)
+
+
+def problems_of(text: str | bytes, *settings: str, catalog: Catalog | None = None) -> list[Problem]:
+    """Give the problems of a sequence, in order."""
+    return sequence_of(text, *settings, catalog=catalog)[1]
+
+
+def told(problems: list[Problem]) -> list[str]:
+    """Give problems as 'CS204 5:7'."""
+    return [f"{problem.code.id} {at(problem)}" for problem in problems]
+
+
+def at(problem: Problem) -> str:
+    """Give a problem's place as '5:7'."""
+    assert problem.place is not None
+    return f"{problem.place.span.line}:{problem.place.span.column}"
+
+
+INSTRUMENTS = {
+    "instruments": {
+        "lv_1": {"class": "TTITSX", "resource": "R1", "default_voltage": 4.0, "default_current": 3.7},
+        "hv_1": {"class": "Keithley2410", "resource": "R2", "default_voltage": -50, "default_current": 1e-5},
+        "ab_1": {"class": "ETHProbecard", "resource": "R3"},
+    },
+    "channels": {
+        "0": {
+            "lv": {"instrument": "lv_1", "channel": 1},
+            "hv": {"instrument": "hv_1", "channel": 1},
+            "ab": {"instrument": "ab_1"},
+        }
+    },
+}
+BENCH = "calseq-bench: 1\nname: b\ninstruments: instruments.json\npower: {mode: icicle}\n"
+
+
+def bench_in(
+    folder: Path, bench: str = BENCH, instruments: object = INSTRUMENTS, **files: str | bytes
+) -> BenchReading:
+    """Write a bench with its files, a '.' in a name as '_', and read it."""
+    folder.mkdir(exist_ok=True)
+    text = instruments if isinstance(instruments, str) else json.dumps(instruments, indent=1)
+    (folder / "instruments.json").write_text(text, encoding="utf-8")
+    (folder / "bench.yaml").write_text(bench, encoding="utf-8")
+    for name, content in files.items():
+        raw = content if isinstance(content, bytes) else content.encode()
+        (folder / name.replace("_", ".")).write_bytes(raw)
+    return read_bench(folder / "bench.yaml")
+
+
+def sound_bench(folder: Path, bench: str = BENCH, instruments: object = INSTRUMENTS, **files: str) -> Bench:
+    """Write a bench that nothing is wrong with, and read it."""
+    reading = bench_in(folder, bench, instruments, **files)
+    assert not reading.problems, reading.problems
+    assert reading.bench is not None
+    return reading.bench

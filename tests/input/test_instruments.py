@@ -1,0 +1,142 @@
+"""instruments.json: one problem per defect, at its place; nothing that icicle would run as code."""
+
+import copy
+import json
+
+import pytest
+from input_texts import INSTRUMENTS, json_of, told
+
+from calseq.instruments import read_wiring
+from calseq.rails import Role
+
+
+def judged(data):
+    document = json_of(data if isinstance(data, str) else json.dumps(data, indent=1))
+    wiring = read_wiring(document)
+    assert (wiring is None) == document.is_refused
+    return wiring, document.problems
+
+
+def changed(*changes):
+    """Give the instruments with (path, value) changed; `...` removes."""
+    data = copy.deepcopy(INSTRUMENTS)
+    for path, value in changes:
+        at = data
+        for key in path[:-1]:
+            at = at[key]
+        if value is ...:
+            del at[path[-1]]
+        else:
+            at[path[-1]] = value
+    return data
+
+
+HV, LV = ("instruments", "hv_1"), ("instruments", "lv_1")
+CASES = {
+    "unsafe key": ([((*HV, "a b"), 1)], "CS403", "'a b'"),
+    "keyword": ([((*HV, "import"), 1)], "CS403", "'import'"),
+    "dunder key": ([((*HV, "__class__"), 1)], "CS403", "'__class__'"),
+    "unicode key": ([((*HV, "x\u00e9;"), 1)], "CS403", "x\u00e9;"),
+    "quote in a value": ([((*HV, "note"), "a' + x + '")], "CS403", "'note'"),
+    "backslash in a value": ([((*HV, "resource"), "a\\")], "CS403", "'resource'"),
+    "newline in a value": ([((*HV, "note"), "a\nb")], "CS403", "'note'"),
+    "class with a dot": ([((*HV, "class"), "os.system")], "CS206", "'class'"),
+    "class missing": ([((*HV, "class"), ...)], "CS202", "'class'"),
+    "resource missing": ([((*HV, "resource"), ...)], "CS202", "'resource'"),
+    "null value": ([((*HV, "note"), None)], "CS201", "'note'"),
+    "instrument is a text": ([(HV, "Keithley")], "CS201", "'hv_1'"),
+    "voltage a text": ([((*HV, "default_voltage"), "-50")], "CS201", "'default_voltage'"),
+    "voltage true": ([((*HV, "default_voltage"), True)], "CS201", "'default_voltage'"),
+    "voltage null": ([((*HV, "default_voltage"), None)], "CS201", "'default_voltage'"),
+    "voltage missing": ([((*HV, "default_voltage"), ...)], "CS404", "'default_voltage'"),
+    "current missing": ([((*LV, "default_current"), ...)], "CS404", "'default_current'"),
+    "current zero": ([((*HV, "default_current"), 0)], "CS404", "'default_current'"),
+    "low voltage negative": ([((*LV, "default_voltage"), -4)], "CS404", "low voltage"),
+    "voltage beyond the range": ([((*HV, "default_range"), -20)], "CS404", "'default_range'"),
+    "unknown role": ([(("channels", "0", "hw"), {"instrument": "hv_1"})], "CS402", "'hw'"),
+    "unknown instrument": ([(("channels", "0", "ab", "instrument"), "ab_2")], "CS402", "'ab_2'"),
+    "hv without lv": ([(("channels", "0", "lv"), ...)], "CS402", "no lv"),
+    "one supply, two roles": ([(("channels", "0", "hv", "instrument"), "lv_1")], "CS402", "at once"),
+    "channel no number": ([(("channels", "a"), {"ab": {"instrument": "ab_1"}})], "CS402", "'a'"),
+    "channel empty": ([(("channels", "1"), {})], "CS206", "'1'"),
+    "channels empty": ([(("channels",), {})], "CS206", "'channels'"),
+    "channels misspelt": ([(("chanels",), INSTRUMENTS["channels"]), (("channels",), ...)], "CS204", "'chanels'"),
+    "instruments misspelt": ([(("instrumnts",), INSTRUMENTS["instruments"]), (("instruments",), ...)], "CS204", "'instrumnts'"),
+    "instruments missing": ([(("instruments",), ...)], "CS202", "'instruments'"),
+    "instruments empty": ([(("instruments",), {}), (("channels",), ...)], "CS206", "'instruments'"),
+    "both spellings": ([(("instrument_dict",), INSTRUMENTS["instruments"])], "CS105", "'instrument_dict'"),
+    "a wire without instrument": ([(("channels", "0", "ab"), {"channel": 1})], "CS202", "'instrument'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "code", "said"), CASES.values(), ids=CASES)
+def test_one_defect_is_one_problem(changes, code, said):
+    wiring, problems = judged(changed(*changes))
+    assert wiring is None
+    assert [problem.code.id for problem in problems] == [code]
+    assert said in problems[0].message
+    assert problems[0].cure
+    assert problems[0].place.span.line > 1 or code in ("CS202", "CS206")
+
+
+def test_several_defects_of_one_instrument_are_told_each():
+    _, problems = judged(
+        changed(((*HV, "default_voltage"), ...), ((*HV, "default_current"), -1), ((*HV, "a b"), 1))
+    )
+    assert sorted(problem.code.id for problem in problems) == ["CS403", "CS404", "CS404"]
+
+
+@pytest.mark.parametrize("text", ["[]", "5", '"x"', "null", "{"])
+def test_a_file_of_another_shape_is_one_problem(text):
+    assert len(judged(text)[1]) == 1
+
+
+def test_duplicate_keys_are_told_and_the_rest_is_judged():
+    text = json.dumps(INSTRUMENTS)[:-1] + ', "channels": {"0": {"lv": 5, "lv": 6}}}'
+    assert [code.split()[0] for code in told(judged(text)[1])] == ["CS105", "CS105"]
+
+
+def test_both_spellings_of_the_keys_mean_the_same():
+    data = {"instrument_dict": INSTRUMENTS["instruments"], "channels_dict": INSTRUMENTS["channels"]}
+    assert judged(data) == judged(INSTRUMENTS)
+
+
+def test_roles_come_from_prefixes_when_there_are_no_channels():
+    wiring, problems = judged({"instruments": INSTRUMENTS["instruments"]})
+    assert problems == []
+    assert {role: wire.instrument for role, wire in wiring.channels["0"].items()} == {
+        Role.LV: "lv_1", Role.HV: "hv_1", Role.AB: "ab_1",
+    }  # fmt: skip
+
+
+def test_the_first_instrument_of_a_prefix_has_the_role():
+    instruments = {
+        **INSTRUMENTS["instruments"],
+        "hv_2": {**INSTRUMENTS["instruments"]["hv_1"], "default_voltage": -9},
+    }
+    wiring, _ = judged({"instruments": instruments})
+    assert wiring.channels["0"][Role.HV].instrument == "hv_1"
+
+
+def test_names_without_a_prefix_and_without_channels_are_one_problem():
+    assert told(judged({"instruments": {"supply": INSTRUMENTS["instruments"]["lv_1"]}})[1]) == ["CS202 1:1"]
+
+
+def test_one_supply_serves_several_channels():
+    data = changed((("channels", "1"), INSTRUMENTS["channels"]["0"]))
+    wiring, problems = judged(data)
+    assert problems == []
+    [supply] = wiring.bias_supplies({"0": "A", "1": "B"})
+    assert [module.name for module in supply.modules] == ["A", "B"]
+    assert supply.target_v == -50
+
+
+@pytest.mark.parametrize("roles", [(), (Role.LV,), (Role.LV, Role.HV), (Role.AB,), tuple(Role)])
+def test_reduced_dictionaries_hold_only_what_was_given(roles):
+    instruments, channels = judged(INSTRUMENTS)[0].reduced(roles)
+    assert {role for wires in channels.values() for role in wires} == {str(role) for role in roles} & {
+        "lv",
+        "hv",
+        "ab",
+    }
+    assert set(instruments) == {wire["instrument"] for wires in channels.values() for wire in wires.values()}

@@ -1,8 +1,10 @@
-"""The data files of calseq: inside the package in a wheel, beside it in a checkout."""
+"""Where files are: those of calseq, inside the package in a wheel and beside it in a checkout, and the nearest bench."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+
+BENCH_FILE = "bench.yaml"
 
 
 def builtin_calibrations() -> Path:
@@ -28,6 +30,12 @@ def shipped_sequence(name: str) -> Path | None:
 def shipped_sequences() -> list[Path]:
     """Give all shipped sequences, sorted by name."""
     return sorted(sequences().glob("*.yaml"))
+
+
+def find_bench(start: Path) -> Path | None:
+    """Look for a bench file in a folder and above it."""
+    candidates = (folder / BENCH_FILE for folder in (start, *start.parents))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _folder(name: str) -> Path:

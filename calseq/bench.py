@@ -2,7 +2,6 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ FLAGS = ("-p", "-l", "-m", "--no-monitoring")
 """dirigent's flags in the class that calseq replaces; what the letters mean is nowhere written."""
 
 _OWNED_FLAGS = {"-C", "--directory", "--instruments-dict", "--channels-dict"}
-
-BENCH_FILE = "bench.yaml"
 
 
 class Sweep(Struct, frozen=True):
@@ -71,12 +68,6 @@ class BenchReading(Struct, frozen=True):
     def problems(self) -> list[Problem]:
         """The problems of all its files."""
         return [problem for document in self.documents for problem in document.problems]
-
-
-def find_bench(start: Path) -> Path | None:
-    """Look for a bench file in a folder and above it."""
-    candidates = (folder / BENCH_FILE for folder in (start, *start.parents))
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def read_bench(path: Path) -> BenchReading:
@@ -170,6 +161,8 @@ class _Files:
         config = self._open("dirigent", named, ("dirigent", "config"))
         if config is None or not config.readable:
             return None, {}
+        import tomllib  # noqa: PLC0415 - only a bench with a dirigent.toml needs it
+
         try:
             tables = tomllib.loads(config.source.text)
         except (ValueError, RecursionError) as error:

@@ -1,7 +1,6 @@
 """A file's text as plain data, with the place of every key and value."""
 
 import errno
-import hashlib
 import os
 import re
 import stat
@@ -63,6 +62,8 @@ class Document(Struct):
 
     def sha256(self) -> str:
         """Give the digest of the file as it was read, once."""
+        import hashlib  # noqa: PLC0415 - OpenSSL takes 3 ms that only a run needs
+
         return hashlib.sha256(self.raw).hexdigest()
 
     def place(self, path: Path, *, key: bool = False) -> Place:

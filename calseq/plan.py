@@ -1,6 +1,5 @@
 """The plan of a run: everything that will happen, decided before anything is touched."""
 
-import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
@@ -177,6 +176,8 @@ class Plan(Struct, frozen=True):
 
     def digest(self) -> str:
         """Give the sha256 of the plan's JSON: two plans with one digest do the same."""
+        import hashlib  # noqa: PLC0415 - OpenSSL takes 3 ms that only a run needs
+
         return hashlib.sha256(to_json(self)).hexdigest()
 
 

@@ -4,17 +4,19 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
 from msgspec import Struct
-from referencing import Registry
 
 from calseq import problems as codes
 from calseq.assets import schemas
 from calseq.document import Document, Path
 from calseq.plaintext import printable
 from calseq.problems import CODES, Code, Problem
+from calseq.quick import fits
+
+if TYPE_CHECKING:
+    import jsonschema
 
 _WORDS = {
     "object": "a mapping (key: value)",
@@ -33,8 +35,11 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     Nothing is said about what is spoilt already, and each place is complained about once. References to
     other schemas are never fetched.
     """
-    if not document.readable:
+    if not document.readable or fits(document.data, schema):
         return
+    import jsonschema  # noqa: PLC0415 - 60 ms that only a file with a mistake needs
+    from referencing import Registry  # noqa: PLC0415
+
     validator = jsonschema.Draft7Validator(schema, registry=Registry())
     meant: set[Path] = set()
     for error in sorted(validator.iter_errors(document.data), key=_rank):

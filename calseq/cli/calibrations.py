@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from calseq.bench import find_bench, read_bench
+from calseq.assets import find_bench
+from calseq.bench import read_bench
 from calseq.catalog import Calibration, Catalog, Option, builtin
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.alphabet import alphabet

@@ -16,10 +16,11 @@ from calseq.console.screen import Screen, open_screen
 from calseq.console.summary import summary
 from calseq.console.view import RunView, begin, fold
 from calseq.events import Stamped
+from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_machine, choose_module
 from calseq.run import Run, RunResult, check_backend, prepare_run
-from calseq.stops import SignalStops
+from calseq.stops import EXIT_CODES, SignalStops
 from calseq.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Manner(Struct, frozen=True):
 
 def execute(request: Request, manner: Manner) -> int:
     """Run a sequence; give the exit code."""
+    _fill_standard_streams()
     gathered = gather(request)
     plan, bench = gathered.plan, gathered.bench
     if plan is None or bench is None:
@@ -50,16 +52,31 @@ def execute(request: Request, manner: Manner) -> int:
     ) as stops:
         module, problems = choose_module(bench, manner.module)
         problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
+        if stops.level:
+            message(f"stopped by {stops.cause}: nothing was touched")
+            return int(EXIT_CODES.get(stops.cause, ExitCode.INTERRUPTED))
         tell_problems(tuple(problems), gathered.files)
-        if any(problem.is_error for problem in problems) or stops.level:
+        if any(problem.is_error for problem in problems):
             return int(ExitCode.REFUSED)
         if manner.dry_run:
             return _dry_run(plan)
         check_backend(plan)
         run = prepare_run(plan, _runs(bench, manner), module=module, operator=manner.operator)
         result, view = _shown(run, terminal, manner, stops)
-    _summarise(view, result)
+    with suppress(KeyboardInterrupt):  # the run is over: nothing may change its exit code any more
+        _summarise(view, result)
     return int(result.outcome.exit_code)
+
+
+def _fill_standard_streams() -> None:
+    """Give the descriptors 0 to 2 something, if calseq was started without: else the journal may become one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - a descriptor, for as long as calseq runs
 
 
 def _dry_run(plan: Plan) -> int:
@@ -95,9 +112,14 @@ def _shown(run: Run, terminal: "_Terminal", manner: Manner, stops: SignalStops) 
 def _summarise(view: RunView, result: RunResult) -> None:
     err = sys.stderr
     folder = result.folder
-    with suppress(ValueError):
+    with suppress(ValueError, OSError):
         folder = folder.relative_to(Path.cwd())
-    message(summary(view, folder, columns(err), color=has_color(err), ascii=is_ascii(err)).rstrip("\n"))
+    try:
+        text = summary(view, folder, columns(err), color=has_color(err), ascii=is_ascii(err)).rstrip("\n")
+    except Exception as error:  # noqa: BLE001 - a bug in the words must not hide how the run ended
+        told = f"{result.outcome.verdict}: {printable(result.outcome.reason)}\nrun: {printable(str(folder))}"
+        text = f"{told}\n(a bug in calseq's summary: {type(error).__name__}: {printable(str(error), 200)})"
+    message(text)
 
 
 class _Fold:

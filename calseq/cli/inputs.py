@@ -6,7 +6,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq import problems as codes
-from calseq.bench import Bench, BenchReading, find_bench, read_bench
+from calseq.assets import find_bench
+from calseq.bench import Bench, BenchReading, read_bench
 from calseq.catalog import builtin
 from calseq.cli.terminal import has_color, message
 from calseq.compiler import compile_plan

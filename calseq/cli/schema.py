@@ -5,7 +5,8 @@ from pathlib import Path
 
 import typer
 
-from calseq.bench import find_bench, read_bench
+from calseq.assets import find_bench
+from calseq.bench import read_bench
 from calseq.catalog import builtin
 from calseq.cli.terminal import results
 from calseq.verdicts import ExitCode

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from calseq.bench import find_bench, read_bench
+from calseq.assets import find_bench
 from calseq.catalog import Catalog, builtin, with_site
 from calseq.cli.terminal import has_color, results
 from calseq.diagnostics import count_text, problems_text
@@ -48,6 +48,8 @@ def _catalog(bench: Path | None, documents: dict[str, Document]) -> Catalog:
     path = bench or find_bench(Path.cwd())
     if path is None:
         return builtin()
+    from calseq.bench import read_bench  # noqa: PLC0415 - most files are sequences: 10 ms for those that are not
+
     reading = read_bench(path)
     if bench:
         documents.update({document.path or document.source.name: document for document in reading.documents})
@@ -89,6 +91,8 @@ def _checked(document: Document, path: Path, catalog: Catalog) -> Iterable[Docum
     """Check a document as what it says it is: a bench, calibrations, else a sequence."""
     data = document.data if isinstance(document.data, dict) else {}
     if "calseq-bench" in data:
+        from calseq.bench import read_bench  # noqa: PLC0415
+
         return read_bench(path).documents
     if "calseq-calibrations" in data:
         check(document, stored_schema("calibrations"))

@@ -13,7 +13,7 @@ PACKAGE = Path(calseq.__file__).parent
 # A module may import those before it. Packages count as one.
 ORDER = [
     "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "plan",
-    "document", "scalars", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "schema",
+    "document", "scalars", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "quick", "schema",
     "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "settings",
     "instruments", "bench", "compiler", "loading", "bias",
     "events", "stops", "process", "attempt", "course", "supervision", "journal",
@@ -31,7 +31,7 @@ DOORS = {
 }
 PURE = [
     "plaintext", "problems", "verdicts", "rails", "durations", "plan", "scalars", "yaml_text", "yaml_reader", "json_reader",
-    "diagnostics", "sequence_schema", "sequence", "advice", "sequence_reader", "settings", "instruments",
+    "diagnostics", "quick", "sequence_schema", "sequence", "advice", "sequence_reader", "settings", "instruments",
     "compiler", "bias", "executor",
 ]  # fmt: skip
 IMPURE = {

@@ -5,7 +5,8 @@ import os
 import pytest
 from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, bench_in, sequence_of, sound_bench, told
 
-from calseq.bench import Sweep, find_bench, read_bench
+from calseq.assets import find_bench
+from calseq.bench import Sweep, read_bench
 from calseq.plan import PowerMode
 from calseq.problems import in_order
 

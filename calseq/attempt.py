@@ -113,8 +113,9 @@ class FolderAttempt:
         name, _, value = self._mark.partition("=")
         own = {"CALSEQ_RUN_ID": run, "CALSEQ_STEP": step.name, "CALSEQ_ATTEMPT": str(number), name: value}
         self._environment = {**environment, **own}
-        (folder / "steps" / tail).mkdir(parents=True)
-        (folder / self.directory).mkdir(parents=True)
+        # no parents: a run folder that has gone is not made a second time
+        (folder / "steps" / tail).mkdir()
+        (folder / self.directory).mkdir()
         self._log_fd = os.open(
             folder / self.log, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
@@ -146,7 +147,7 @@ class FolderAttempt:
         end_all(self.left(), number)
 
     def finish(self) -> None:
-        """Let go of the ended child and its log."""
+        """Let go of the child, if it has ended, and of its log."""
         if self._child is not None:
             self._child.reap()
         if self._log_fd >= 0:
@@ -157,6 +158,8 @@ class FolderAttempt:
         """Look at the log, as far as it is new; of a flood only the end."""
         size = os.fstat(self._log_fd).st_size
         room = os.fstatvfs(self._log_fd)
+        if size < self._seen_bytes:
+            self._seen_bytes = 0  # the child cut its own log
         if size == self._seen_bytes:
             return Look(size, room.f_bavail * room.f_frsize)
         start = max(self._seen_bytes, size - _LOOK_BYTES)

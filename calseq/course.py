@@ -7,7 +7,10 @@ from calseq.stops import Stops
 
 
 class Course:
-    """The state that all parts of a run share. Every reason is the first one of its kind, in words."""
+    """The state that all parts of a run share. Every reason is the first one of its kind, in words.
+
+    None of its methods raises: what goes wrong in telling must not keep the rails from their safe end.
+    """
 
     def __init__(
         self, emit: Callable[[events.Event], None], clock: Callable[[], float], stops: Stops
@@ -26,13 +29,29 @@ class Course:
         self._emit = emit
         self._noticed = 0
 
+    @property
+    def stopped_by(self) -> str:
+        """Who stopped the run, in words; empty if nobody did."""
+        return f"stopped by {self.stops.cause}" if self.stops.level else ""
+
     def tell(self, event: events.Event) -> None:
         """Emit an event. If the record of it is lost, what runs is ended and nothing further starts."""
         try:
             self._emit(event)
         except events.RecordLost as lost:
-            self.lost = str(lost)
+            self.lost = self.lost or str(lost)
             self.halt(self.lost)
+        except BaseException as error:  # noqa: BLE001 - a bug there must not keep the module from being made safe
+            self.caught(error)
+
+    def caught(self, error: BaseException) -> None:
+        """Note what was raised and should not have been: Ctrl-C is a wish to stop, all else a bug."""
+        if isinstance(error, KeyboardInterrupt):
+            self.stops.ask("SIGINT")
+            self.halted = self.halted or self.stopped_by
+        else:
+            self.bug = True
+            self.halt(f"a bug in calseq: {type(error).__name__}: {error}")
 
     def fail(self, reason: str) -> None:
         """The run cannot pass any more."""
@@ -52,7 +71,7 @@ class Course:
         """Tell, once per press, that somebody wants to stop."""
         if self.stops.level > self._noticed:
             self._noticed = self.stops.level
-            self.halted = self.halted or f"stopped by {self.stops.cause}"
+            self.halted = self.halted or self.stopped_by
             self.tell(events.StopAsked(self.stops.cause, self.stops.level))
 
     def wait(self, duration_s: float) -> None:

@@ -4,6 +4,7 @@ Nothing here prints, opens a file or knows a clock: attempts, power, events, clo
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from calseq.plan import OnFailure, Plan, Step
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import NoRig, Rig
 from calseq.process import NotStarted
-from calseq.rails import BIASED, Hv, Readings, Role, StepType
+from calseq.rails import BIASED, Hv, Role, StepType
 from calseq.stops import EXIT_CODES, Stops
 from calseq.supervision import Ending, Stage, supervise
 from calseq.verdicts import ExitCode, RunVerdict, Verdict
@@ -71,28 +72,33 @@ class _Run:
         """Run every step that may run, then the safe end, whatever was raised."""
         started_s = self.course.clock()
         try:
-            for step in self.plan.steps:
-                self._step(step)
-        except Exception as error:  # noqa: BLE001 - after a bug, too, the module must be made safe
-            self.course.bug = True
-            self.course.halt(f"a bug in calseq: {type(error).__name__}: {error}")
+            self._steps()
         finally:
-            self._safe_end()
+            self._surely_safe_end()
+        self.course.notice_stops()
         outcome = self._outcome()
         duration_s = self.course.clock() - started_s
         self.course.tell(events.RunEnded(outcome.verdict, outcome.exit_code, duration_s, outcome.reason))
-        return outcome
+        lost = outcome.verdict is RunVerdict.PASSED and self.course.failure
+        return self._outcome() if lost else outcome
+
+    def _steps(self) -> None:
+        try:
+            for step in self.plan.steps:
+                self._step(step)
+        except BaseException as error:  # noqa: BLE001 - after a bug, too, the module must be made safe
+            self.course.caught(error)
 
     def _step(self, step: Step) -> None:
         reason = self._reason_to_skip(step)
         if reason:
             self._skip(step, reason)
             return
-        for number in range(1, step.retries + 2):
-            verdict = self._attempt(step, number)
-            if verdict is Verdict.PASSED or not self.course.may_go_on():
-                break
-        if verdict is not Verdict.PASSED:
+        number, retried = 0, True
+        while retried:
+            number += 1
+            verdict, retried = self._attempt(step, number)
+        if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             self.course.fail(f"{step.name} {verdict}")
             if step.on_failure is OnFailure.STOP:
                 self.course.halt(f"{step.name} {verdict}")
@@ -108,60 +114,89 @@ class _Run:
         self.course.fail(f"{step.name} was skipped: {reason}")
         self.course.tell(events.StepSkipped(step.number, step.name, reason))
 
-    def _attempt(self, step: Step, number: int) -> Verdict:
-        """Bring the rails where the step wants them, and try it once."""
+    def _attempt(self, step: Step, number: int) -> tuple[Verdict, bool]:
+        """Bring the rails where the step wants them and try it once; tell whether another attempt follows."""
         started_s = self.course.clock()
-        attempt: Attempt | None = None
-        try:
-            self.rig.reach(step.before, step.number)
-            if not self.course.may_go_on():
-                if number == 1:
+        with ExitStack() as held:
+            attempt: Attempt | None = None
+            try:
+                self.rig.reach(step.before, step.number)
+                if self.course.may_go_on():
+                    attempt = self._prepared(step, number)
+                    held.callback(attempt.finish)
+                    result = self._tried(step, number, attempt)
+                elif number == 1:
                     self._skip(step, self.course.halted)
-                return Verdict.SKIPPED
-            attempt = self.prepare(step, number)
-            result = self._tried(step, number, attempt)
-        except PowerFault as fault:
-            result = self._power_lost(fault)
+                    return Verdict.SKIPPED, False
+                else:
+                    result = self._held_up()
+            except PowerFault as fault:
+                result = _Result(Verdict.NOT_STARTED, self._power_lost(fault))
+            except NotStarted as not_started:
+                result = _Result(Verdict.NOT_STARTED, str(not_started))
+            except BaseException as error:  # noqa: BLE001 - the attempt's end is told even after a bug
+                self.course.caught(error)
+                result = self._held_up()
+            failed = result.verdict is not Verdict.PASSED
+            retried = failed and number <= step.retries and self.course.may_go_on()
+            duration_s = self.course.clock() - started_s
+            self._tell_end(step, number, attempt, result, retried=retried, duration_s=duration_s)
+            if step.type is StepType.IVCURVE and not retried:
+                self._after_curve(step, result, attempt)
+        return result.verdict, retried
+
+    def _held_up(self) -> _Result:
+        """What became of an attempt that the run's own end overtook."""
+        halted = self.course.halted
+        stopped = halted == self.course.stopped_by
+        return _Result(Verdict.INTERRUPTED if stopped else Verdict.NOT_STARTED, halted)
+
+    def _prepared(self, step: Step, number: int) -> Attempt:
+        try:
+            return self.prepare(step, number)
         except OSError as error:
             reason = f"the run folder cannot be written: {(error.strerror or str(error)).lower()}"
             self.course.halt(reason)
-            result = _Result(Verdict.NOT_STARTED, reason)
-        retried = result.verdict is not Verdict.PASSED and number <= step.retries and self.course.may_go_on()
-        self._tell_end(
-            step, number, attempt, result, retried=retried, duration_s=self.course.clock() - started_s
-        )
-        if step.type is StepType.IVCURVE and not retried:
-            self._after_curve(step, result, attempt)
-        if attempt:
-            attempt.finish()
-        return result.verdict
+            raise NotStarted(reason) from error
 
     def _tried(self, step: Step, number: int, attempt: Attempt) -> _Result:
         """Run the child, with the supplies that are its own, and look at what it left."""
         self.course.tell(events.StepStarted(step.number, step.name, number, attempt.log, attempt.directory))
-        ending = Ending(reason=self.course.lost)
+        if not self.course.may_go_on():
+            return self._held_up()
         try:
-            if self.course.lost:
-                return _Result(Verdict.NOT_STARTED, self.course.lost)
             self.rig.hand_over(step.given)
             ending = supervise(step, number, attempt, self.course, self.plan.log_limit_bytes)
         except NotStarted as not_started:
             ending = Ending(reason=str(not_started))
         self._distrust(step, ending)
+        verdict, reason = ending.judged()
         try:
             self.rig.take_back(step.given, step.number)
         except PowerFault as fault:
-            return _Result(Verdict.FAILED, self._power_lost(fault).reason, ending)
-        verdict, reason = ending.judged()
-        if verdict is not Verdict.PASSED:
-            return _Result(verdict, reason, ending)
-        outputs, wrong = attempt.outputs(step.outputs)
-        return _Result(Verdict.MISSING_OUTPUT if wrong else verdict, wrong, ending, outputs)
+            lost = self._power_lost(fault)
+            if verdict is Verdict.PASSED:
+                return _Result(Verdict.FAILED, lost, ending)
+            return _Result(verdict, f"{reason}; {lost}", ending)
+        return (
+            self._looked_at(step, attempt, ending)
+            if verdict is Verdict.PASSED
+            else _Result(verdict, reason, ending)
+        )
 
-    def _power_lost(self, fault: PowerFault) -> _Result:
-        self.course.halt(f"power: {fault}")
-        self.course.tell(events.PowerFailed(str(fault)))
-        return _Result(Verdict.NOT_STARTED, f"power: {fault}")
+    def _looked_at(self, step: Step, attempt: Attempt, ending: Ending) -> _Result:
+        """Judge an attempt that ended well by what it left."""
+        try:
+            outputs, wrong = attempt.outputs(step.outputs)
+        except OSError as error:
+            outputs, wrong = (), f"its outputs cannot be read: {(error.strerror or str(error)).lower()}"
+        return _Result(Verdict.MISSING_OUTPUT if wrong else Verdict.PASSED, wrong, ending, outputs)
+
+    def _power_lost(self, fault: PowerFault) -> str:
+        reason = f"power: {fault}"
+        self.course.halt(reason)
+        self.course.tell(events.PowerFailed(str(fault), fault.move))
+        return reason
 
     def _tell_end(
         self,
@@ -193,10 +228,11 @@ class _Run:
 
     def _distrust(self, step: Step, ending: Ending) -> None:
         """A child that held a supply and did not end by itself may have left it on."""
-        if self.plan.controls_rails or not {Role.LV, Role.HV} & set(step.given) or ending.exit is None:
+        if self.plan.controls_rails or not {Role.LV, Role.HV} & set(step.given):
             return
-        if ending.exit.signal or ending.stage is Stage.KILLED:
-            by = ending.exit.signal or "being killed"
+        by = ending.exit.signal if ending.exit else None
+        if by or ending.stage is Stage.KILLED:
+            by = by or "being killed"
             self.course.unsure = (
                 f"{step.name} held the supplies and ended by {by}, without switching them off"
             )
@@ -220,14 +256,33 @@ class _Run:
         reached_v = step.sweep_end_v if step.sweep_end_v is not None else attempt.reached_v()
         return decide(self.plan.supplies, attempt.breakdowns(), reached_v, self.plan.bias)
 
+    def _surely_safe_end(self) -> None:
+        """A bug on the way to the safe end, of whatever kind, is no reason not to try once more."""
+        try:
+            self._safe_end()
+        except BaseException as error:  # noqa: BLE001
+            self.course.caught(error)
+            self._safe_end()
+
     def _safe_end(self) -> None:
+        """Bring the rails to their safe end; while that is not confirmed, it is not believed."""
+        unsure, self.course.unsure = self.course.unsure, "the safe end was cut short"
         self.course.tell(events.SafeEndStarted())
-        readings: Readings = self.rig.safe_end()
-        for violation in self.rig.violations():
+        readings, reason = self.rig.safe_end()
+        self.course.unsure = unsure or reason
+        self._check_interlocks()
+        why = self.course.unsure or ("" if self.plan.controls_rails else NOT_CONTROLLED)
+        self.course.tell(events.SafeEndFinished(readings.all_off, readings, why))
+
+    def _check_interlocks(self) -> None:
+        try:
+            violations = self.rig.violations()
+        except BaseException as error:  # noqa: BLE001 - the rails are safe already; the run has to be ended, too
+            self.course.fail(f"the record of interlocks cannot be read: {error}")
+            return
+        for violation in violations:
             self.course.fail(f"interlock violated: {violation}")
             self.course.tell(events.InterlockViolated(violation))
-        reason = self.course.unsure or ("" if self.plan.controls_rails else NOT_CONTROLLED)
-        self.course.tell(events.SafeEndFinished(readings.all_off, readings, reason))
 
     def _outcome(self) -> Outcome:
         course = self.course
@@ -237,7 +292,7 @@ class _Run:
             return Outcome(RunVerdict.BROKEN, ExitCode.BUG, course.failure)
         if course.stops.level:
             code = EXIT_CODES.get(course.stops.cause, ExitCode.INTERRUPTED)
-            return Outcome(RunVerdict.INTERRUPTED, code, f"stopped by {course.stops.cause}")
+            return Outcome(RunVerdict.INTERRUPTED, code, course.stopped_by)
         if course.failure:
             return Outcome(RunVerdict.FAILED, ExitCode.FAILED, course.failure)
         return Outcome(RunVerdict.PASSED, ExitCode.GOOD)

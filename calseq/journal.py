@@ -4,8 +4,10 @@ A line is JSON with its sequence number, times, event and fields, and last a CRC
 are only ever appended; the ones at which a run may be taken up again are flushed to the disk itself.
 """
 
+import errno
 import os
 import zlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +44,7 @@ class Journal:
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
+        sync_folder(path.parent)
 
     def __call__(self, stamped: Stamped) -> None:
         """Write an event; a step's beginning and end are on the disk when this returns.
@@ -51,7 +54,9 @@ class Journal:
         """
         line = encode(stamped)
         if os.write(self._descriptor, line) != len(line):
-            raise OSError(28, "no space left on device")
+            raise OSError(errno.ENOSPC, "no space left on device")
+        if not os.fstat(self._descriptor).st_nlink:
+            raise OSError(errno.ENOENT, "the journal was removed")
         if isinstance(stamped.event, _DURABLE):
             os.fdatasync(self._descriptor)
 
@@ -61,7 +66,21 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._descriptor)
+        with suppress(OSError):
+            os.close(self._descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk: a new file without its name is lost.
+
+    Raises:
+        OSError: they are not.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def encode(stamped: Stamped) -> bytes:
@@ -95,7 +114,7 @@ def read_journal(path: Path) -> tuple[list[Stamped], str]:
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         try:
             event = decode(line)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             return stamped, f"line {number} cannot be used: {error}"
         if event.seq != number or not line.endswith(b"\n"):
             return stamped, f"line {number} is out of order or torn"

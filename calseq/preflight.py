@@ -18,16 +18,19 @@ from calseq.process import Child, NotStarted
 from calseq.stops import Stops
 
 HELP_TIMEOUT_S = 60.0
+KILL_WAIT_S = 5.0
 _SIGN_OF_CMS = b"iv_curve"
 
 
-def check_machine(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> Iterator[Problem]:
+def check_machine(
+    bench: Bench, stops: Stops, environ: Mapping[str, str], *, help_timeout_s: float = HELP_TIMEOUT_S
+) -> Iterator[Problem]:
     """Give everything on this machine that would keep a run on `bench` from starting."""
     if not bench.cwd.is_dir():
         message = f"the working folder {printable(str(bench.cwd))} is not there"
         yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
     elif bench.mode is not PowerMode.SIMULATED:
-        yield from _check_dirigent(bench, stops, environ)
+        yield from _check_dirigent(bench, stops, {**environ, **bench.variables}, help_timeout_s)
 
 
 def check_faults(bench: Bench) -> Iterator[Problem]:
@@ -62,43 +65,54 @@ def modules_shown(modules: tuple[Module, ...]) -> str:
     return ", ".join(printable(module.name) or f"channel {module.channel}" for module in modules)
 
 
-def _check_dirigent(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> Iterator[Problem]:
+def _check_dirigent(
+    bench: Bench, stops: Stops, environ: Mapping[str, str], timeout_s: float
+) -> Iterator[Problem]:
     program = bench.command[0]
     shown = printable(program, 80)
     path = str(bench.cwd / program) if "/" in program else program
     found = shutil.which(path, path=environ.get("PATH"))
     if found is None:
         cure = "source dirigent's environment first, or set 'dirigent: {command: …}' in the bench file"
-        if Path(path).exists():
+        if Path(path).is_file():
             cure = f"it is there but cannot be executed: chmod +x {shown}"
         yield _problem(bench, codes.NO_DIRIGENT, f"'{shown}' is not found", cure, "command")
         return
     try:
-        text = _help(bench, stops, environ)
+        text = _help(bench, stops, environ, timeout_s)
     except NotStarted as error:
         yield _problem(bench, codes.NO_DIRIGENT, str(error), "see that it runs in your shell", "command")
         return
-    if _SIGN_OF_CMS not in text:
+    if text is None:
+        message = f"'{printable(found, 80)}' does not answer to --help within {timeout_s:g} s"
+        yield _problem(bench, codes.NO_DIRIGENT, message, "see that it runs in your shell", "command")
+    elif _SIGN_OF_CMS not in text:
         message = f"'{printable(found, 80)}' is not the dirigent of CMS: its --help does not list iv_curve"
         cure = "another project installs that name: set 'dirigent: {command: …}' to the right one"
         yield _problem(bench, codes.WRONG_DIRIGENT, message, cure, "command")
 
 
-def _help(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> bytes:
-    """Give what `dirigent --help` prints; one that does not end is ended."""
+def _help(bench: Bench, stops: Stops, environ: Mapping[str, str], timeout_s: float) -> bytes | None:
+    """Give what `dirigent --help` prints; one that does not end is ended, and None."""
     with tempfile.TemporaryFile() as log:
-        argv = (*bench.command, "--help")
-        variables = {**environ, **bench.variables}
+        mark = f"CALSEQ_ATTEMPT_ID=help/{os.getpid()}"
+        name, _, value = mark.partition("=")
+        variables = {**environ, name: value}
         child = Child(
-            argv, cwd=str(bench.cwd), env=variables, log=log.fileno(), mark=f"CALSEQ_HELP={os.getpid()}"
+            (*bench.command, "--help"), cwd=str(bench.cwd), env=variables, log=log.fileno(), mark=mark
         )
-        due_s = now_s() + HELP_TIMEOUT_S
-        while child.poll() is None and now_s() < due_s and not stops.level:
-            stops.pause(due_s - now_s())
-        if child.poll() is None:
+        ended = _wait(child, stops, now_s() + timeout_s)
+        if not ended:
             child.send(signal.SIGKILL)
+            _wait(child, Stops(), now_s() + KILL_WAIT_S)
         child.reap()
-        return os.pread(log.fileno(), 1 << 20, 0)
+        return os.pread(log.fileno(), 1 << 20, 0) if ended else None
+
+
+def _wait(child: Child, stops: Stops, due_s: float) -> bool:
+    while child.poll() is None and now_s() < due_s and not stops.level:
+        stops.pause(due_s - now_s())
+    return child.poll() is not None
 
 
 def _problem(bench: Bench, code: codes.Code, message: str, cure: str, key: str) -> Problem:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from calseq.plaintext import printable
+
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 
@@ -71,13 +73,17 @@ class Child:
             raise NotStarted(_why_not(error, argv, cwd)) from error
         self.pid = self._popen.pid
         self._exit: Exit | None = None
+        self._seen: set[int] = set()
 
     def poll(self) -> Exit | None:
         """Say how the child ended; None while it runs. Until `reap` it can be signalled without harm to others."""
         if self._exit is None:
-            info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if info is not None:
-                self._exit = _exit_of(info)
+            try:
+                info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                self._exit = Exit()  # somebody else in this process has reaped it
+            else:
+                self._exit = _exit_of(info) if info is not None else None
         return self._exit
 
     def send(self, number: signal.Signals) -> None:
@@ -95,39 +101,50 @@ class Child:
 
     def tree(self) -> list[Left]:
         """Give the child's descendants, orphans included, but not the child."""
-        return [left for left in self._descendants() if left.pid != self.pid]
+        found = [left for left in self._descendants() if left.pid != self.pid]
+        self._seen |= {left.pid for left in found}
+        return found
 
     def reap(self) -> None:
-        """Take the ended child off the process table; its pid is then anybody's."""
+        """Take the ended child and its tree off the process table; its pid is then anybody's. Never waits."""
+        if self.poll() is None:
+            return
         self._popen.wait()
+        for pid in (-self.pid, *self._seen):  # the rest of its group, and what left that
+            with suppress(ChildProcessError):
+                while os.waitpid(pid, os.WNOHANG)[0]:
+                    pass
 
     def _descendants(self) -> list[Left]:
+        """Give those who live of the child's tree, and of the orphans adopted from it."""
         found: dict[int, Left] = {}
-        queue = [self.pid, *_children(os.getpid())]
+        orphans = [pid for pid in _children(os.getpid()) if pid in self._seen or self._is_ours(pid)]
+        queue = [self.pid, *orphans]
         while queue:
             pid = queue.pop()
-            if pid in found or not (pid == self.pid or self._is_ours(pid)):
+            if pid in found:
                 continue
-            found[pid] = Left(pid, _name(pid))
             queue += _children(pid)
+            if _lives(pid):
+                found[pid] = Left(pid, _name(pid))
         return list(found.values())
 
     def _is_ours(self, pid: int) -> bool:
-        """It lives and carries the mark of this attempt in its environment."""
+        """It is of the child's session, or carries the mark of this attempt in its environment."""
         try:
+            if os.getsid(pid) == self.pid:
+                return True
             return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:
             return False
 
 
 def end_all(left: Sequence[Left], number: signal.Signals) -> None:
-    """Signal processes that a child left behind, and reap those that have ended."""
+    """Signal processes that a child left behind."""
     for process in left:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(process.pid, number)
             os.kill(process.pid, signal.SIGCONT)
-        with suppress(ChildProcessError):
-            os.waitpid(process.pid, os.WNOHANG)
 
 
 def _children(pid: int) -> list[int]:
@@ -137,6 +154,14 @@ def _children(pid: int) -> list[int]:
             with suppress(OSError):
                 found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
     return found
+
+
+def _lives(pid: int) -> bool:
+    """It exists, and is more than an entry that nobody has reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
+    except (OSError, IndexError):
+        return False
 
 
 def _name(pid: int) -> str:
@@ -156,7 +181,9 @@ def _exit_of(info: "os.waitid_result") -> Exit:
 
 
 def _why_not(error: Exception, argv: Sequence[str], cwd: str) -> str:
-    if isinstance(error, FileNotFoundError) and not Path(cwd).is_dir():
-        return f"the working folder {cwd} is not there"
-    reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    return f"cannot start '{argv[0]}': {reason.lower()}"
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not Path(cwd).is_dir():
+        return f"the working folder {printable(cwd)} is not there"
+    reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    if isinstance(error, FileNotFoundError) and (Path(cwd) / argv[0]).is_file():
+        reason = "the interpreter that its first line names is not there"
+    return f"cannot start '{printable(argv[0], 80)}': {reason}"

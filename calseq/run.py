@@ -4,10 +4,11 @@ import getpass
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
+from shutil import rmtree
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,14 +16,26 @@ from msgspec.structs import replace
 from calseq import __version__
 from calseq.attempt import Attempt, FolderAttempt
 from calseq.clocks import now_s
-from calseq.events import Bus, Listener, RecordLost, RunStarted, Stamped, StepEnded, StepSkipped
+from calseq.events import (
+    Bus,
+    Listener,
+    RecordLost,
+    RunEnded,
+    RunStarted,
+    SafeEndFinished,
+    Stamped,
+    StepEnded,
+    StepSkipped,
+)
 from calseq.executor import Outcome, execute
 from calseq.journal import Journal
 from calseq.plan import Plan, PowerMode, Step
 from calseq.power.protocol import Power, PowerFault
+from calseq.power.rig import shown
 from calseq.problems import NO_BACKEND, Problem, Refused
 from calseq.process import adopt_orphans
-from calseq.runs import RunRecord, make_folder, utc, write_plan, write_record
+from calseq.rails import Readings
+from calseq.runs import RunRecord, make_folder, no_folder, utc, write_marker, write_plan, write_record
 from calseq.stops import Stops
 from calseq.verdicts import ExitCode, RunVerdict
 
@@ -48,24 +61,40 @@ class Run(Struct):
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
         started_s = now_s()
-        steps = _StepVerdicts()
+        notes = _Notes()
         with ExitStack() as held:
-            journal = held.enter_context(Journal(self.folder / "events.jsonl"))
-            bus = Bus(vital=[journal, steps], courtesy=dict(self.listeners))
             try:
-                bus.emit(self._started())
-                power = _power(self.plan, self.folder)
-                if power:
-                    held.callback(power.close)
-                adopt_orphans()
-                outcome = execute(
-                    self.plan, prepare=self._preparer(), power=power, emit=bus.emit, clock=now_s, stops=stops
-                )
-            except (PowerFault, RecordLost, OSError) as error:
-                # Nothing has been touched yet: the executor itself lets nothing through.
-                outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, str(error))
-        self._close(outcome, steps.verdicts, now_s() - started_s)
+                bus, power = self._opened(held, notes)
+            except (PowerFault, RecordLost, OSError, ValueError) as error:
+                outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, f"nothing was touched: {error}")
+            else:
+                outcome = self._executed(bus, power, stops)
+        self._close(outcome, notes, now_s() - started_s)
         return RunResult(self.folder, outcome)
+
+    def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power | None]:
+        """Open the journal and the supplies; nothing is touched yet."""
+        journal = held.enter_context(Journal(self.folder / "events.jsonl"))
+        bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
+        bus.emit(self._started())
+        try:
+            power = _power(self.plan, self.folder)
+        except (PowerFault, OSError, ValueError) as error:
+            bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
+            raise
+        if power:
+            held.callback(_let_go, power)
+        adopt_orphans()
+        return bus, power
+
+    def _executed(self, bus: Bus, power: Power | None, stops: Stops) -> Outcome:
+        try:
+            return execute(
+                self.plan, prepare=self._preparer(), power=power, emit=bus.emit, clock=now_s, stops=stops
+            )
+        except BaseException as error:  # noqa: BLE001 - the executor lets nothing through: what did come is believed in nothing
+            reason = f"the run was torn off: {type(error).__name__}: {error}"
+            return Outcome(RunVerdict.UNSAFE, ExitCode.UNSAFE, reason)
 
     def _started(self) -> RunStarted:
         record = self.record
@@ -94,7 +123,7 @@ class Run(Struct):
 
         return prepare
 
-    def _close(self, outcome: Outcome, steps: Mapping[str, str], duration_s: float) -> None:
+    def _close(self, outcome: Outcome, notes: "_Notes", duration_s: float) -> None:
         closed = replace(
             self.record,
             state="ended",
@@ -103,8 +132,11 @@ class Run(Struct):
             verdict=str(outcome.verdict),
             exit_code=int(outcome.exit_code),
             reason=outcome.reason,
-            steps=steps,
+            steps=notes.verdicts,
         )
+        if outcome.verdict is RunVerdict.UNSAFE:
+            with suppress(OSError):  # the summary says the same
+                write_marker(self.folder, self.plan, shown(notes.readings), outcome.reason)
         with suppress(OSError):  # events.jsonl has it all; a full disk must not hide how the run ended
             write_record(self.folder, closed)
 
@@ -117,7 +149,6 @@ def prepare_run(plan: Plan, runs: Path, *, module: str = "", operator: str = "")
     """
     began = datetime.now().astimezone()
     folder = make_folder(runs.absolute(), plan.title, module, began)
-    write_plan(folder, plan)
     record = RunRecord(
         run=folder.name,
         title=plan.title,
@@ -133,7 +164,14 @@ def prepare_run(plan: Plan, runs: Path, *, module: str = "", operator: str = "")
         pid=os.getpid(),
         started=utc(began),
     )
-    write_record(folder, record)
+    try:
+        write_plan(folder, plan)
+        write_record(folder, record)
+    except (Refused, OSError) as error:
+        rmtree(folder, ignore_errors=True)  # what was refused leaves nothing that looks like a run
+        if isinstance(error, Refused):
+            raise
+        raise no_folder(folder, error.strerror or str(error)) from error
     return Run(plan, folder, record, {})
 
 
@@ -166,11 +204,18 @@ def _power(plan: Plan, folder: Path) -> Power | None:
     return SimulatedPower(folder / "simulated")
 
 
-class _StepVerdicts:
-    """Keeps the last verdict of every step."""
+def _let_go(power: Power) -> None:
+    """Close the supplies. Their state is known and told by now: nothing here may change how the run ended."""
+    with suppress(Exception):
+        power.close()
+
+
+class _Notes:
+    """Keeps the last verdict of every step, and the rails as they were read last."""
 
     def __init__(self) -> None:
         self.verdicts: dict[str, str] = {}
+        self.readings = Readings()
 
     def __call__(self, stamped: Stamped) -> None:
         event = stamped.event
@@ -178,6 +223,8 @@ class _StepVerdicts:
             self.verdicts[event.name] = str(event.verdict)
         elif isinstance(event, StepSkipped):
             self.verdicts[event.name] = "skipped"
+        elif isinstance(event, SafeEndFinished):
+            self.readings = event.readings
 
 
 def _user() -> str:

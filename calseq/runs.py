@@ -12,11 +12,15 @@ import msgspec
 from msgspec import Struct, field
 
 from calseq import problems as codes
+from calseq.journal import sync_folder
 from calseq.plaintext import printable
-from calseq.plan import Plan, to_json
+from calseq.plan import InputFile, Plan, to_json
 from calseq.problems import Problem, Refused
+from calseq.rails import Role
+from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO
 
 RUN_FORMAT = 1
+MARKER = "HARDWARE-STATE-UNKNOWN.txt"
 MIN_FREE_BYTES = 200 << 20
 """Free disk below which a run does not begin."""
 
@@ -66,8 +70,8 @@ def make_folder(runs: Path, title: str, module: str, began: datetime) -> Path:
                 (runs / name / part).mkdir()
             return runs / name
     except OSError as error:
-        raise _no_folder(runs, error.strerror or str(error)) from error
-    raise _no_folder(runs, "too many runs in one second")
+        raise no_folder(runs, error.strerror or str(error)) from error
+    raise no_folder(runs, "too many runs in one second")
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -79,12 +83,10 @@ def write_plan(folder: Path, plan: Plan) -> None:
     try:
         (folder / "plan.json").write_bytes(to_json(plan))
         for file in plan.inputs:
-            content = Path(file.path).read_bytes()
-            if hashlib.sha256(content).hexdigest() != file.sha256:
-                raise _changed(file.path)
+            content = _unchanged(file)
             (folder / "inputs" / f"{file.kind}-{Path(file.path).name}").write_bytes(content)
     except OSError as error:
-        raise _no_folder(folder, error.strerror or str(error)) from error
+        raise no_folder(folder, error.strerror or str(error)) from error
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -106,6 +108,34 @@ def read_record(folder: Path) -> RunRecord:
     return msgspec.json.decode((folder / "run.json").read_bytes(), type=RunRecord)
 
 
+def write_marker(folder: Path, plan: Plan, readings: str, reason: str) -> None:
+    """Write the file that tells whoever comes by that nobody knows the state of the supplies.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    todo = [f"  {number}. {each}" for number, each in enumerate(WHAT_TO_DO, 1)]
+    supplies = [
+        f"  {role.value.upper()}: {each.name}, {each.instrument_class} at {each.resource}"
+        for role in (Role.HV, Role.LV)
+        for each in plan.instruments
+        if role in each.roles
+    ]
+    lines = [
+        UNKNOWN_HARDWARE,
+        *(["(SIMULATED: no hardware was touched)"] if plan.simulation else []),
+        "",
+        f"{utc(datetime.now().astimezone())}, {folder.name}, bench {plan.bench}",
+        f"why: {reason}",
+        f"last read: {readings}",
+        "",
+        *todo,
+        "",
+        *supplies,
+    ]
+    replace_file(folder / MARKER, "".join(printable(text) + "\n" for text in lines).encode())
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file's content in place at once, and on the disk.
 
@@ -119,6 +149,7 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     fresh.replace(path)
+    sync_folder(path.parent)
 
 
 def utc(moment: datetime) -> str:
@@ -140,12 +171,20 @@ def _check_room(runs: Path) -> None:
         raise Refused([Problem(codes.DISK_LOW, message, cure)])
 
 
-def _no_folder(path: Path, reason: str) -> Refused:
+def no_folder(path: Path, reason: str) -> Refused:
+    """Give what is said when a run folder cannot be made or written."""
     message = f"the run folder {printable(str(path))} cannot be written: {reason.lower()}"
     cure = "name another in 'runs:' of the bench file, or give --runs"
     return Refused([Problem(codes.NO_RUN_FOLDER, message, cure)])
 
 
-def _changed(path: str) -> Refused:
-    message = f"{printable(path)} was changed after the plan was made"
-    return Refused([Problem(codes.CHANGED_FILE, message, "start again: the plan is made anew")])
+def _unchanged(file: InputFile) -> bytes:
+    try:
+        content = Path(file.path).read_bytes()
+    except OSError:
+        content = None
+    if content is not None and hashlib.sha256(content).hexdigest() == file.sha256:
+        return content
+    done = "taken away" if content is None else "changed"
+    message = f"{printable(file.path)} was {done} after the plan was made"
+    raise Refused([Problem(codes.CHANGED_FILE, message, "start again: the plan is made anew")])

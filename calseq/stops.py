@@ -16,6 +16,25 @@ from calseq.verdicts import ExitCode
 _POLL_S = 0.02
 _SAME_PRESS_S = 0.1
 
+_HANDLED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGTSTP,
+    signal.SIGCHLD,
+)
+_FATAL = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGXCPU,
+    signal.SIGIO,
+)
+"""Signals that nobody should send, and that would end calseq without a safe end: they ask for a stop, too."""
+
 EXIT_CODES = {
     "SIGINT": ExitCode.INTERRUPTED,
     "SIGTERM": ExitCode.TERMINATED,
@@ -41,12 +60,11 @@ class Stops:
         """Ask the run to stop; `cause` is the signal's name."""
         now = self._clock()
         if self.level == 0:
-            self.level, self.cause = 1, cause
-        elif cause == "SIGINT" and now - self._last_s > _SAME_PRESS_S:
-            self.level = min(3, self.level + 1)
-        else:
-            return
-        self._last_s = now
+            self.level, self.cause, self._last_s = 1, cause, now
+        elif cause == "SIGINT":
+            if now - self._last_s > _SAME_PRESS_S:
+                self.level = min(3, self.level + 1)
+            self._last_s = now  # a key that is held down is one press
 
     def pause(self, timeout_s: float) -> None:
         """Wait, at most `timeout_s` seconds; whatever may concern the run ends the wait."""
@@ -56,7 +74,7 @@ class Stops:
 class SignalStops(Stops):
     """Stops asked for by signals, while its context lasts.
 
-    SIGINT, SIGTERM and SIGQUIT ask; SIGHUP asks only if `on_hangup` is 'stop', and else tells `hung_up`.
+    SIGINT, SIGTERM, SIGQUIT and whatever else would end a program ask; SIGHUP asks only if `on_hangup` is 'stop', and else tells `hung_up`.
     SIGCHLD ends a wait. Works in the main thread, where Python delivers signals; elsewhere it only polls.
     """
 
@@ -74,24 +92,20 @@ class SignalStops(Stops):
         self._old: dict[signal.Signals, object] = {}
         self._old_wakeup = -1
         self._pipe: tuple[int, int] | None = None
+        self._telling = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self
         self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._old_wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        handled = (
-            signal.SIGINT,
-            signal.SIGTERM,
-            signal.SIGQUIT,
-            signal.SIGHUP,
-            signal.SIGTSTP,
-            signal.SIGCHLD,
-        )
-        for number in handled:
+        fatal = [number for number in _FATAL if signal.getsignal(number) is signal.SIG_DFL]
+        for number in (*_HANDLED, *fatal):
             self._old[number] = signal.signal(number, self._note)
+        # Else a line written from the background of a terminal could stop calseq in mid-run.
+        self._old[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         # A parent may have left these blocked; a child would inherit that.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         return self
 
     def __exit__(
@@ -120,8 +134,20 @@ class SignalStops(Stops):
         if name == "SIGCHLD":
             return
         if name == "SIGTSTP":
-            self._suspended()
+            self._show(self._suspended)
         elif name == "SIGHUP" and self._on_hangup != "stop":
-            self._hung_up()
+            self._show(self._hung_up)
         else:
             self.ask(name)
+
+    def _show(self, tell: Callable[[], None]) -> None:
+        """Tell the screen, one thing at a time: a handler interrupts the run wherever it is, itself included."""
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            tell()
+        except Exception:  # noqa: BLE001, S110 - nothing about a screen may be raised into the middle of a run
+            pass
+        finally:
+            self._telling = False

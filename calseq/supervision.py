@@ -48,6 +48,8 @@ class Ending(Struct, frozen=True):
         if self.exit.signal:
             hint = ": out of memory, or somebody's kill" if self.exit.signal == "SIGKILL" else ""
             return Verdict.FAILED, f"ended by {self.exit.signal}, not by calseq{hint}"
+        if self.exit.code is None:
+            return Verdict.FAILED, "it has ended, but somebody else took its exit code"
         if self.exit.code:
             hint = ": it did not understand its command line" if self.exit.code == 2 else ""
             return Verdict.FAILED, f"exit code {self.exit.code}{hint}"
@@ -65,11 +67,11 @@ def supervise(step: Step, number: int, attempt: Attempt, course: Course, log_lim
     try:
         course.tell(events.ChildStarted(step.number, number, pid))
         watch.through()
-    except BaseException:
+        watch.end_leftovers()
+    except BaseException as error:  # noqa: BLE001 - no child is left running unwatched
+        course.caught(error)
         watch.end_at_any_price()
-        raise
-    watch.end_leftovers()
-    return Ending(attempt.poll(), watch.why, watch.reason, watch.stage)
+    return Ending(watch.exit, watch.why, watch.reason, watch.stage)
 
 
 class _Watch:
@@ -81,6 +83,7 @@ class _Watch:
         self.step, self.number, self.attempt, self.course = step, number, attempt, course
         self.log_limit_bytes = log_limit_bytes
         self.stage = Stage.RUNNING
+        self.exit: Exit | None = None
         self.why: Verdict | None = None
         self.reason = ""
         self._due_s = float("inf")
@@ -88,16 +91,29 @@ class _Watch:
         self._deadline_s = course.clock() + timeout_s
 
     def through(self) -> None:
-        while self.attempt.poll() is None:
+        """Watch until the child has ended, or even SIGKILL did not end it."""
+        while not self._ended():
             self.course.notice_stops()
             now_s = self.course.clock()
             if self.why is None:
                 self._look_for_reason(now_s)
             if self.why is not None:
+                if self.stage is Stage.KILLED and now_s >= self._due_s:
+                    self._give_up()
+                    return
                 self._escalate(now_s)
             next_s = self._deadline_s if self.why is None else self._due_s
             self.course.stops.pause(max(0.0, min(TICK_S, next_s - now_s)))
         self._tell_progress(self.attempt.look())
+
+    def _ended(self) -> bool:
+        self.exit = self.exit or self.attempt.poll()
+        return self.exit is not None
+
+    def _give_up(self) -> None:
+        """A child that stands in the kernel cannot be waited for while the module may be under HV."""
+        self.reason += f"; even SIGKILL did not end it within {TERM_GRACE_S:g} s"
+        self.course.halt(f"{self.step.name}: {self.reason}")
 
     def _look_for_reason(self, now_s: float) -> None:
         look = self.attempt.look()
@@ -140,26 +156,48 @@ class _Watch:
             self.course.tell(progress)
 
     def end_at_any_price(self) -> None:
-        """End a child that nobody watches any more: all stages with their graces, and no word to the record."""
-        graces_s = {Stage.ASKED: self.step.stop_grace_s, Stage.TOLD: TERM_GRACE_S, Stage.KILLED: TERM_GRACE_S}
-        for stage, grace_s in graces_s.items():
-            if self.attempt.poll() is None and stage > self.stage:
+        """End a child that a bug left unwatched: all stages with their graces, and no word to the record."""
+        course = self.course
+        self.reason = "; ".join(filter(None, (self.reason, course.halted)))
+        if self.why is None:
+            self.why = Verdict.INTERRUPTED if course.halted == course.stopped_by else Verdict.FAILED
+        if self.stage is not Stage.RUNNING:
+            self._safely(lambda: self._wait_until(self._ended, max(0.0, self._due_s - course.clock())))
+        for stage, number in SIGNALS.items():
+            if stage > self.stage and not self._safely(self._ended):
                 self.stage = stage
-                self.attempt.send(SIGNALS[stage])
-                self._wait_until(lambda: self.attempt.poll() is not None, grace_s)
-        self.attempt.end_left(signal.SIGKILL)
+                grace_s = self.step.stop_grace_s if stage is Stage.ASKED else TERM_GRACE_S
+                self._safely(lambda number=number: self.attempt.send(number))  # type: ignore[misc]
+                self._safely(lambda grace_s=grace_s: self._wait_until(self._ended, grace_s))  # type: ignore[misc]
+        self._safely(self.end_leftovers)
+
+    def _safely(self, do: Callable[[], object]) -> bool:
+        """Do it; what it raises must not keep the child from the next stage."""
+        try:
+            return bool(do())
+        except BaseException as error:  # noqa: BLE001
+            self.course.caught(error)
+            return False
 
     def end_leftovers(self) -> None:
         """End what outlived the child before anything else starts."""
         left = self.attempt.left()
         if not left:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            self.attempt.end_left(number)
-            if self._wait_until(lambda: not self.attempt.left(), LEFTOVER_GRACE_S):
-                break
         names = tuple(str(process) for process in left)
-        self.course.tell(events.LeftoversEnded(self.step.number, self.number, names))
+        self.attempt.end_left(signal.SIGTERM)
+        if not self._wait_until(lambda: not self.attempt.left(), LEFTOVER_GRACE_S):
+            self._wait_until(self._none_left_after_kill, LEFTOVER_GRACE_S)
+        still = self.attempt.left()
+        if still:
+            self.course.halt(f"{self.step.name} left {still[0]} behind, and it could not be ended")
+        else:
+            self.course.tell(events.LeftoversEnded(self.step.number, self.number, names))
+
+    def _none_left_after_kill(self) -> bool:
+        """Kill again each time: what forks while it is killed leaves others."""
+        self.attempt.end_left(signal.SIGKILL)
+        return not self.attempt.left()
 
     def _wait_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         due_s = self.course.clock() + timeout_s

@@ -52,3 +52,12 @@ EXIT_CODE_MEANINGS = {
     ExitCode.QUIT: "interrupted by SIGQUIT; power is confirmed off",
     ExitCode.TERMINATED: "interrupted by SIGTERM; power is confirmed off",
 }
+
+UNKNOWN_HARDWARE = "HARDWARE STATE UNKNOWN - HV may be on"
+WHAT_TO_DO = (
+    "do not touch the module and do not unplug anything",
+    "read HV and LV at the front panels of these supplies",
+    "switch HV off there, by hand; LV off only when the HV reads below 2 V",
+    "start no other run before both read off",
+)
+"""What to do when HV or LV off could not be confirmed; the supplies are listed wherever this is said."""

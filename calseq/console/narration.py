@@ -13,7 +13,6 @@ from calseq.console.wording import (
     ENDINGS,
     MOVES,
     NOT_CONTROLLED,
-    UNKNOWN_HARDWARE,
     attempts,
     banner,
     bias_target,
@@ -43,6 +42,7 @@ from calseq.events import (
     StopAsked,
 )
 from calseq.rails import Move
+from calseq.verdicts import UNKNOWN_HARDWARE
 
 
 @singledispatch

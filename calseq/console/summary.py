@@ -10,13 +10,12 @@ from calseq.console.view import BAD, RunView, State, StepView
 from calseq.console.wording import (
     NOT_CONTROLLED,
     STYLES,
-    UNKNOWN_HARDWARE,
     VERDICT_STYLES,
-    WHAT_TO_DO,
     rails_line,
     step_place,
 )
-from calseq.verdicts import RunVerdict
+from calseq.rails import Role
+from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2
@@ -85,7 +84,24 @@ def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         for number, each in enumerate(WHAT_TO_DO, 1)
         for place, text in enumerate(letters.wrap(each, width - 3))
     ]
-    return [line(Span(text, "bold reverse red")) for text in letters.wrap(UNKNOWN_HARDWARE, width)] + todo
+    alarm = [line(Span(text, "bold reverse red")) for text in letters.wrap(UNKNOWN_HARDWARE, width)]
+    return [*alarm, *todo, *_supplies(view, letters, width)]
+
+
+def _supplies(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    """Give where the supplies are that somebody has to go to now, HV first."""
+    return [
+        each
+        for role in (Role.HV, Role.LV)
+        for instrument in view.plan.instruments
+        if role in instrument.roles
+        for each in _labelled(
+            role.value.upper(),
+            letters.text(f"{instrument.name}, {instrument.instrument_class} at {instrument.resource}", 300),
+            letters,
+            width,
+        )
+    ]
 
 
 def unsafe(view: RunView) -> bool:

@@ -9,16 +9,9 @@ from calseq.console.view import RunView, State, StepView
 from calseq.events import StepEnded
 from calseq.plan import Plan, PowerMode
 from calseq.rails import Move, Reading, Role
-from calseq.verdicts import RunVerdict
+from calseq.verdicts import UNKNOWN_HARDWARE, RunVerdict
 
 NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"
-UNKNOWN_HARDWARE = "HARDWARE STATE UNKNOWN - HV may be on"
-WHAT_TO_DO = (
-    "do not touch the module and do not unplug anything",
-    "read HV and LV at the front panels of the supplies",
-    "HV off first; LV off only when the HV reads below 2 V",
-    "then, with the supplies connected: calseq power off",
-)
 
 STYLES = {
     State.WAITING: "dim",

@@ -9,6 +9,9 @@ from calseq.rails import Move, Readings, Role
 class PowerFault(Exception):
     """A supply did not do or say what it should; the message is its own reason, unembellished."""
 
+    move: Move | None = None
+    """The move at which it happened, if it was one."""
+
 
 class Power(Protocol):
     """The supplies. Every call either did what it says and read it back, or raises `PowerFault`."""

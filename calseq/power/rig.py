@@ -1,12 +1,17 @@
 """The rails of a bench brought to where they are wanted, one confirmed move at a time, and to their safe end."""
 
+from math import isfinite
+
 from calseq import events
 from calseq.course import Course
 from calseq.power.protocol import Power, PowerFault
-from calseq.rails import BOTH_OFF, Move, Rails, Readings, Role, moves
+from calseq.rails import BOTH_OFF, Hv, Move, Rails, Reading, Readings, Role, moves
 
 SAFE_END_WAITS_S = (0.0, 1.0, 3.0)
 """Waits before each try of the safe end."""
+
+_SWITCHING_ON = (Move.LV_ON, Move.HV_BIAS)
+_MOST_MOVES = 3
 
 
 class Rig:
@@ -15,27 +20,48 @@ class Rig:
     def __init__(self, power: Power, course: Course) -> None:
         self._power = power
         self._course = course
+        self._biased = False  # the HV that is on is the bias, put there by this run
 
     def reach(self, wanted: Rails, step: int) -> None:
-        """Bring the rails to a state. A stop asked meanwhile keeps HV from being switched on.
+        """Bring the rails to a state. Nothing is switched on once the run is to stop.
 
         Raises:
             PowerFault: a supply did not do or say what it should; the rails are somewhere on the way.
         """
-        readings = self._power.read()
-        while path := moves(readings, wanted):
-            move = path[0]
-            if move is Move.HV_BIAS and not self._course.may_go_on():
+        path = self._path(_believed(self._power.read()), wanted)
+        for _ in range(_MOST_MOVES):
+            if not path or not self._told(path[0], step):
                 return
-            readings = self.move(move, step)
-            if moves(readings, wanted)[:1] == (move,):
-                raise PowerFault(f"{move} had no effect: {shown(readings)}")
+            done = path[0]
+            readings = self._move(done, step)
+            path = self._path(readings, wanted)
+            if path[:1] == (done,):
+                raise _fault(done, f"{done} had no effect: {shown(readings)}")
+        if path:
+            raise PowerFault(f"the rails do not stay where they are put: {shown(readings)}")
 
-    def move(self, move: Move, step: int = 0) -> Readings:
-        """Carry out one move."""
-        started_s = self._course.clock()
+    def _path(self, readings: Readings, wanted: Rails) -> tuple[Move, ...]:
+        """Give the moves to a state. An HV that this run did not put there is not the bias, whatever it reads."""
+        if self._biased or wanted.hv is not Hv.BIAS or readings.hv_gone:
+            return moves(readings, wanted)
+        return moves(Readings(readings.lv, Reading()), wanted)
+
+    def _told(self, move: Move, step: int) -> bool:
+        """Tell that a move begins; what could not be told, or is not wanted any more, is not switched on."""
+        if move in _SWITCHING_ON and not self._course.may_go_on():
+            return False
         self._course.tell(events.RailMoving(move, step))
-        readings = self._power.move(move)
+        return move not in _SWITCHING_ON or self._course.may_go_on()
+
+    def _move(self, move: Move, step: int = 0) -> Readings:
+        """Carry out one move, which was told."""
+        started_s = self._course.clock()
+        self._biased = False
+        try:
+            readings = _believed(self._power.move(move))
+        except PowerFault as fault:
+            raise _fault(move, str(fault)) from fault
+        self._biased = readings.hv.on is True and move is Move.HV_BIAS
         self._course.tell(events.RailMoved(move, readings, self._course.clock() - started_s, step))
         return readings
 
@@ -47,37 +73,45 @@ class Rig:
         """Open again what a child was given, and see in which state it left that."""
         if not given:
             return
-        readings = self._power.take_back(given)
+        readings = _believed(self._power.take_back(given))
         self._course.tell(events.RailsRead(readings, step))
         if Role.HV in given and not readings.hv_gone:
             # A curve ends at 0 V. At whatever voltage a child left it, that is not the bias.
-            self.move(Move.HV_OFF, step)
+            self._told(Move.HV_OFF, step)
+            self._move(Move.HV_OFF, step)
 
-    def safe_end(self) -> Readings:
-        """HV off, then LV off, read back. Why that could not be confirmed is then in the course."""
+    def safe_end(self) -> tuple[Readings, str]:
+        """HV off, then LV off, read back; and why that could not be confirmed, empty if it was. Raises nothing."""
         readings, reason = Readings(), ""
         for wait_s in SAFE_END_WAITS_S:
-            self._course.wait(wait_s)
-            readings, reason = self._make_safe()
+            self._wait(wait_s)
+            try:
+                readings, reason = self._make_safe()
+            except BaseException as error:  # noqa: BLE001 - a bug, or Ctrl-C: the next try may succeed
+                self._course.caught(error)
+                readings, reason = Readings(), f"{type(error).__name__}: {error}"
             if readings.all_off:
-                return readings
-        self._course.unsure = reason or f"off could not be confirmed: {shown(readings)}"
-        return readings
+                return readings, ""
+        return readings, reason or f"off could not be confirmed: {shown(readings)}"
+
+    def _wait(self, duration_s: float) -> None:
+        try:
+            self._course.wait(duration_s)
+        except BaseException as error:  # noqa: BLE001 - an impatient Ctrl-C shortens the wait, nothing else
+            self._course.caught(error)
 
     def _make_safe(self) -> tuple[Readings, str]:
         """Try once. LV stays on under an HV that is not confirmed to be gone."""
-        readings = Readings()
         try:
-            readings = self._power.take_back((Role.LV, Role.HV))
+            readings = _believed(self._power.take_back((Role.LV, Role.HV)))
             for move in moves(readings, BOTH_OFF):
                 if move is Move.LV_OFF and not readings.hv_gone:
                     return readings, f"HV is not confirmed off, so LV stays on: {shown(readings)}"
-                readings = self.move(move)
+                self._told(move, 0)
+                readings = self._move(move)
         except PowerFault as fault:
-            self._course.tell(events.PowerFailed(str(fault)))
+            self._course.tell(events.PowerFailed(str(fault), fault.move))
             return Readings(), str(fault)
-        except Exception as error:  # noqa: BLE001 - a bug in a backend; the next try may succeed
-            return Readings(), f"{type(error).__name__}: {error}"
         return readings, ""
 
     def violations(self) -> tuple[str, ...]:
@@ -97,13 +131,32 @@ class NoRig:
     def take_back(self, given: tuple[Role, ...], step: int) -> None:
         """Nothing was held."""
 
-    def safe_end(self) -> Readings:
-        """Nothing is known."""
-        return Readings()
+    def safe_end(self) -> tuple[Readings, str]:
+        """Nothing is known, and nothing was to be done."""
+        return Readings(), ""
 
     def violations(self) -> tuple[str, ...]:
         """Nobody recorded any."""
         return ()
+
+
+def _fault(move: Move, reason: str) -> PowerFault:
+    fault = PowerFault(reason)
+    fault.move = move
+    return fault
+
+
+def _believed(readings: Readings) -> Readings:
+    """Take a reading that is no number for what it is: unknown."""
+    return Readings(_number(readings.lv), _number(readings.hv))
+
+
+def _number(reading: Reading) -> Reading:
+    if reading.voltage_v is not None and not isfinite(reading.voltage_v):
+        return Reading()
+    if reading.current_a is not None and not isfinite(reading.current_a):
+        return Reading(reading.on, reading.voltage_v)
+    return reading
 
 
 def shown(readings: Readings) -> str:

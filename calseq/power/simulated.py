@@ -1,6 +1,7 @@
 """The backend of mode `simulated`: the supplies of the bundled bench, held and let go as real ones are."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from calseq.power.protocol import PowerFault
@@ -20,7 +21,8 @@ class SimulatedPower:
         Raises:
             PowerFault: somebody else has them.
         """
-        self._bench = SimulatedBench.open(folder)
+        with _faults():
+            self._bench = SimulatedBench.open(folder)
         self._moves: dict[Move, Callable[[str], None]] = {
             Move.HV_OFF: self._bench.hv_off,
             Move.LV_OFF: self._bench.lv_off,
@@ -32,39 +34,50 @@ class SimulatedPower:
 
     def read(self) -> Readings:
         """Read both rails back."""
-        return self._bench.readings()
+        with _faults():
+            return self._bench.readings()
 
     def move(self, move: Move) -> Readings:
         """Carry out one move and read both rails back."""
-        try:
+        with _faults():
             self._moves[move](WHO)
-        except SupplyError as error:
-            raise PowerFault(str(error)) from error
         return self.read()
 
     def hand_over(self, roles: Iterable[Role]) -> None:
         """Close the instruments of these roles."""
         given = self._held & set(roles)
         if given:
-            self._bench.release(given, WHO)
+            with _faults():
+                self._bench.release(given, WHO)
             self._held -= given
 
     def take_back(self, roles: Iterable[Role]) -> Readings:
         """Open the instruments of these roles, those among them that are not held."""
         missing = set(roles) & set(RAILS) - self._held
         if missing:
-            try:
+            with _faults():
                 self._bench.acquire(missing, WHO)
-            except SupplyError as error:
-                raise PowerFault(str(error)) from error
             self._held |= missing
         return self.read()
 
     def violations(self) -> tuple[str, ...]:
         """Give what anybody did to this bench that an interlock forbids."""
-        return self._bench.violations()
+        with _faults():
+            return self._bench.violations()
 
     def close(self) -> None:
         """Let go of the supplies, as they are."""
-        self._bench.release(self._held, WHO)
+        with _faults():
+            self._bench.release(self._held, WHO)
         self._held.clear()
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Take whatever goes wrong with the bench, its files included, for the fault of a supply."""
+    try:
+        yield
+    except (SupplyError, OSError, ValueError, LookupError, TypeError) as error:
+        raise PowerFault(
+            str(error) if isinstance(error, SupplyError) else f"the simulated bench: {error}"
+        ) from error

@@ -218,7 +218,7 @@ def end_all(stand):
     assert (late, left) == ([], [])
 
 
-AT_ONCE = 5
+AT_ONCE = 8
 
 
 def together(folder, cases):

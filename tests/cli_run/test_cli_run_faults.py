@@ -75,8 +75,8 @@ def test_a_fault_in_every_kind_of_step(step_runs, fault):
         assert "log " in run.told
 
 
-@pytest.mark.parametrize("kind", ["calibrate_module", "crosstalk_method"])
-@pytest.mark.parametrize("fault", ["exit:3", "signal:KILL", "no-output"])
+@pytest.mark.parametrize("kind", ["custom_sequence", "crosstalk_method"])
+@pytest.mark.parametrize("fault", ["signal:KILL", "no-output"])
 def test_a_fault_under_bias(stand, kind, fault):
     run = stand.run(step("iv_curve"), step(kind), step("voltage_trimming"), faults={kind: fault})
     run.prove()
@@ -86,7 +86,7 @@ def test_a_fault_under_bias(stand, kind, fault):
 @pytest.mark.parametrize("fault", CURVES)
 def test_a_doubtful_breakdown_means_no_bias(stand, fault):
     run = stand.run(
-        step("iv_curve", on_failure="continue"), step("calibrate_module"), faults={"iv_curve": fault}
+        step("iv_curve", on_failure="continue"), step("custom_sequence"), faults={"iv_curve": fault}
     )
     run.prove()
     assert run.process.returncode == 1

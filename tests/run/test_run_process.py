@@ -285,9 +285,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("shape", "deaf"), [*((shape, False) for shape in SHAPES), ("daemon", True), ("many", True)]
-)
+@pytest.mark.parametrize(("shape", "deaf"), [*((shape, False) for shape in SHAPES), ("many", True)])
 def test_whatever_shape_a_tree_has_none_of_it_outlives_the_step(nursery, shape, deaf):
     ignore = "[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]" if deaf else "pass"
     ending = nursery.see_through(python(FORK.format(deaf=ignore) + SHAPES[shape].replace("{{}}", "{}")))
@@ -298,7 +296,7 @@ def test_whatever_shape_a_tree_has_none_of_it_outlives_the_step(nursery, shape, 
     assert children_of_us() == []
 
 
-@pytest.mark.parametrize("shape", ["fork", "daemon"])
+@pytest.mark.parametrize("shape", ["daemon"])
 def test_a_tree_that_is_ended_by_force_leaves_nothing(nursery, shape):
     ignore = "[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]"
     text = FORK.format(deaf=ignore) + SHAPES[shape] + "signal.signal(2, signal.SIG_IGN)\ntime.sleep(60)\n"
@@ -353,5 +351,5 @@ def test_a_flood_costs_calseq_no_memory(tmp_path):
 def test_a_long_watch_costs_no_time(tmp_path):
     nursery_ = Nursery(tmp_path)
     used = sum(os.times()[:2])
-    nursery_.see_through(["sleep", "2"])
-    assert sum(os.times()[:2]) - used < 0.2
+    nursery_.see_through(["sleep", "1"])
+    assert sum(os.times()[:2]) - used < 0.1

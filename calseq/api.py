@@ -85,7 +85,6 @@ def execute(
     Raises:
         Refused: nothing was started.
     """
-    run.check_backend(plan)
     with SignalStops() as stops:
         begun = run.prepare_run(plan, Path(runs), module=module, operator=operator)
         begun.listeners.update(listeners or {})

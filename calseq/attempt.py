@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from csv import reader
 from fnmatch import fnmatch
@@ -18,6 +18,9 @@ from calseq.document import MAX_BYTES
 from calseq.plaintext import printable
 from calseq.plan import Output, Step
 from calseq.process import Child, Exit, Left, NotStarted, end_all
+
+RUN_MARK = "CALSEQ_RUN_FOLDER"
+"""The variable by which everything that a run started is known, whoever is its parent by now."""
 
 _LOOK_BYTES = 64 * 1024
 _MAX_FILES = 10_000
@@ -96,7 +99,15 @@ class FolderAttempt:
     """An attempt in a run folder, with a real child."""
 
     def __init__(
-        self, step: Step, number: int, *, folder: Path, environment: Mapping[str, str], cwd: str, run: str
+        self,
+        step: Step,
+        number: int,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        cwd: str,
+        run: str,
+        keep: Sequence[int] = (),
     ) -> None:
         """Make the attempt's folder, result directory and empty log. Nothing that exists is ever written over.
 
@@ -109,9 +120,16 @@ class FolderAttempt:
         self._folder = folder
         self._step = step
         self._cwd = cwd
+        self._keep = keep
         self._mark = f"CALSEQ_ATTEMPT_ID={run}/{tail}"
         name, _, value = self._mark.partition("=")
-        own = {"CALSEQ_RUN_ID": run, "CALSEQ_STEP": step.name, "CALSEQ_ATTEMPT": str(number), name: value}
+        own = {
+            "CALSEQ_RUN_ID": run,
+            RUN_MARK: str(folder),
+            "CALSEQ_STEP": step.name,
+            "CALSEQ_ATTEMPT": str(number),
+            name: value,
+        }
         self._environment = {**environment, **own}
         # no parents: a run folder that has gone is not made a second time
         (folder / "steps" / tail).mkdir()
@@ -127,7 +145,14 @@ class FolderAttempt:
     def start(self) -> int:
         """Start the child and give its pid, or raise `NotStarted`."""
         argv = self._step.command(str(self._folder / self.directory))
-        self._child = Child(argv, cwd=self._cwd, env=self._environment, log=self._log_fd, mark=self._mark)
+        self._child = Child(
+            argv,
+            cwd=self._cwd,
+            env=self._environment,
+            log=self._log_fd,
+            mark=self._mark,
+            keep=self._keep,
+        )
         return self._child.pid
 
     def poll(self) -> Exit | None:

@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from calseq import problems as codes
 from calseq.catalog import Catalog, builtin, with_site
 from calseq.document import Document, open_text
+from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
 from calseq.plaintext import printable
-from calseq.plan import BiasRule, InputFile, Module, PowerMode, Simulation
+from calseq.plan import BiasRule, InputFile, Module, Monitor, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
@@ -50,6 +51,7 @@ class Bench(Struct, frozen=True):
     simulation: Simulation | None
     runs: Path
     log_limit_bytes: int
+    monitors: tuple[Monitor, ...]
     catalog: Catalog
     sweeps: Mapping[str, Sweep]
     inputs: tuple[InputFile, ...]
@@ -83,6 +85,7 @@ def read_bench(path: Path) -> BenchReading:
     names = files.module_names()
     config, sweeps = files.dirigent_config()
     _check_simulator(document, data)
+    _check_monitors(document, data)
     _check_flags(document, files.table("dirigent").get("flags"))
     documents = tuple(files.documents)
     if wiring is None or any(read.is_refused for read in documents):
@@ -105,6 +108,7 @@ def read_bench(path: Path) -> BenchReading:
         simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
         runs=files.path(str(data.get("runs", "runs"))),
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
+        monitors=tuple(map(_monitor, files.list_of("monitors"))),
         catalog=catalog,
         sweeps=sweeps,
         inputs=tuple(files.inputs),
@@ -125,11 +129,15 @@ class _Files:
         self.inputs = [InputFile("bench", document.path, document.sha256())]
 
     def path(self, text: str) -> Path:
-        return (self.folder / text).resolve()
+        return (self.folder / Path(text).expanduser()).resolve()
 
     def table(self, key: str) -> dict[str, Any]:
         value = self.data.get(key)
         return value if isinstance(value, dict) and not self.document.is_spoilt((key,)) else {}
+
+    def list_of(self, key: str) -> list[dict[str, Any]]:
+        value = self.data.get(key)
+        return value if isinstance(value, list) and not self.document.is_spoilt((key,)) else []
 
     def catalog(self) -> Catalog:
         site = self._open("calibrations", self.data.get("calibrations"), ("calibrations",))
@@ -213,6 +221,29 @@ def _toml_problem(document: Document, error: Exception) -> Problem:
         place = document.source.place(len(document.source.text.rstrip()))
     message = f"not valid TOML: {printable(text.partition(' (at ')[0], 80).lower()}"
     return Problem(codes.BAD_SYNTAX, message, "dirigent could not read it either", place)
+
+
+def _monitor(entry: Mapping[str, Any]) -> Monitor:
+    return Monitor(
+        name=entry["name"],
+        command=tuple(entry["command"]),
+        every_s=seconds(entry.get("every", "10s")) or 1.0,
+        timeout_s=seconds(entry.get("timeout", "5s")) or 1.0,
+        on_failure=entry.get("on_failure", "stop"),
+    )
+
+
+def _check_monitors(document: Document, data: Mapping[str, Any]) -> None:
+    """Two monitors of one name could not be told apart in a record."""
+    listed = data.get("monitors")
+    names: set[str] = set()
+    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and name in names:
+            path = ("monitors", index, "name")
+            message = f"a second monitor named '{printable(name, 40)}'"
+            document.problem_at(path, codes.DUPLICATE_NAME, message, "choose another")
+        names.add(str(name))
 
 
 def _check_simulator(document: Document, data: Mapping[str, Any]) -> None:

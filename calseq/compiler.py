@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from calseq import problems as codes
 from calseq.bench import Bench, Sweep
+from calseq.limits import limit_problems
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
@@ -29,6 +30,8 @@ class Compilation(Struct, frozen=True):
 def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     """Decide everything that a run of `sequence` on `bench` will do. Nothing is touched."""
     problems = [*_missing_instruments(sequence, bench), *_bias_problems(sequence, bench)]
+    ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
+    problems += limit_problems(sequence, bench, ends_v)
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
     if any(problem.is_error for problem in problems):
         return Compilation(None, tuple(problems))
@@ -47,6 +50,8 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         supplies=bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules}),
         environment=Environment(str(bench.cwd), bench.variables),
         wiring=Dictionaries(*bench.wiring.reduced(Role)),
+        power_python=bench.power_python,
+        monitors=bench.monitors,
         bias=bench.bias,
         simulation=bench.simulation,
         inputs=(InputFile("sequence", document.path, document.sha256()), *bench.inputs),
@@ -180,11 +185,19 @@ def _curve_problem(
 ) -> Iterator[Problem]:
     """Give the first thing that stands against how far a curve goes."""
     end_v = _sweep_end(curve, bench)
+    forward = end_v if end_v is not None and end_v > 0 else _forward_start(curve)
+    if forward and not bench.bias.allow_forward:
+        message = f"the curve goes to {forward:g} V: that would bias the sensor forward"
+        cure = f"write {-forward:g}; 'bias: {{allow_forward: true}}' in the bench file allows it"
+        yield _at_sweep(codes.FORWARD_SWEEP, message, cure, curve)
+        return
     if end_v is None:
         if biased:
             yield _end_unknown(curve)
         return
     for supply in supplies:
+        if not _is_good_target(supply.target_v, bench):
+            continue
         other_way = bench.bias.sign == "same" and end_v * supply.target_v < 0
         if biased and (abs(end_v) < abs(supply.target_v) or other_way):
             where = "the other way than" if other_way else "before"
@@ -215,8 +228,22 @@ def _end_unknown(curve: SequenceStep) -> Problem:
     return _at_sweep(codes.SWEEP_END_UNKNOWN, message, cure, curve)
 
 
+def _forward_start(curve: SequenceStep) -> float | None:
+    """Give the positive voltage at which a curve is told to begin, if it is."""
+    words = curve.words
+    flag = next(
+        (each.flag for name, each in curve.calibration.options.items() if name == "start_voltage"), ""
+    )
+    told = [float(words[i + 1]) for i, word in enumerate(words[:-1]) if word == flag]
+    return told[-1] if told and told[-1] > 0 else None
+
+
+def _is_good_target(target_v: float, bench: Bench) -> bool:
+    return target_v < 0 or (target_v > 0 and bench.bias.allow_forward)
+
+
 def _target_problem(instrument: str, target_v: float, bench: Bench) -> Iterator[Problem]:
-    if target_v < 0 or (target_v > 0 and bench.bias.allow_forward):
+    if _is_good_target(target_v, bench):
         return
     root = "instruments" if ("instruments",) in bench.instruments.values else "instrument_dict"
     place = bench.instruments.place((root, instrument, "default_voltage"))

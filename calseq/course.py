@@ -13,7 +13,11 @@ class Course:
     """
 
     def __init__(
-        self, emit: Callable[[events.Event], None], clock: Callable[[], float], stops: Stops
+        self,
+        emit: Callable[[events.Event], None],
+        clock: Callable[[], float],
+        stops: Stops,
+        look: Callable[[], str] = lambda: "",
     ) -> None:
         self.clock = clock
         self.stops = stops
@@ -27,6 +31,7 @@ class Course:
         """Why the rails cannot be trusted to be off."""
         self.bug = False
         self._emit = emit
+        self._look = look
         self._noticed = 0
 
     @property
@@ -62,9 +67,22 @@ class Course:
         self.fail(reason)
         self.halted = self.halted or reason
 
+    def alarm(self) -> str:
+        """Look at the surroundings; say why they forbid to go on, if they do."""
+        try:
+            reason = self._look()
+        except BaseException as error:  # noqa: BLE001 - as with telling: the rails must reach their safe end
+            self.caught(error)
+            return self.halted
+        if reason:
+            self.halt(reason)
+        return reason
+
     def may_go_on(self) -> bool:
-        """Something further may start: nobody wants to stop, and neither power nor record is lost."""
+        """Something further may start: nobody wants to stop, nothing is amiss, and power and record are there."""
         self.notice_stops()
+        if not self.halted:
+            self.alarm()
         return not self.halted
 
     def notice_stops(self) -> None:

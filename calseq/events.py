@@ -157,6 +157,15 @@ class SafeEndFinished(Struct, frozen=True):
     reason: str = ""
 
 
+class MonitorRead(Struct, frozen=True):
+    """A monitor looked: whether all is well, what it printed, and why not."""
+
+    name: str
+    ok: bool
+    reading: str = ""
+    reason: str = ""
+
+
 class InterlockViolated(Struct, frozen=True):
     """The simulated bench caught somebody breaking an interlock."""
 
@@ -182,7 +191,7 @@ class RunEnded(Struct, frozen=True):
 Event = (
     RunStarted | StepStarted | ChildStarted | StepProgressed | ChildSignalled | LeftoversEnded | StepEnded
     | StepSkipped | BiasDecided | RailMoving | RailMoved | RailsRead | PowerFailed | StopAsked | SafeEndStarted
-    | SafeEndFinished | InterlockViolated | ListenerDropped | RunEnded
+    | SafeEndFinished | MonitorRead | InterlockViolated | ListenerDropped | RunEnded
 )  # fmt: skip
 
 

@@ -20,10 +20,9 @@ from calseq.process import NotStarted
 from calseq.rails import BIASED, Hv, Role, StepType
 from calseq.stops import EXIT_CODES, Stops
 from calseq.supervision import Ending, Stage, supervise
-from calseq.verdicts import ExitCode, RunVerdict, Verdict
+from calseq.verdicts import NOT_CONTROLLED, ExitCode, RunVerdict, Verdict
 
 LAST_LINES = 8
-NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"
 
 
 class Outcome(Struct, frozen=True):
@@ -42,14 +41,29 @@ def execute(
     emit: Callable[[events.Event], None],
     clock: Callable[[], float] = now_s,
     stops: Stops | None = None,
+    look: Callable[[], str] = lambda: "",
 ) -> Outcome:
     """Run a plan. Whatever happens, the rails are brought to a safe end before this returns.
 
     `prepare` makes an attempt at a step; `power` holds the supplies, None if dirigent switches them itself;
-    `emit` takes what happens and raises `RecordLost` if it cannot be recorded; `stops` says when to stop.
+    `emit` takes what happens and raises `RecordLost` if it cannot be recorded; `stops` says when to stop;
+    `look` looks at the surroundings and says why they forbid to go on, if they do.
     """
-    course = Course(emit, clock, stops or Stops(clock))
-    return _Run(plan, prepare, Rig(power, course) if power else NoRig(), course).through()
+    course = Course(emit, clock, stops or Stops(clock), look)
+    return _Run(
+        plan, prepare, Rig(power, course) if power and plan.controls_rails else NoRig(power), course
+    ).through()
+
+
+def _signal_of(ending: Ending) -> str | None:
+    """Give the signal that ended a child, also one that a shell in between tells as 128 and its number.
+
+    130 is what Python programs, dirigent too, end with after they cleaned up for a SIGINT.
+    """
+    if ending.exit is None or ending.exit.signal:
+        return ending.exit.signal if ending.exit else None
+    code = ending.exit.code or 0
+    return f"signal {code - 128}" if 128 < code < 192 and code != 130 else None
 
 
 class _Result(Struct, frozen=True):
@@ -106,7 +120,7 @@ class _Run:
     def _reason_to_skip(self, step: Step) -> str:
         if not self.course.may_go_on():
             return self.course.halted
-        if step.before.hv is Hv.BIAS and self.no_bias and self.plan.controls_rails:
+        if step.before.hv is Hv.BIAS and self.no_bias:
             return f"no bias: {self.no_bias}"
         return ""
 
@@ -166,7 +180,7 @@ class _Run:
             return self._held_up()
         try:
             self.rig.hand_over(step.given)
-            ending = supervise(step, number, attempt, self.course, self.plan.log_limit_bytes)
+            ending = supervise(step, number, attempt, self.course, self.rig, self.plan.log_limit_bytes)
         except NotStarted as not_started:
             ending = Ending(reason=str(not_started))
         self._distrust(step, ending)
@@ -230,7 +244,7 @@ class _Run:
         """A child that held a supply and did not end by itself may have left it on."""
         if self.plan.controls_rails or not {Role.LV, Role.HV} & set(step.given):
             return
-        by = ending.exit.signal if ending.exit else None
+        by = _signal_of(ending)
         if by or ending.stage is Stage.KILLED:
             by = by or "being killed"
             self.course.unsure = (

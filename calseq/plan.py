@@ -131,6 +131,16 @@ class Simulation(Struct, frozen=True):
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
+class Monitor(Struct, frozen=True):
+    """A command of the site that watches the surroundings of a run: exit code 0 within `timeout_s` is good."""
+
+    name: str
+    command: tuple[str, ...]
+    every_s: float = 10.0
+    timeout_s: float = 5.0
+    on_failure: Literal["stop", "warn"] = "stop"
+
+
 class InputFile(Struct, frozen=True):
     """A file the plan was made from, with its digest at that moment."""
 
@@ -152,6 +162,8 @@ class Plan(Struct, frozen=True):
     supplies: tuple[BiasSupply, ...]
     environment: Environment
     wiring: Dictionaries = Dictionaries()
+    power_python: str = ""
+    monitors: tuple[Monitor, ...] = ()
     bias: BiasRule = BiasRule()
     simulation: Simulation | None = None
     inputs: tuple[InputFile, ...] = ()

@@ -146,10 +146,14 @@ SWEEP_BEYOND_RANGE = _code("CS410", "sweep-beyond-range", "an IV curve beyond th
 DISK_LOW = _code("CS411", "disk-low", "too little free disk for a run")
 NO_SEQUENCE = _code("CS412", "no-sequence", "no sequence file or shipped sequence of that name")
 BENCH_BUSY = _code("CS413", "bench-busy", "another run holds an instrument of this bench")
-NO_BACKEND = _code("CS414", "no-power-backend", "this version has no such power mode")
 SWEEP_TOO_SHORT = _code("CS415", "sweep-too-short", "an IV curve that ends before the bias it is to allow")
 BAD_FAULT = _code("CS416", "unknown-fault", "a misbehaviour that the simulator does not know")
 CHANGED_FILE = _code("CS417", "changed-file", "a file that changed after the plan was made of it")
+UNKNOWN_STATE = _code(
+    "CS418", "unknown-state", "the last run on this bench left the rails in an unknown state"
+)
+BEYOND_LIMIT = _code("CS419", "beyond-limit", "a voltage beyond the HV limit of the sequence or the bench")
+FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sensor forward")
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

@@ -52,8 +52,20 @@ def adopt_orphans() -> bool:
 class Child:
     """A running child, leader of its session and process group."""
 
-    def __init__(self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], log: int, mark: str) -> None:
-        """Start it. `log` is an open descriptor; `mark` is a `NAME=value` of its environment, its descendants' sign.
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        env: Mapping[str, str],
+        log: int,
+        mark: str,
+        keep: Sequence[int] = (),
+    ) -> None:
+        """Start it.
+
+        `log` is an open descriptor; `mark` is a `NAME=value` of its environment, its descendants' sign; the
+        descriptors in `keep` stay open in it, as locks do that are to last as long as it.
 
         Raises:
             NotStarted: with the reason in words.
@@ -68,6 +80,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=tuple(keep),
             )
         except (OSError, ValueError) as error:
             raise NotStarted(_why_not(error, argv, cwd)) from error

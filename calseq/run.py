@@ -4,21 +4,24 @@ import getpass
 import os
 import platform
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq import __version__
-from calseq.attempt import Attempt, FolderAttempt
+from calseq.attempt import RUN_MARK, Attempt, FolderAttempt
 from calseq.clocks import now_s
 from calseq.events import (
     Bus,
     Listener,
+    MonitorRead,
     RecordLost,
     RunEnded,
     RunStarted,
@@ -29,13 +32,26 @@ from calseq.events import (
 )
 from calseq.executor import Outcome, execute
 from calseq.journal import Journal
-from calseq.plan import Plan, PowerMode, Step
+from calseq.locks import BenchLock
+from calseq.monitors import Probe, Watchers
+from calseq.plaintext import printable
+from calseq.plan import Monitor, Plan, PowerMode, Simulation, Step
+from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
-from calseq.problems import NO_BACKEND, Problem, Refused
+from calseq.problems import UNKNOWN_STATE, Problem, Refused
 from calseq.process import adopt_orphans
 from calseq.rails import Readings
-from calseq.runs import RunRecord, make_folder, no_folder, utc, write_marker, write_plan, write_record
+from calseq.runs import (
+    RunRecord,
+    ended_safely,
+    make_folder,
+    no_folder,
+    utc,
+    write_marker,
+    write_plan,
+    write_record,
+)
 from calseq.stops import Stops
 from calseq.verdicts import ExitCode, RunVerdict
 
@@ -57,6 +73,7 @@ class Run(Struct):
     folder: Path
     record: RunRecord
     listeners: dict[str, Listener]
+    lock: BenchLock
 
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
@@ -68,33 +85,57 @@ class Run(Struct):
             except (PowerFault, RecordLost, OSError, ValueError) as error:
                 outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, f"nothing was touched: {error}")
             else:
-                outcome = self._executed(bus, power, stops)
+                outcome = self._executed(bus, power, self._watchers(bus, held), stops)
         self._close(outcome, notes, now_s() - started_s)
+        self.lock.release()
         return RunResult(self.folder, outcome)
 
-    def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power | None]:
+    def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power]:
         """Open the journal and the supplies; nothing is touched yet."""
         journal = held.enter_context(Journal(self.folder / "events.jsonl"))
         bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
         bus.emit(self._started())
         try:
-            power = _power(self.plan, self.folder)
+            power = _power(self.plan, self.folder, self.lock.descriptors)
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
             raise
-        if power:
-            held.callback(_let_go, power)
+        held.callback(_let_go, power)
         adopt_orphans()
         return bus, power
 
-    def _executed(self, bus: Bus, power: Power | None, stops: Stops) -> Outcome:
+    def _executed(self, bus: Bus, power: Power, watchers: Watchers, stops: Stops) -> Outcome:
         try:
+            watchers.first(stops.pause)
             return execute(
-                self.plan, prepare=self._preparer(), power=power, emit=bus.emit, clock=now_s, stops=stops
+                self.plan,
+                prepare=self._preparer(),
+                power=power,
+                emit=bus.emit,
+                clock=now_s,
+                stops=stops,
+                look=watchers.look,
             )
         except BaseException as error:  # noqa: BLE001 - the executor lets nothing through: what did come is believed in nothing
             reason = f"the run was torn off: {type(error).__name__}: {error}"
             return Outcome(RunVerdict.UNSAFE, ExitCode.UNSAFE, reason)
+
+    def _watchers(self, bus: Bus, held: ExitStack) -> Watchers:
+        environment = {**os.environ, **self.plan.environment.variables}
+        cwd = self.plan.environment.cwd
+
+        def start(monitor: Monitor, at_s: float) -> Probe:
+            return Probe(monitor, cwd=cwd, environment=environment, at_s=at_s)
+
+        def tell(read: MonitorRead) -> None:
+            try:
+                bus.emit(read)
+            except RecordLost as lost:
+                watchers.stop(str(lost))
+
+        watchers = Watchers(self.plan.monitors, start=start, tell=tell, clock=now_s)
+        held.callback(watchers.close)
+        return watchers
 
     def _started(self) -> RunStarted:
         record = self.record
@@ -116,10 +157,12 @@ class Run(Struct):
         variables = {**os.environ, **self.plan.environment.variables, **CHILD_VARIABLES}
         if self.plan.mode is PowerMode.SIMULATED:
             variables["CALSEQ_SIMULATION"] = str(self.folder / "simulated")
-        cwd, run = self.plan.environment.cwd, self.folder.name
+        cwd, run, keep = self.plan.environment.cwd, self.folder.name, self.lock.descriptors
 
         def prepare(step: Step, number: int) -> Attempt:
-            return FolderAttempt(step, number, folder=self.folder, environment=variables, cwd=cwd, run=run)
+            return FolderAttempt(
+                step, number, folder=self.folder, environment=variables, cwd=cwd, run=run, keep=keep
+            )
 
         return prepare
 
@@ -141,12 +184,55 @@ class Run(Struct):
             write_record(self.folder, closed)
 
 
-def prepare_run(plan: Plan, runs: Path, *, module: str = "", operator: str = "") -> Run:
-    """Make a run folder below `runs` with the plan, its inputs and the beginning of its record.
+def prepare_run(
+    plan: Plan, runs: Path, *, module: str = "", operator: str = "", acknowledge: bool = False
+) -> Run:
+    """Lock the bench and make a run folder below `runs` with the plan, its inputs and the beginning of its record.
+
+    `acknowledge` starts though the last run on this bench left the rails in an unknown state.
 
     Raises:
-        Refused: the folder cannot be made, or a file changed since the plan was made of it.
+        Refused: somebody else has the bench, nobody knows the state of its rails, the folder cannot be made,
+            or a file changed since the plan was made of it.
     """
+    lock = BenchLock(lockable(plan))
+    try:
+        if not acknowledge:
+            check_before(lock, plan.mode)
+        run = _prepared(plan, runs, lock, module=module, operator=operator)
+    except BaseException:
+        lock.release()
+        raise
+    record = run.record
+    lock.claim(run=record.run, user=_user(), pid=record.pid, since=record.started, folder=str(run.folder))
+    return run
+
+
+def lockable(plan: Plan) -> tuple[str, ...]:
+    """Give the addresses of the real instruments of a plan: what only one run at a time may touch."""
+    if plan.mode is PowerMode.SIMULATED:
+        return ()
+    return tuple(instrument.resource for instrument in plan.instruments if not instrument.sim)
+
+
+def check_before(lock: BenchLock, mode: PowerMode) -> None:
+    """See that whoever had the bench last is known to have left it safe.
+
+    Raises:
+        Refused: it is not known.
+    """
+    for holder in lock.before:
+        if holder.folder and not ended_safely(Path(holder.folder)):
+            message = (
+                f"run {printable(holder.run)} of {printable(holder.user)} on this bench, since {printable(holder.since)}, "
+                "ended without anybody confirming that HV and LV are off"
+            )
+            off = "" if mode is PowerMode.DIRIGENT else "'calseq power off', or "
+            cure = f"read HV and LV at the supplies; then {off}start with --acknowledge"
+            raise Refused([Problem(UNKNOWN_STATE, message, cure)])
+
+
+def _prepared(plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator: str) -> Run:
     began = datetime.now().astimezone()
     folder = make_folder(runs.absolute(), plan.title, module, began)
     record = RunRecord(
@@ -172,36 +258,50 @@ def prepare_run(plan: Plan, runs: Path, *, module: str = "", operator: str = "")
         if isinstance(error, Refused):
             raise
         raise no_folder(folder, error.strerror or str(error)) from error
-    return Run(plan, folder, record, {})
+    return Run(plan, folder, record, {}, lock)
 
 
-def check_backend(plan: Plan) -> None:
-    """See that this calseq can drive the plan's supplies.
-
-    Raises:
-        Refused: it cannot.
-    """
-    if plan.mode is PowerMode.ICICLE:
-        cure = "use 'mode: dirigent', where dirigent switches the supplies itself"
-        raise Refused([Problem(NO_BACKEND, "power mode 'icicle' is not in this version of calseq", cure)])
-
-
-def _power(plan: Plan, folder: Path) -> Power | None:
-    if plan.mode is PowerMode.DIRIGENT:
-        return None
-    from calseq.power.simulated import SimulatedPower  # noqa: PLC0415 - only simulated runs need the simulator
-    from calseq.simulator.supplies import SimulatedBench  # noqa: PLC0415
-
-    if plan.simulation is None:
-        raise PowerFault(f"power mode '{plan.mode}' is not in this version of calseq")
-    SimulatedBench.create(
-        folder / "simulated",
-        plan.wiring.instruments,
-        plan.wiring.channels,
-        speed=plan.simulation.speed,
-        faults=plan.simulation.faults,
+def _power(plan: Plan, folder: Path, keep: Sequence[int]) -> Power:
+    """Start the guard: it holds the supplies, if calseq is to hold them, and ends the child if calseq dies."""
+    backend, python, config = _backend(plan, folder)
+    return GuardedPower(
+        python=python,
+        backend=backend,
+        config=config,
+        folder=folder,
+        mark=f"{RUN_MARK}={folder}",
+        move_timeout_s=_move_timeout_s(plan),
+        keep=keep,
     )
-    return SimulatedPower(folder / "simulated")
+
+
+def _backend(plan: Plan, folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """Give the guard's backend, its interpreter and its configuration."""
+    wiring = plan.wiring
+    if plan.mode is PowerMode.DIRIGENT:
+        return "none", sys.executable, {}
+    if plan.mode is PowerMode.ICICLE:
+        config = {"instruments": wiring.instruments, "channels": wiring.channels}
+        return "icicle", plan.power_python or sys.executable, config
+    from calseq.simulator.supplies import SimulatedBench  # noqa: PLC0415 - only simulated runs need the simulator
+
+    simulation = plan.simulation or Simulation()
+    where = folder / "simulated"
+    SimulatedBench.create(
+        where, wiring.instruments, wiring.channels, speed=simulation.speed, faults=simulation.faults
+    )
+    return "simulated", sys.executable, {"folder": str(where), "calseq": str(Path(__file__).parents[1])}
+
+
+def _move_timeout_s(plan: Plan) -> float:
+    """Give twice the time that all HV supplies need for a ramp, one after the other, and four minutes."""
+    ramps_s = 0.0
+    for supply in plan.supplies:
+        entry = plan.wiring.instruments.get(supply.instrument, {})
+        step_v = abs(float(entry.get("default_step_size", 5.0))) or 5.0
+        delay_s = float(entry.get("default_delay", 1.0))
+        ramps_s += abs(supply.target_v) / step_v * delay_s
+    return MOVE_TIMEOUT_S + 2 * ramps_s
 
 
 def _let_go(power: Power) -> None:

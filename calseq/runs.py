@@ -17,7 +17,7 @@ from calseq.plaintext import printable
 from calseq.plan import InputFile, Plan, to_json
 from calseq.problems import Problem, Refused
 from calseq.rails import Role
-from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO
+from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 RUN_FORMAT = 1
 MARKER = "HARDWARE-STATE-UNKNOWN.txt"
@@ -134,6 +134,27 @@ def write_marker(folder: Path, plan: Plan, readings: str, reason: str) -> None:
         *supplies,
     ]
     replace_file(folder / MARKER, "".join(printable(text) + "\n" for text in lines).encode())
+
+
+def ended_safely(folder: Path) -> bool:
+    """Tell whether a run is known to have left HV and LV off: by its own record, or else by its guard's."""
+    try:
+        record = read_record(folder)
+    except (OSError, msgspec.MsgspecError):
+        return False
+    if record.state == "ended":
+        return record.exit_code != ExitCode.UNSAFE
+    return _guard_confirmed(folder)
+
+
+def _guard_confirmed(folder: Path) -> bool:
+    """Tell whether the guard's last words are that both rails were read back as off."""
+    try:
+        last = (folder / "guard.jsonl").read_bytes().splitlines()[-1]
+        said = msgspec.json.decode(last)
+    except (OSError, IndexError, msgspec.DecodeError):
+        return False
+    return isinstance(said, dict) and said.get("event") == "ended" and said.get("confirmed") is True
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -157,7 +157,7 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
     known = list(schema.get("properties", {}))
     code = CODES[schema["x-code"]] if "x-code" in schema else codes.UNKNOWN_KEY
     free = tuple(name for name in known if name not in instance)
-    listed = _choices(list(free), code)
+    listed = _choices(known if code is codes.UNKNOWN_OPTION else list(free), code)
     for key in instance:
         if key in known or ("patternProperties" in schema and key.startswith("x-")):
             continue
@@ -170,7 +170,9 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
             yield _Finding(below, code, message, cure, key=True, means=(*path, "calibration"))
             continue
         close = closest(str(key)[:64], free)
-        cure = f"did you mean '{close}'?" if close else listed
+        there = "" if close else closest(str(key)[:64], tuple(known))
+        cure = f"did you mean '{close or there}'?" if close or there else listed
+        cure += " it is there already" if there else ""
         yield _Finding(below, code, message, cure, key=True, means=(*path, close) if close else None)
 
 

@@ -86,6 +86,14 @@ def _top_properties() -> Schema:
             **_ROLES,
             "description": "roles that the bench must have; checked before anything is switched on",
         },
+        "limits": {
+            "type": "object",
+            "additionalProperties": False,
+            "description": "what no voltage of this sequence may exceed, on whatever bench",
+            "properties": {
+                "hv": {"type": "number", "description": "limit of the high voltage in volts: -80"}
+            },
+        },
         "defaults": {
             "type": "object",
             "additionalProperties": False,

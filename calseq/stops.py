@@ -93,6 +93,8 @@ class SignalStops(Stops):
         self._old_wakeup = -1
         self._pipe: tuple[int, int] | None = None
         self._telling = False
+        self.deaf_after = False
+        """Leave the signals ignored when the context ends: nothing may change how the program ends any more."""
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -103,7 +105,8 @@ class SignalStops(Stops):
         for number in (*_HANDLED, *fatal):
             self._old[number] = signal.signal(number, self._note)
         # Else a line written from the background of a terminal could stop calseq in mid-run.
-        self._old[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        for number in (signal.SIGTTOU, signal.SIGTTIN):
+            self._old[number] = signal.signal(number, signal.SIG_IGN)
         # A parent may have left these blocked; a child would inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         return self
@@ -114,7 +117,10 @@ class SignalStops(Stops):
         if self._pipe is None:
             return
         for number, handler in self._old.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+            if not self.deaf_after:
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+            elif number is not signal.SIGCHLD:
+                signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._old_wakeup)
         for descriptor in self._pipe:
             os.close(descriptor)

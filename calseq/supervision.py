@@ -10,6 +10,7 @@ from calseq import events
 from calseq.attempt import Attempt, Look
 from calseq.course import Course
 from calseq.plan import Step
+from calseq.power.rig import NoRig, Rig
 from calseq.process import Exit
 from calseq.verdicts import Verdict
 
@@ -56,21 +57,28 @@ class Ending(Struct, frozen=True):
         return Verdict.PASSED, ""
 
 
-def supervise(step: Step, number: int, attempt: Attempt, course: Course, log_limit_bytes: int) -> Ending:
+def supervise(
+    step: Step, number: int, attempt: Attempt, course: Course, rig: Rig | NoRig, log_limit_bytes: int
+) -> Ending:
     """Start the child of an attempt and see it through to its end, with all that it leaves behind.
+
+    What goes wrong with the supplies meanwhile ends it, too.
 
     Raises:
         NotStarted: it could not be started.
     """
-    watch = _Watch(step, number, attempt, course, log_limit_bytes)
+    watch = _Watch(step, number, attempt, course, rig, log_limit_bytes)
     pid = attempt.start()
     try:
+        rig.watch(pid, step.stop_grace_s)
         course.tell(events.ChildStarted(step.number, number, pid))
         watch.through()
         watch.end_leftovers()
     except BaseException as error:  # noqa: BLE001 - no child is left running unwatched
         course.caught(error)
         watch.end_at_any_price()
+    finally:
+        rig.watch(None)
     return Ending(watch.exit, watch.why, watch.reason, watch.stage)
 
 
@@ -78,9 +86,15 @@ class _Watch:
     """Watches one child. Its stage only ever rises, and each stage sends one signal."""
 
     def __init__(
-        self, step: Step, number: int, attempt: Attempt, course: Course, log_limit_bytes: int
+        self,
+        step: Step,
+        number: int,
+        attempt: Attempt,
+        course: Course,
+        rig: Rig | NoRig,
+        log_limit_bytes: int,
     ) -> None:
-        self.step, self.number, self.attempt, self.course = step, number, attempt, course
+        self.step, self.number, self.attempt, self.course, self.rig = step, number, attempt, course, rig
         self.log_limit_bytes = log_limit_bytes
         self.stage = Stage.RUNNING
         self.exit: Exit | None = None
@@ -127,6 +141,14 @@ class _Watch:
             yield Verdict.INTERRUPTED, f"stopped by {self.course.stops.cause}"
         if self.course.lost:
             yield Verdict.FAILED, self.course.lost
+        alarm = self.course.alarm()
+        if alarm:
+            yield Verdict.FAILED, alarm
+        lost = self.rig.lost()
+        if lost:
+            self.course.halt(f"power lost: {lost}")
+            self.course.tell(events.PowerFailed(lost))
+            yield Verdict.FAILED, f"power lost: {lost}"
         if now_s >= self._deadline_s:
             yield Verdict.TIMED_OUT, f"timed out after {self.step.timeout_s:g} s"
         if look.size_bytes > self.log_limit_bytes:

@@ -42,17 +42,18 @@ class ExitCode(IntEnum):
 
 EXIT_CODE_MEANINGS = {
     ExitCode.GOOD: "good",
-    ExitCode.FAILED: "`validate`: problems found; `execute`: a step did not pass; power is confirmed off",
+    ExitCode.FAILED: "`validate`: problems found; `execute`: a step did not pass; power is confirmed off*",
     ExitCode.USAGE: "wrong usage",
-    ExitCode.REFUSED: "refused before start: bad file, missing instrument, no dirigent",
+    ExitCode.REFUSED: "refused before start: bad file, missing instrument, no dirigent, bench locked",
     ExitCode.UNSAFE: "**HV or LV off could not be confirmed**; beats all others",
     ExitCode.BUG: "a bug in calseq",
-    ExitCode.HANGUP: "stopped by SIGHUP (`--on-hangup stop`); power is confirmed off",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; power is confirmed off",
-    ExitCode.QUIT: "interrupted by SIGQUIT; power is confirmed off",
-    ExitCode.TERMINATED: "interrupted by SIGTERM; power is confirmed off",
+    ExitCode.HANGUP: "stopped by SIGHUP (`--on-hangup stop`); power is confirmed off*",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; power is confirmed off*",
+    ExitCode.QUIT: "interrupted by SIGQUIT; power is confirmed off*",
+    ExitCode.TERMINATED: "interrupted by SIGTERM; power is confirmed off*",
 }
 
+NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"
 UNKNOWN_HARDWARE = "HARDWARE STATE UNKNOWN - HV may be on"
 WHAT_TO_DO = (
     "do not touch the module and do not unplug anything",

@@ -3,6 +3,7 @@
 Only typer is imported here; each command imports its own module when it runs, so that `--help` is fast.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -131,6 +132,12 @@ def execute(
     screen: Annotated[
         str, typer.Option("--screen", metavar="auto|live|plain|none", help="How to show the run.")
     ] = "auto",
+    acknowledge: Annotated[
+        bool,
+        typer.Option(
+            "--acknowledge", help="Start though the last run here left the rails in an unknown state."
+        ),
+    ] = False,
     on_hangup: Annotated[
         str,
         typer.Option("--on-hangup", metavar="continue|stop", help="What a lost terminal does to the run."),
@@ -150,7 +157,7 @@ def execute(
         if value not in known:
             raise typer.BadParameter(f"'{value}' is not one of {', '.join(known)}", param_hint=name)
     request = Request(sequence, bench, simulate, tuple(settings or ()), speed, tuple(faults or ()))
-    _exit(command(request, Manner(module, operator, runs, dry_run, screen, on_hangup)))
+    _exit(command(request, Manner(module, operator, runs, dry_run, screen, on_hangup, acknowledge)))
 
 
 @app.command(short_help="List the calibrations, or tell all about one.")
@@ -165,6 +172,37 @@ def calibrations(
     from calseq.cli.calibrations import calibrations as command  # noqa: PLC0415
 
     _exit(command(name, bench))
+
+
+@app.command(short_help="Read the rails of a bench, or switch them off, from any shell.")
+def power(
+    action: Annotated[
+        str, typer.Argument(metavar="status|off", help="Read the rails, or make the bench safe.")
+    ],
+    bench: Bench = None,
+) -> None:
+    """Read the rails of a bench, or switch HV and then LV off.
+
+    A run that is there is asked to stop first; its own safe end is then the one that counts.
+    """
+    from calseq.cli.power import power as command  # noqa: PLC0415
+
+    if action not in ("status", "off"):
+        raise typer.BadParameter(f"'{action}' is not one of status, off", param_hint="ACTION")
+    _exit(command(action, bench))
+
+
+@app.command(short_help="Say whether this machine and this bench can run.")
+def doctor(
+    bench: Bench = None,
+    format_: Annotated[str, typer.Option("--format", metavar="text|json", help="How to write it.")] = "text",
+) -> None:
+    """Look at everything that a run needs, and say what mends what is missing. Touches no supply."""
+    from calseq.cli.doctor import doctor as command  # noqa: PLC0415
+
+    if format_ not in ("text", "json"):
+        raise typer.BadParameter(f"'{format_}' is not one of text, json", param_hint="--format")
+    _exit(command(bench, format_))
 
 
 @app.command(short_help="Print a JSON schema, for editors.")
@@ -182,7 +220,21 @@ def schema(
 
 def main() -> None:
     """Run the command line; whatever goes wrong ends in words and an exit code."""
+    fill_standard_streams()
     raise SystemExit(guarded(lambda: app(standalone_mode=True)))
+
+
+def fill_standard_streams() -> None:
+    """Give the descriptors 0 to 2 something, if calseq was started without: else a file of a run may become one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - a descriptor, for as long as calseq runs
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def guarded(call: Callable[[], Any]) -> int:
@@ -198,6 +250,10 @@ def guarded(call: Callable[[], Any]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last door: never a traceback for an operator
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.stderr.write(f"calseq: cannot write: {(error.strerror or str(error)).lower()}\n")
+            return 1
         from calseq.cli.crash import report_crash  # noqa: PLC0415
 
         return report_crash(error)

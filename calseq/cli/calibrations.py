@@ -99,7 +99,8 @@ def example(calibration: Calibration) -> Iterator[str]:
         return
     yield f"  - calibration: {calibration.name}"
     if calibration.options:
-        shown = list(calibration.options.values())[:2]
+        first = [calibration.sweep_end, "step_size"]
+        shown = sorted(calibration.options.values(), key=lambda option: option.name not in first)[:2]
         yield (
             "    options: {" + ", ".join(f"{option.name}: {_example_value(option)}" for option in shown) + "}"
         )
@@ -116,7 +117,7 @@ def _example_value(option: Option) -> str:
     if option.choices:
         return option.choices[0]
     values = {
-        "number": "-80" if option.unit == "V" else "1",
+        "number": "-80" if option.name == "max_voltage" else "5",
         "integer": "1",
         "text": "text",
         "switch": "true",

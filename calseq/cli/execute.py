@@ -19,7 +19,7 @@ from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_machine, choose_module
-from calseq.run import Run, RunResult, check_backend, prepare_run
+from calseq.run import Run, RunResult, prepare_run
 from calseq.stops import EXIT_CODES, SignalStops
 from calseq.verdicts import ExitCode
 
@@ -36,11 +36,11 @@ class Manner(Struct, frozen=True):
     dry_run: bool = False
     screen: str = "auto"
     on_hangup: str = "continue"
+    acknowledge: bool = False
 
 
 def execute(request: Request, manner: Manner) -> int:
     """Run a sequence; give the exit code."""
-    _fill_standard_streams()
     gathered = gather(request)
     plan, bench = gathered.plan, gathered.bench
     if plan is None or bench is None:
@@ -60,23 +60,17 @@ def execute(request: Request, manner: Manner) -> int:
             return int(ExitCode.REFUSED)
         if manner.dry_run:
             return _dry_run(plan)
-        check_backend(plan)
-        run = prepare_run(plan, _runs(bench, manner), module=module, operator=manner.operator)
+        run = prepare_run(
+            plan,
+            _runs(bench, manner),
+            module=module,
+            operator=manner.operator,
+            acknowledge=manner.acknowledge,
+        )
         result, view = _shown(run, terminal, manner, stops)
-    with suppress(KeyboardInterrupt):  # the run is over: nothing may change its exit code any more
+        stops.deaf_after = True
         _summarise(view, result)
     return int(result.outcome.exit_code)
-
-
-def _fill_standard_streams() -> None:
-    """Give the descriptors 0 to 2 something, if calseq was started without: else the journal may become one."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - a descriptor, for as long as calseq runs
 
 
 def _dry_run(plan: Plan) -> int:
@@ -89,7 +83,7 @@ def _dry_run(plan: Plan) -> int:
 def _runs(bench: Bench, manner: Manner) -> Path:
     """The bundled bench lies with the program: its runs go where the operator is."""
     if manner.runs is not None:
-        return manner.runs
+        return manner.runs.expanduser()
     from calseq.loading import shipped_bench  # noqa: PLC0415
 
     bundled = bench.document.path == str(shipped_bench().resolve())

@@ -18,6 +18,8 @@ from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_faults
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order
+from calseq.schema import did_you_mean
+from calseq.sequence import Sequence
 
 
 class Request(Struct, frozen=True):
@@ -66,12 +68,37 @@ def gather(request: Request) -> Gathered:
     if bench:
         problems += check_faults(bench)
         if sequence:
+            problems += _faults_of_nobody(request, bench, sequence)
             compilation = compile_plan(sequence, bench)
             problems += compilation.problems
             plan = compilation.plan
     if any(problem.is_error for problem in problems):
         plan = None
     return Gathered(bench, plan, tuple(in_order(problems)), len(documents))
+
+
+def _faults_of_nobody(request: Request, bench: Bench, sequence: Sequence) -> list[Problem]:
+    """A fault of a step that is not there would make a rehearsal prove nothing."""
+    known = {
+        "power",
+        *(step.name for step in sequence.steps),
+        *(step.calibration.name for step in sequence.steps),
+    }
+    strange = (
+        [] if bench.simulation is None else [name for name in bench.simulation.faults if name not in known]
+    )
+    return [_no_step(name, request, sorted(known)) for name in strange if _asked(name, request)]
+
+
+def _asked(name: str, request: Request) -> bool:
+    return any(text.partition("=")[0] == name for text in request.faults)
+
+
+def _no_step(name: str, request: Request, known: list[str]) -> Problem:
+    text = next(text for text in request.faults if text.partition("=")[0] == name)
+    place = Place(Source("--fault", printable(text)), Span(1, 1, len(name)))
+    cure = did_you_mean(name, known) or "one of " + ", ".join(known)
+    return Problem(codes.BAD_FAULT, f"no step is named '{printable(name, 40)}'", cure, place)
 
 
 def tell_problems(problems: tuple[Problem, ...], files: int) -> None:

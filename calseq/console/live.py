@@ -94,7 +94,7 @@ class Live(Struct):
             if running
             else "the run"
         )
-        return f"calseq: {what} goes on, only its display has stopped\r\n"
+        return f"calseq: {what} goes on, only its display has stopped: Ctrl-Z brings it back, Ctrl-C stops the run\r\n"
 
     def _enter(self, columns: int, rows: int) -> None:
         whole = self._pictures % _WHOLE_EVERY == 0 or (columns, rows) != self._shown_size

@@ -12,7 +12,6 @@ from calseq.console.view import RunView, StepView
 from calseq.console.wording import (
     ENDINGS,
     MOVES,
-    NOT_CONTROLLED,
     attempts,
     banner,
     bias_target,
@@ -42,7 +41,7 @@ from calseq.events import (
     StopAsked,
 )
 from calseq.rails import Move
-from calseq.verdicts import UNKNOWN_HARDWARE
+from calseq.verdicts import NOT_CONTROLLED, UNKNOWN_HARDWARE
 
 
 @singledispatch

@@ -8,14 +8,13 @@ from calseq.console.table import Column, table
 from calseq.console.times import spoken
 from calseq.console.view import BAD, RunView, State, StepView
 from calseq.console.wording import (
-    NOT_CONTROLLED,
     STYLES,
     VERDICT_STYLES,
     rails_line,
     step_place,
 )
 from calseq.rails import Role
-from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
+from calseq.verdicts import NOT_CONTROLLED, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2

@@ -16,6 +16,7 @@ from calseq.events import (
     InterlockViolated,
     LeftoversEnded,
     ListenerDropped,
+    MonitorRead,
     PowerFailed,
     RailMoved,
     RailMoving,
@@ -33,6 +34,7 @@ from calseq.events import (
 )
 from calseq.plan import Plan, Step
 from calseq.rails import Move, Reading, Readings, Role
+from calseq.verdicts import NOT_CONTROLLED
 
 _NOTES_KEPT = 100
 
@@ -305,9 +307,17 @@ def _(event: SafeEndStarted, view: RunView, t: float) -> RunView:
 def _(event: SafeEndFinished, view: RunView, t: float) -> RunView:
     rails = replace(view.rails, readings=event.readings, moving=None)
     changed = replace(view, making_safe=False, safe_end=event, rails=rails)
-    if event.confirmed:
+    if event.confirmed or (not view.plan.controls_rails and event.reason == NOT_CONTROLLED):
         return changed
     return _noted(changed, t, f"safe end not confirmed: {event.reason or 'no reason given'}", grave=True)
+
+
+@_after.register
+def _(event: MonitorRead, view: RunView, t: float) -> RunView:
+    if event.ok:
+        return view
+    said = f": {event.reading}" if event.reading else ""
+    return _noted(view, t, f"monitor {event.name}: {event.reason}{said}")
 
 
 @_after.register

@@ -11,8 +11,6 @@ from calseq.plan import Plan, PowerMode
 from calseq.rails import Move, Reading, Role
 from calseq.verdicts import UNKNOWN_HARDWARE, RunVerdict
 
-NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"
-
 STYLES = {
     State.WAITING: "dim",
     State.RUNNING: "bold",

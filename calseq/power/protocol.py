@@ -36,6 +36,14 @@ class Power(Protocol):
         """Give the interlock violations that the bench itself recorded; real ones record none."""
         ...
 
+    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
+        """Say which child is to be ended, with what grace, if calseq itself goes away; None when there is none."""
+        ...
+
+    def lost(self) -> str:
+        """Say what has gone wrong with the supplies while nobody asked them anything; empty if nothing has."""
+        ...
+
     def close(self) -> None:
         """Let go of the instruments, as they are."""
         ...

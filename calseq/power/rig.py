@@ -28,6 +28,7 @@ class Rig:
         Raises:
             PowerFault: a supply did not do or say what it should; the rails are somewhere on the way.
         """
+        _raise_lost(self._power)
         path = self._path(_believed(self._power.read()), wanted)
         for _ in range(_MOST_MOVES):
             if not path or not self._told(path[0], step):
@@ -67,7 +68,16 @@ class Rig:
 
     def hand_over(self, given: tuple[Role, ...]) -> None:
         """Close what a child is given."""
-        self._power.hand_over(given)
+        if given:
+            self._power.hand_over(given)
+
+    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
+        """Have the child ended, too, if calseq itself goes away."""
+        self._power.watch(pid, grace_s)
+
+    def lost(self) -> str:
+        """Say what has gone wrong with the supplies while nobody asked them anything."""
+        return self._power.lost()
 
     def take_back(self, given: tuple[Role, ...], step: int) -> None:
         """Open again what a child was given, and see in which state it left that."""
@@ -111,8 +121,15 @@ class Rig:
                 readings = self._move(move)
         except PowerFault as fault:
             self._course.tell(events.PowerFailed(str(fault), fault.move))
-            return Readings(), str(fault)
+            return self._still_read(), str(fault)
         return readings, ""
+
+    def _still_read(self) -> Readings:
+        """Give what can still be read after something failed: it is what somebody at the bench needs to know."""
+        try:
+            return _believed(self._power.read())
+        except PowerFault:
+            return Readings()
 
     def violations(self) -> tuple[str, ...]:
         """Give the interlock violations that the bench itself recorded."""
@@ -120,10 +137,31 @@ class Rig:
 
 
 class NoRig:
-    """The rails of a bench whose supplies dirigent switches itself: nothing is moved, read or claimed."""
+    """The rails of a bench whose supplies dirigent switches itself: nothing is moved, read or claimed.
 
-    def reach(self, wanted: Rails, step: int) -> None:
-        """Leave them to the child."""
+    `power` is then only a guard that ends the child if calseq goes away.
+    """
+
+    def __init__(self, power: Power | None = None) -> None:
+        self._power = power
+
+    def reach(self, wanted: Rails, step: int) -> None:  # noqa: ARG002 - a rig's
+        """Leave them to the child.
+
+        Raises:
+            PowerFault: the guard is gone.
+        """
+        if self._power:
+            _raise_lost(self._power)
+
+    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
+        """Have the child ended, too, if calseq itself goes away."""
+        if self._power:
+            self._power.watch(pid, grace_s)
+
+    def lost(self) -> str:
+        """Say whether the guard is gone."""
+        return self._power.lost() if self._power else ""
 
     def hand_over(self, given: tuple[Role, ...]) -> None:
         """Nothing is held."""
@@ -132,12 +170,18 @@ class NoRig:
         """Nothing was held."""
 
     def safe_end(self) -> tuple[Readings, str]:
-        """Nothing is known, and nothing was to be done."""
-        return Readings(), ""
+        """Nothing is known, and nothing was to be done; but without a guard that is not a good end."""
+        return Readings(), self.lost()
 
     def violations(self) -> tuple[str, ...]:
         """Nobody recorded any."""
         return ()
+
+
+def _raise_lost(power: Power) -> None:
+    lost = power.lost()
+    if lost:
+        raise PowerFault(lost)
 
 
 def _fault(move: Move, reason: str) -> PowerFault:

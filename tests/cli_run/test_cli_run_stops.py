@@ -175,11 +175,15 @@ def test_a_terminal_that_closes_ends_nothing(stand):
 
 def bench_of(stand, command, **dirigent):
     double = SHIPPED / "benches" / "double"
+    instruments = stand.folder / "instruments.json"
+    # Addresses of its own: the lock of a bench is one for the whole machine, and remembers how its last run ended.
+    own = (double / "instruments.json").read_text().replace('"resource": "', f'"resource": "{stand.folder}/')
+    instruments.write_text(own)
     lines = [
         "calseq-bench: 1",
         "name: here",
         f"dirigent: {{command: {command}, config: {double / 'dirigent.toml'}{''.join(f', {k}: {v}' for k, v in dirigent.items())}}}",
-        f"instruments: {double / 'instruments.json'}",
+        f"instruments: {instruments}",
         f"modules: {double / 'modules.json'}",
         "power: {mode: dirigent}",
     ]

@@ -15,9 +15,9 @@ ORDER = [
     "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "plan",
     "document", "scalars", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "quick", "schema",
     "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "settings",
-    "instruments", "bench", "compiler", "loading", "bias",
-    "events", "stops", "process", "attempt", "course", "supervision", "journal",
-    "simulator", "power", "runs", "executor", "preflight", "run", "api", "console", "cli",
+    "instruments", "bench", "limits", "compiler", "loading", "bias",
+    "events", "stops", "process", "locks", "monitors", "attempt", "course",
+    "simulator", "power", "supervision", "journal", "runs", "executor", "preflight", "run", "api", "doctor", "console", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},
@@ -26,7 +26,7 @@ DOORS = {
     "rich": {"console"},
     "typer": {"cli"},
     "click": {"simulator"},
-    "tomllib": {"bench", "simulator"},
+    "tomllib": {"bench", "doctor", "simulator"},
     "msgspec": set(ORDER),
 }
 PURE = [

@@ -180,14 +180,15 @@ def with_hv(**values):
         (curve(-80) + BIAS, INSTRUMENTS, []),
         (curve(-50) + BIAS, INSTRUMENTS, []),
         (curve(-49) + BIAS, INSTRUMENTS, [("CS415", 4)]),
-        (curve(80) + BIAS, INSTRUMENTS, [("CS415", 4)]),
-        (curve("-80, positive: true") + BIAS, INSTRUMENTS, [("CS415", 4)]),
+        (curve(80) + BIAS, INSTRUMENTS, [("CS420", 4)]),
+        (curve("-80, positive: true") + BIAS, INSTRUMENTS, [("CS420", 4)]),
+        (curve("-80, start_voltage: 80") + BIAS, INSTRUMENTS, [("CS420", 4)]),
         (curve(-20), INSTRUMENTS, []),
         (curve(-20, "short") + curve(-80) + BIAS, INSTRUMENTS, []),
         (curve(-80) + BIAS + curve(-20, "short"), INSTRUMENTS, []),
         (curve(-90) + BIAS, with_hv(default_range=-80), [("CS410", 4)]),
         (curve(-80) + BIAS, with_hv(default_voltage=0), [("CS404", 12)]),
-        (curve(-80) + BIAS, with_hv(default_voltage=50), [("CS415", 4), ("CS404", 12)]),
+        (curve(-80) + BIAS, with_hv(default_voltage=50), [("CS404", 12)]),
         (curve(-80), with_hv(default_voltage=0), []),
         ("  - iv_curve\n" + BIAS, INSTRUMENTS, [("CS308", 4)]),
         ("  - {calibration: iv_curve, options: {max_voltage: -80}, args: [-t, 20]}\n" + BIAS, INSTRUMENTS, [("CS308", 4)]),
@@ -205,7 +206,7 @@ def test_dirigent_toml_tells_how_far_a_curve_goes_when_the_step_does_not(tmp_pat
     assert refused(tmp_path, text, bench, dirigent_toml="[iv_curve]\nmax_voltage = -30\n") == [("CS415", 4)]
     assert refused(
         tmp_path, text, bench, dirigent_toml="[iv_curve]\nmax_voltage = -80\npositive = true\n"
-    ) == [("CS415", 4)]
+    ) == [("CS420", 4)]
 
 
 def test_a_sweep_that_a_setting_shortens_is_told_inside_the_setting(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from calseq.attempt import FolderAttempt
 from calseq.course import Course
 from calseq.plan import Step
+from calseq.power.rig import NoRig
 from calseq.rails import POWERED, StepType
 from calseq.stops import SignalStops
 from calseq.supervision import supervise
@@ -54,7 +55,7 @@ class Nursery:
                 attempt.look = lambda: (when(attempt, stops), real())[1]
             course = Course(self.events.append, time.monotonic, stops)
             try:
-                self.ending = supervise(step, 1, attempt, course, limit)
+                self.ending = supervise(step, 1, attempt, course, NoRig(), limit)
             finally:
                 attempt.finish()
         self.course = course

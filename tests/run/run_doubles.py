@@ -107,6 +107,7 @@ class MemoryPower:
         self.refuses, self.residual = Counter(refuses or {}), residual
         self.says = says or (lambda readings: readings)
         self.held = set()
+        self.gone, self.watched = "", None
 
     def read(self):
         self.world.call("read")
@@ -149,6 +150,14 @@ class MemoryPower:
     def violations(self):
         self.world.call("violations")
         return tuple(self.bench.broken)
+
+    def watch(self, pid, grace_s=0.0):
+        self.world.call("watch")
+        self.watched = pid
+
+    def lost(self):
+        self.world.call("lost")
+        return self.gone
 
     def close(self):
         pass

@@ -221,7 +221,7 @@ def test_rails_that_do_not_stay_where_they_are_put_end_the_run():
 
 COLLABORATORS = (
     "prepare", "start", "poll", "send", "look", "outputs", "breakdowns", "finish", "emit", "pause", "left", "end_left",
-    "read", "move", "hand_over", "take_back", "violations",
+    "read", "move", "hand_over", "take_back", "violations", "watch", "lost",
 )  # fmt: skip
 
 
@@ -431,3 +431,16 @@ def test_so_it_is_after_a_bug_while_it_was_watched():
     )
     assert run.code == 4
     assert not world.attempts[0].alive
+
+
+def test_where_dirigent_switches_the_supplies_a_refused_bias_keeps_the_biased_step_from_starting():
+    run = ran((CURVE, TUNING), {1: Deed(breakdowns=b'{"0": -30}')}, plan_fields={"mode": PowerMode.DIRIGENT})
+    assert run.world.verdicts == ("passed", "skipped")
+    assert run.code == 1
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [(139, 4), (137, 4), (130, 1), (1, 1), (255, 1)])
+def test_a_shell_that_tells_of_a_signal_is_believed_where_the_child_held_the_supplies(code, exit_code):
+    deed = {1: Deed(code)}
+    run = ran((CURVE,), deed, plan_fields={"mode": PowerMode.DIRIGENT})
+    assert run.code == exit_code

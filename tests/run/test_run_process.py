@@ -21,9 +21,18 @@ from calseq.verdicts import Verdict
 assert nursery  # a fixture
 
 
+BEFORE: set[str] = set()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _adopting():
     assert adopt_orphans()
+
+
+@pytest.fixture(autouse=True)
+def _strangers():
+    BEFORE.clear()
+    BEFORE.update(children_of_us())
 
 
 def program(path, text, mode=0o755):
@@ -127,7 +136,7 @@ def test_a_child_has_the_environment_folder_and_arguments_it_was_given_and_nothi
     finally:
         os.close(open_here)
     told = json.loads(nursery.log)
-    own = {"CALSEQ_RUN_ID", "CALSEQ_STEP", "CALSEQ_ATTEMPT", "CALSEQ_ATTEMPT_ID"}
+    own = {"CALSEQ_RUN_ID", "CALSEQ_STEP", "CALSEQ_ATTEMPT", "CALSEQ_ATTEMPT_ID", "CALSEQ_RUN_FOLDER"}
     assert {name: value for name, value in told["env"].items() if name not in own | {"LC_CTYPE"}} == {
         "A": "1",
         "B": "é",
@@ -312,8 +321,9 @@ def test_a_child_with_a_clean_end_leaves_no_word_and_no_zombie(nursery):
 
 
 def children_of_us():
-    """Our children, zombies included."""
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    """Our children since this test began, zombies included; those of tests before it are none of its business."""
+    present = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [pid for pid in present if pid not in BEFORE]
 
 
 # --- what it costs ---

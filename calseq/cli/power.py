@@ -1,0 +1,262 @@
+"""`calseq power`: read the rails of a bench, or make it safe, from any shell."""
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from calseq import problems as codes
+from calseq.assets import find_bench
+from calseq.attempt import RUN_MARK
+from calseq.bench import Bench, read_bench
+from calseq.cli.inputs import tell_problems
+from calseq.cli.terminal import message, results
+from calseq.locks import BenchLock, Holder, holders_now
+from calseq.plaintext import printable
+from calseq.plan import PowerMode
+from calseq.power.guarded import GUARD, GuardedPower
+from calseq.power.protocol import PowerFault
+from calseq.power.rig import shown
+from calseq.problems import Problem
+from calseq.rails import Readings, Role
+from calseq.runs import read_record, utc
+from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
+
+STOP_WAIT_S = 900.0
+"""How long a run gets to stop: the grace of its step, the ramps, and something on top."""
+_CLOCK_SLACK_S = 60.0
+"""A wall clock that was set since the run began does not make its process another one."""
+
+
+def power(action: str, bench_file: Path | None) -> int:
+    """Read the rails of a bench, or switch them off; give the exit code."""
+    path = bench_file or find_bench(Path.cwd())
+    if path is None:
+        tell_problems(
+            (Problem(codes.NO_BENCH, "there is no bench.yaml here or above", "give --bench FILE"),), 1
+        )
+        return int(ExitCode.REFUSED)
+    reading = read_bench(path)
+    if reading.bench is None:
+        tell_problems(tuple(reading.problems), len(reading.documents))
+        return int(ExitCode.REFUSED)
+    bench = reading.bench
+    if bench.mode is PowerMode.DIRIGENT:
+        return _not_controlled(bench, action)
+    return _status(bench) if action == "status" else _off(bench)
+
+
+def _not_controlled(bench: Bench, action: str) -> int:
+    """Say what there is to say of a bench whose supplies calseq does not hold."""
+    running = _running(bench)
+    if running and action == "off":
+        _stopped(bench, running)
+    elif running:
+        results(f"{_whose(running)} has this bench")
+    results(f"bench {bench.name} is in power mode dirigent: calseq holds no supply and cannot read any")
+    if action == "status":
+        return int(ExitCode.GOOD)
+    _tell_by_hand(bench, "read the supplies, and switch off by hand what is on:")
+    return int(ExitCode.UNSAFE)
+
+
+def _status(bench: Bench) -> int:
+    running = _running(bench)
+    if running:
+        results(
+            f"{_whose(running)} has this bench: it holds the supplies, 'calseq power off' asks it to stop"
+        )
+        return int(ExitCode.GOOD)
+    try:
+        supplies = _open(bench, "status")
+    except PowerFault as fault:
+        return _unknown(bench, str(fault))
+    if supplies is None:
+        results(f"no run on the simulated bench {bench.name} yet: HV off, LV off")
+        return int(ExitCode.GOOD)
+    try:
+        readings = supplies.read()
+    except PowerFault as fault:
+        return _unknown(bench, str(fault))
+    finally:
+        supplies.abandon()
+    results(f"bench {bench.name}: {shown(readings)}")
+    if not readings.all_off:
+        message("no run is there: 'calseq power off' switches HV off, then LV off")
+    return int(ExitCode.GOOD)
+
+
+def _off(bench: Bench) -> int:
+    running = _running(bench)
+    if running and not _stopped(bench, running):
+        return _unknown(bench, f"{_whose(running)} has not stopped")
+    lock = BenchLock(_resources(bench))
+    try:
+        supplies = _open(bench, "off", lock.descriptors)
+        if supplies is None:
+            results(f"no run on the simulated bench {bench.name} yet: HV off, LV off")
+            return int(ExitCode.GOOD)
+        readings, reason = supplies.make_safe()
+        supplies.close()
+        if reason:
+            return _unknown(bench, reason, readings)
+        now = utc(datetime.now().astimezone())
+        lock.claim(run="power off", user=str(os.getuid()), pid=os.getpid(), since=now, folder="")
+    except PowerFault as fault:
+        return _unknown(bench, str(fault))
+    finally:
+        lock.release()
+    results(f"bench {bench.name}: {shown(readings)}: confirmed")
+    return int(ExitCode.GOOD)
+
+
+def _stopped(bench: Bench, running: Holder) -> bool:
+    """Ask a run to stop, and wait until it has let go of the bench."""
+    message(f"asking {_whose(running)} to stop; its own safe end comes first")
+    try:
+        if _is_run(running):
+            os.kill(running.pid, signal.SIGTERM)
+        elif not _guard_lives(running):
+            for pid in _children(running):  # nobody else is left to ask them, and once is enough
+                os.kill(pid, signal.SIGINT)
+                os.kill(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        pass  # its guard, or its child, still holds the bench: they come to their end by themselves
+    except PermissionError:
+        message(f"it belongs to {printable(running.user)}: ask them, or root")
+        return False
+    due_s = time.monotonic() + STOP_WAIT_S
+    while _running(bench) and time.monotonic() < due_s:
+        time.sleep(0.2)
+    return _running(bench) is None
+
+
+def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower | None:
+    """Start a guard on the bench's supplies; None for a simulated bench on which nothing ever ran."""
+    if bench.mode is PowerMode.SIMULATED:
+        last = _last_simulated(bench)
+        if last is None:
+            return None
+        folder = last.folder
+        config: dict[str, object] = {
+            "folder": str(Path(folder) / "simulated"),
+            "calseq": str(Path(__file__).parents[2]),
+        }
+        return _guard(bench, "simulated", sys.executable, config, action, keep)
+    instruments, channels = bench.wiring.reduced(Role)
+    config = {"instruments": instruments, "channels": channels}
+    return _guard(bench, "icicle", bench.power_python or sys.executable, config, action, keep)
+
+
+def _guard(
+    bench: Bench, backend: str, python: str, config: dict[str, object], action: str, keep: tuple[int, ...]
+) -> GuardedPower:
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
+    folder = bench.runs / f"{stamp}-power-{action}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise PowerFault(f"{folder} cannot be made: {error.strerror or error}") from error
+    return GuardedPower(
+        python=python, backend=backend, config=config, folder=folder, mark=f"CALSEQ_POWER={folder}", keep=keep
+    )
+
+
+def _resources(bench: Bench) -> tuple[str, ...]:
+    if bench.mode is PowerMode.SIMULATED:
+        return ()
+    return tuple(each.resource for each in bench.wiring.described() if not each.sim)
+
+
+def _running(bench: Bench) -> Holder | None:
+    """Give who has the bench at this moment."""
+    if bench.mode is PowerMode.SIMULATED:
+        last = _last_simulated(bench)
+        return last if last and _is_alive(last) else None
+    return next(iter(holders_now(_resources(bench))), None)
+
+
+def _last_simulated(bench: Bench) -> Holder | None:
+    """Give the latest run on a simulated bench, whose folder has the supplies."""
+    for folder in sorted(bench.runs.glob("*/simulated/bench.json"), reverse=True):
+        run = folder.parents[1]
+        with suppress(OSError, ValueError):
+            record = read_record(run)
+            pid = record.pid if record.state == "running" else 0
+            return Holder(bench.name, record.run, record.operator, pid, record.started, str(run))
+    return None
+
+
+def _is_alive(holder: Holder) -> bool:
+    """The run goes on, or its guard, or a child of it."""
+    return bool(holder.pid) and (_is_run(holder) or _guard_lives(holder) or bool(_children(holder)))
+
+
+def _is_run(holder: Holder) -> bool:
+    """The process of the run lives: not only one that has its pid by now."""
+    began_s = _began_s(holder.pid)
+    if not holder.pid or began_s is None:
+        return False
+    with suppress(ValueError):
+        return began_s <= datetime.fromisoformat(holder.since).timestamp() + _CLOCK_SLACK_S
+    return True
+
+
+def _guard_lives(holder: Holder) -> bool:
+    with suppress(OSError, ValueError, KeyError, IndexError):
+        first = (Path(holder.folder) / "guard.jsonl").read_bytes().splitlines()[0]
+        pid = int(json.loads(first)["pid"])
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return str(GUARD).encode() in words and _began_s(pid) is not None
+    return False
+
+
+def _children(holder: Holder) -> list[int]:
+    """Give the processes of a run's steps that live, by the mark in their environment."""
+    mark = f"{RUN_MARK}={holder.folder}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def _began_s(pid: int) -> float | None:
+    """Give when a process was started, in seconds since the epoch; None if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] in "ZX":
+        return None
+    boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _whose(holder: Holder) -> str:
+    return f"run {printable(holder.run)} of {printable(holder.user)} (pid {holder.pid}, since {printable(holder.since)})"
+
+
+def _unknown(bench: Bench, reason: str, readings: Readings | None = None) -> int:
+    message(f"{UNKNOWN_HARDWARE}\n{printable(reason)}")
+    if readings:
+        message(shown(readings))
+    _tell_by_hand(bench, "")
+    return int(ExitCode.UNSAFE)
+
+
+def _tell_by_hand(bench: Bench, head: str) -> None:
+    lines = [head] if head else []
+    lines += [f"{number}. {each}" for number, each in enumerate(WHAT_TO_DO, 1)]
+    lines += [
+        f"   {role.upper()}: {printable(each.name)}, {printable(each.instrument_class)} at {printable(each.resource)}"
+        for role in ("hv", "lv")
+        for each in bench.wiring.described()
+        if role in each.roles
+    ]
+    message("\n".join(lines))

@@ -1,0 +1,160 @@
+"""The lock of a bench: one run per physical instrument, across users, benches files and crashes.
+
+A lock is a flock on a file per VISA resource, and its descriptor is inherited by the guard and by every child:
+it is free only when the last of them is gone. The file's text only says who has it; its existence says nothing.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from calseq import problems as codes
+from calseq.plaintext import printable
+from calseq.problems import Problem, Refused
+
+FOLDERS = ("/run/lock", "/dev/shm", "/tmp")  # noqa: S108 - a place that all users of a machine share
+
+
+class Holder(Struct, frozen=True):
+    """Who holds, or last held, an instrument. `folder` is the run folder; `since` UTC."""
+
+    resource: str
+    run: str
+    user: str
+    pid: int
+    since: str
+    folder: str
+
+
+class BenchLock:
+    """Locks on all instruments of a bench, taken at once or not at all."""
+
+    def __init__(self, resources: Iterable[str], folder: Path | None = None) -> None:
+        """Take the locks, in the order of the resources, so that two who want the same never wait for each other.
+
+        Raises:
+            Refused: somebody else holds one; it says who.
+        """
+        self._held: dict[str, int] = {}
+        self.before: list[Holder] = []
+        """Who held an instrument before, as far as it is written."""
+        place = folder or lock_folder()
+        try:
+            for resource in sorted(set(resources)):
+                self._take(resource, place / _name(resource))
+        except BaseException:
+            self.release()
+            raise
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open files of the locks; whatever inherits one holds it, too."""
+        return tuple(self._held.values())
+
+    def claim(self, *, run: str, user: str, pid: int, since: str, folder: str) -> None:
+        """Write into the locks who has them now."""
+        for resource, descriptor in self._held.items():
+            holder = Holder(resource, run, user, pid, since, folder)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+
+    def release(self) -> None:
+        """Let go; what inherited a descriptor still holds its lock."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+    def _take(self, resource: str, path: Path) -> None:
+        while True:
+            descriptor = _open(path)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                present = _read(descriptor)
+                os.close(descriptor)
+                raise _busy(resource, present) from None
+            if _is_at(descriptor, path):
+                break
+            os.close(descriptor)  # somebody deleted the file under us: the lock that counts is on the new one
+        self._held[resource] = descriptor
+        present = _read(descriptor)
+        if present:
+            self.before.append(present)
+
+
+def lock_folder() -> Path:
+    """Give the folder of the locks: local, and writable by everybody."""
+    for name in FOLDERS:
+        if os.access(name, os.W_OK | os.X_OK):
+            return Path(name)
+    raise Refused([Problem(codes.BENCH_BUSY, "no folder for locks can be written", "see 'calseq doctor'")])
+
+
+def holders_now(resources: Iterable[str], folder: Path | None = None) -> list[Holder]:
+    """Give who holds any of these instruments at this moment."""
+    place = folder or lock_folder()
+    found = []
+    for resource in sorted(resources):
+        with suppress(OSError):
+            descriptor = os.open(place / _name(resource), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                holder = _read(descriptor)
+                found += [holder] if holder else []
+            finally:
+                os.close(descriptor)
+    return found
+
+
+def _name(resource: str) -> str:
+    return f"calseq-{hashlib.sha256(resource.encode()).hexdigest()[:24]}.lock"
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            # O_CREAT alone would be refused on another user's file in a sticky folder (fs.protected_regular).
+            descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+    except OSError as error:
+        message = (
+            f"the lock {printable(str(path))} cannot be opened: {(error.strerror or str(error)).lower()}"
+        )
+        raise Refused([Problem(codes.BENCH_BUSY, message, "see 'calseq doctor'")]) from error
+    with suppress(OSError):  # only its owner may; the umask must not keep other users out
+        os.fchmod(descriptor, 0o666)
+    return descriptor
+
+
+def _read(descriptor: int) -> Holder | None:
+    try:
+        return msgspec.json.decode(os.pread(descriptor, 65536, 0), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
+
+
+def _busy(resource: str, holder: Holder | None) -> Refused:
+    if holder is None:
+        message = f"{printable(resource)} is held by another run"
+    else:
+        message = (
+            f"{printable(resource)} is held by run {printable(holder.run)} of {printable(holder.user)}, "
+            f"pid {holder.pid}, since {printable(holder.since)}"
+        )
+    cure = "wait for its end, or stop it with 'calseq power off'; a bench has one run at a time"
+    return Refused([Problem(codes.BENCH_BUSY, message, cure)])

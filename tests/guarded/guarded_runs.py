@@ -102,7 +102,8 @@ class Guarded(Stand):
             [sys.executable, "-m", "calseq", *map(str, words)],
             capture_output=True, text=True, cwd=self.folder, timeout=timeout, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        assert "Traceback" not in told.stderr
+        assert not told.stderr.startswith("Traceback")
+        assert "\nTraceback" not in told.stderr, "a child's own is quoted behind a bar"
         return told.returncode, told.stdout, told.stderr
 
     def end_guards(self):

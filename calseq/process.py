@@ -132,6 +132,8 @@ class Child:
         """Give those who live of the child's tree, and of the orphans adopted from it."""
         found: dict[int, Left] = {}
         orphans = [pid for pid in _children(os.getpid()) if pid in self._seen or self._is_ours(pid)]
+        if self._exit is not None and not orphans:
+            return []  # what an ended child leaves behind is adopted at once
         queue = [self.pid, *orphans]
         while queue:
             pid = queue.pop()

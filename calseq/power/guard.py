@@ -621,7 +621,7 @@ class Guard:
             stat = stat_of(int(pid))
             self._child_graces_s = graces_s(request)
             self._child = (int(pid), int(start) if start is not None else stat["start"] if stat else -1)
-        self._journal.note("child", pid=pid, start=self._child[1] if self._child else None)
+            self._journal.note("child", pid=pid, start=self._child[1])
         return {}
 
     def _violations(self) -> list[str]:

@@ -154,6 +154,7 @@ UNKNOWN_STATE = _code(
 )
 BEYOND_LIMIT = _code("CS419", "beyond-limit", "a voltage beyond the HV limit of the sequence or the bench")
 FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sensor forward")
+NO_RUN = _code("CS421", "no-run", "no run of that name, or several")
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

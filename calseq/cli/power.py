@@ -1,8 +1,6 @@
 """`calseq power`: read the rails of a bench, or make it safe, from any shell."""
 
-import json
 import os
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -11,16 +9,16 @@ from pathlib import Path
 
 from calseq import problems as codes
 from calseq.assets import find_bench
-from calseq.attempt import RUN_MARK
 from calseq.bench import Bench, read_bench
 from calseq.cli.inputs import tell_problems
 from calseq.cli.terminal import message, results
 from calseq.locks import BenchLock, Holder, holders_now
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
-from calseq.power.guarded import GUARD, GuardedPower
+from calseq.power.guarded import GuardedPower
 from calseq.power.protocol import PowerFault
 from calseq.power.rig import shown
+from calseq.presence import ask_to_stop, is_present
 from calseq.problems import Problem
 from calseq.rails import Readings, Role
 from calseq.runs import read_record, utc
@@ -28,8 +26,6 @@ from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 STOP_WAIT_S = 900.0
 """How long a run gets to stop: the grace of its step, the ramps, and something on top."""
-_CLOCK_SLACK_S = 60.0
-"""A wall clock that was set since the run began does not make its process another one."""
 
 
 def power(action: str, bench_file: Path | None) -> int:
@@ -118,14 +114,7 @@ def _stopped(bench: Bench, running: Holder) -> bool:
     """Ask a run to stop, and wait until it has let go of the bench."""
     message(f"asking {_whose(running)} to stop; its own safe end comes first")
     try:
-        if _is_run(running):
-            os.kill(running.pid, signal.SIGTERM)
-        elif not _guard_lives(running):
-            for pid in _children(running):  # nobody else is left to ask them, and once is enough
-                os.kill(pid, signal.SIGINT)
-                os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        pass  # its guard, or its child, still holds the bench: they come to their end by themselves
+        ask_to_stop(Path(running.folder), running.pid, running.since)
     except PermissionError:
         message(f"it belongs to {printable(running.user)}: ask them, or root")
         return False
@@ -193,49 +182,7 @@ def _last_simulated(bench: Bench) -> Holder | None:
 
 def _is_alive(holder: Holder) -> bool:
     """The run goes on, or its guard, or a child of it."""
-    return bool(holder.pid) and (_is_run(holder) or _guard_lives(holder) or bool(_children(holder)))
-
-
-def _is_run(holder: Holder) -> bool:
-    """The process of the run lives: not only one that has its pid by now."""
-    began_s = _began_s(holder.pid)
-    if not holder.pid or began_s is None:
-        return False
-    with suppress(ValueError):
-        return began_s <= datetime.fromisoformat(holder.since).timestamp() + _CLOCK_SLACK_S
-    return True
-
-
-def _guard_lives(holder: Holder) -> bool:
-    with suppress(OSError, ValueError, KeyError, IndexError):
-        first = (Path(holder.folder) / "guard.jsonl").read_bytes().splitlines()[0]
-        pid = int(json.loads(first)["pid"])
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return str(GUARD).encode() in words and _began_s(pid) is not None
-    return False
-
-
-def _children(holder: Holder) -> list[int]:
-    """Give the processes of a run's steps that live, by the mark in their environment."""
-    mark = f"{RUN_MARK}={holder.folder}".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if mark in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-    return found
-
-
-def _began_s(pid: int) -> float | None:
-    """Give when a process was started, in seconds since the epoch; None if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    if fields[0] in "ZX":
-        return None
-    boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return bool(holder.pid) and is_present(Path(holder.folder), holder.pid, holder.since)
 
 
 def _whose(holder: Holder) -> str:

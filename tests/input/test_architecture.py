@@ -17,7 +17,7 @@ ORDER = [
     "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "settings",
     "instruments", "bench", "limits", "compiler", "loading", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "supervision", "journal", "runs", "executor", "preflight", "run", "api", "doctor", "console", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "executor", "preflight", "run", "api", "doctor", "console", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},

@@ -1,0 +1,78 @@
+"""Who of a run is there: its process, its guard, and the children of its steps."""
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from calseq.attempt import RUN_MARK
+from calseq.power.guarded import GUARD
+
+_CLOCK_SLACK_S = 60.0
+"""A wall clock that was set since the run began does not make its process another one."""
+
+
+def is_present(folder: Path, pid: int, since: str) -> bool:
+    """The run in `folder`, begun by process `pid` at `since`, goes on, or its guard, or a child of it."""
+    return run_lives(pid, since) or guard_lives(folder) or bool(children(folder))
+
+
+def run_lives(pid: int, since: str) -> bool:
+    """The process of a run lives: not only one that has its pid by now."""
+    began_s = _began_s(pid) if pid else None
+    if began_s is None:
+        return False
+    with suppress(ValueError):
+        return began_s <= datetime.fromisoformat(since).timestamp() + _CLOCK_SLACK_S
+    return True
+
+
+def guard_lives(folder: Path) -> bool:
+    """The guard that last wrote to a run's guard.jsonl lives."""
+    with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        first = (folder / "guard.jsonl").read_bytes().splitlines()[0]
+        pid = int(json.loads(first)["pid"])
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return str(GUARD).encode() in words and _began_s(pid) is not None
+    return False
+
+
+def children(folder: Path) -> list[int]:
+    """Give the processes of a run's steps that live, by the mark in their environment."""
+    mark = f"{RUN_MARK}={folder}".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def ask_to_stop(folder: Path, pid: int, since: str) -> None:
+    """Ask a run to stop and to come to its safe end; of an orphaned child nobody else is left to ask it.
+
+    Raises:
+        PermissionError: it belongs to somebody else.
+    """
+    with suppress(ProcessLookupError):  # its guard, or its child, comes to its end by itself
+        if run_lives(pid, since):
+            os.kill(pid, signal.SIGTERM)
+        elif not guard_lives(folder):
+            for child in children(folder):  # once is enough
+                os.kill(child, signal.SIGINT)
+                os.kill(child, signal.SIGCONT)
+
+
+def _began_s(pid: int) -> float | None:
+    """Give when a process was started, in seconds since the epoch; None if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] in "ZX":
+        return None
+    boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")

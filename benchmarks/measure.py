@@ -6,8 +6,10 @@ else the machine does hits both. Of all repeats the smallest and the median are 
 
 import argparse
 import fcntl
+import json
 import os
 import pty
+import shutil
 import statistics
 import struct
 import subprocess
@@ -20,6 +22,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from calseq.locks import lock_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
@@ -76,9 +80,25 @@ def environment(scratch: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a folder for everything a benchmark writes, and take it away afterwards."""
+    """Give a folder for everything a benchmark writes, and take it away afterwards, with the locks of its benches."""
     with tempfile.TemporaryDirectory(prefix="calseq-benchmark-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        finally:
+            for path in lock_folder().glob("calseq-*.lock"):
+                with suppress(OSError, ValueError, KeyError):
+                    if json.loads(path.read_text())["folder"].startswith(folder):
+                        path.unlink()
+
+
+def own_instruments(folder: Path) -> None:
+    """Put the instruments of the bundled bench into a folder, with addresses of its own: a bench is locked by them."""
+    bundled = ROOT / "sequences" / "benches" / "double"
+    shutil.copy(bundled / "modules.json", folder)
+    instruments = json.loads((bundled / "instruments.json").read_text())
+    for name, entry in instruments["instruments"].items():
+        entry["resource"] = f"TCPIP::192.0.2.1::{name}-{folder.parent.name}-{folder.name}::SOCKET"
+    (folder / "instruments.json").write_text(json.dumps(instruments))
 
 
 def seconds(argv: Sequence[str], env: Mapping[str, str], *, cwd: Path = ROOT, code: int = 0) -> float:

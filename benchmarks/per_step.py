@@ -13,7 +13,6 @@ Targets: at most 3 times the bare loop at 100 steps; flat from 10 to 1,000; at m
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from measure import (
     alternate,
     environment,
     judged,
+    own_instruments,
     ratio,
     scratch_folder,
     seconds,
@@ -93,8 +93,7 @@ class Stand:
     def __init__(self, folder: Path, env: dict[str, str], bench: str, calibration: str) -> None:
         self.folder, self.env = folder, env
         folder.mkdir()
-        for name in ("instruments.json", "modules.json"):
-            shutil.copy(ROOT / "sequences" / "benches" / "double" / name, folder)
+        own_instruments(folder)
         (folder / "bench.yaml").write_text(bench)
         (folder / "site.yaml").write_text(SITE)
         (folder / "dirigent").write_text(DIRIGENT)

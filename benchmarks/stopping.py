@@ -33,7 +33,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -41,11 +40,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from measure import PYTHON, ROOT, own_instruments, scratch_folder
+
 PROGRAMS = Path(__file__).resolve().parent / "stopping"
-PYTHON = sys.executable
 
 START_S = 40.0
 HELD_S = 1.0
@@ -101,13 +101,7 @@ def calseq(*more: str) -> Callable[[Path, list[str], list[str]], list[str]]:
     """calseq on a bench in mode `dirigent`, whose dirigent is the step."""
 
     def prepare(folder: Path, step: list[str], _off: list[str]) -> list[str]:
-        for name in ("instruments.json", "modules.json"):
-            shutil.copy(ROOT / "sequences" / "benches" / "double" / name, folder)
-        # Instruments of nobody else: a bench is locked by the resources of its instruments.
-        instruments = json.loads((folder / "instruments.json").read_text())
-        for name, entry in instruments["instruments"].items():
-            entry["resource"] = f"TCPIP::192.0.2.1::{name}-{folder.name}::SOCKET"
-        (folder / "instruments.json").write_text(json.dumps(instruments))
+        own_instruments(folder)
         (folder / "site.yaml").write_text(
             "calseq-calibrations: 1\ncalibrations:\n  hold: {type: general, summary: holds HV}\n"
         )
@@ -477,7 +471,7 @@ class Trial:
 
 def trial(runner: Runner, name: str, scratch: Path, programs: Path | None, *, verbose: bool) -> Outcome:
     """Start a runner, wait for HV, stop it in one way, and say what came of it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{name.lower()}-", dir=scratch))
+    folder = Path(mkdtemp(prefix=f"{name.lower()}-", dir=scratch))
     program = [PYTHON, str(PROGRAMS / "step.py"), str(folder)]
     command = runner.prepare(folder, program, [*program, "off"])
     argv = [word.replace("{bin}", str(programs)) for word in command]
@@ -576,8 +570,8 @@ def main() -> None:
     asked = parser.parse_args()
     missing: list[str] = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left then either
-    with tempfile.TemporaryDirectory(prefix="calseq-stopping-", ignore_cleanup_errors=True) as folder:
-        scratch = Path(folder).resolve()
+    with scratch_folder() as folder:
+        scratch = folder.resolve()
         venvs = asked.venvs.resolve() if asked.venvs else scratch / "venvs"
         (scratch / "trials").mkdir()
         wanted = [runner for runner in RUNNERS if not asked.only or runner.name in asked.only]

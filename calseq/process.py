@@ -131,10 +131,10 @@ class Child:
     def _descendants(self) -> list[Left]:
         """Give those who live of the child's tree, and of the orphans adopted from it."""
         found: dict[int, Left] = {}
-        orphans = [pid for pid in _children(os.getpid()) if pid in self._seen or self._is_ours(pid)]
-        if self._exit is not None and not orphans:
-            return []  # what an ended child leaves behind is adopted at once
-        queue = [self.pid, *orphans]
+        adopted = (pid for pid in _children(os.getpid()) if pid != self.pid)
+        queue = [pid for pid in adopted if pid in self._seen or self._is_ours(pid)]
+        if self._exit is None:
+            queue.append(self.pid)  # what an ended child leaves behind is adopted at once
         while queue:
             pid = queue.pop()
             if pid in found:
@@ -167,7 +167,8 @@ def _children(pid: int) -> list[int]:
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names only, and fast
             with suppress(OSError):
-                found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+                with open(f"/proc/{pid}/task/{task}/children", "rb") as file:  # noqa: PTH123 - at every step's end
+                    found += map(int, file.read().split())
     return found
 
 

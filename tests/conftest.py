@@ -1,8 +1,13 @@
-"""Settings of all tests."""
+"""Settings of all tests, and what they leave behind."""
 
+import json
 import os
+from contextlib import suppress
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from calseq.locks import lock_folder
 
 # How long an example takes depends on the neighbours of the machine; a failure must not.
 settings.register_profile(
@@ -12,3 +17,14 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("calseq")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_locks_left(tmp_path_factory):
+    """Locks lie in a folder of the machine: take away the files of instruments that only these tests know."""
+    yield
+    ours = str(tmp_path_factory.getbasetemp())
+    for path in lock_folder().glob("calseq-*.lock"):
+        with suppress(OSError, ValueError, KeyError):
+            if json.loads(path.read_text())["folder"].startswith(ours):
+                path.unlink()

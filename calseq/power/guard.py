@@ -565,7 +565,7 @@ class Guard:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             complain(traceback.format_exc())
             reply = {"error": f"bad request '{name}': {words(error)}"}
-        if not self._closing:
+        if not self._closing and ("id" in request or "error" in reply):
             self._send({"id": request.get("id"), **reply})
         if "error" in reply:
             self._journal.note("refused", request=name, reason=reply["error"])
@@ -621,7 +621,6 @@ class Guard:
             stat = stat_of(int(pid))
             self._child_graces_s = graces_s(request)
             self._child = (int(pid), int(start) if start is not None else stat["start"] if stat else -1)
-            self._journal.note("child", pid=pid, start=self._child[1])
         return {}
 
     def _violations(self) -> list[str]:

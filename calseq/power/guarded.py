@@ -106,7 +106,7 @@ class GuardedPower:
     def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
         """Tell the guard which child to end, with what grace, if calseq goes away; None when there is none."""
         with suppress(PowerFault):
-            self._send("child", pid=pid, graces={"interrupt": grace_s} if pid else {})
+            self._write({"do": "child", "pid": pid, "graces": {"interrupt": grace_s} if pid else {}})
 
     def lost(self) -> str:
         """Say what the guard found wrong with the supplies, or with itself; empty if nothing."""
@@ -161,15 +161,18 @@ class GuardedPower:
         raise PowerFault(self._gone)
 
     def _send(self, do: str, **fields: Any) -> int:
+        self._next_id += 1
+        self._write({"id": self._next_id, "do": do, **fields})
+        return self._next_id
+
+    def _write(self, request: Mapping[str, Any]) -> None:
+        """Send a line; one without an id is not answered."""
         if self._gone:
             raise PowerFault(self._gone)
-        self._next_id += 1
-        line = json.dumps({"id": self._next_id, "do": do, **fields}) + "\n"
         try:
-            os.write(self._descriptor(self._process.stdin), line.encode())
+            os.write(self._descriptor(self._process.stdin), json.dumps(request).encode() + b"\n")
         except OSError as error:
             raise self._died() from error
-        return self._next_id
 
     def _line(self, timeout_s: float) -> dict[str, Any] | None:
         """Give the guard's next line, None if none came; what it tells unasked is kept."""

@@ -12,7 +12,19 @@ TESTS = Path(__file__).parents[1]
 
 # Codes whose defect is in the machine or in calseq: their tests start processes, outside this folder.
 KEPT: set[str] = set()
-OF_THE_RUN = {"CS405", "CS406", "CS408", "CS409", "CS411", "CS413", "CS416", "CS417", "CS418", "CS421", "CS901"}
+OF_THE_RUN = {
+    "CS405",
+    "CS406",
+    "CS408",
+    "CS409",
+    "CS411",
+    "CS413",
+    "CS416",
+    "CS417",
+    "CS418",
+    "CS421",
+    "CS901",
+}
 
 
 def sources(folder, but=()):

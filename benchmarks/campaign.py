@@ -109,7 +109,7 @@ class Finding:
 
 KINDS = (
     "kill-calseq", "kill-calseq", "kill-calseq", "kill-child", "kill-guard", "kill-calseq-and-child", "kill-in-fault",
-    "signal", "stop-child", "stubborn", "step-fault", "breakdown", "supplies", "refusing", "file-limit",
+    "signal", "stop-child", "stubborn", "step-fault", "breakdown", "supplies", "refusing", "file-limit", "stop-guard",
 )  # fmt: skip
 """Named as often as they weigh."""
 
@@ -249,6 +249,8 @@ class Trial:
         elif kind == "stop-child":
             self.send(self.child(), signal.SIGSTOP)
             self.send(self.process.pid, signal.SIGINT)
+        elif kind == "stop-guard":
+            self.send(self.guard(), signal.SIGSTOP)
         elif kind == "stubborn":
             for _ in range(3):
                 self.send(self.process.pid, signal.SIGINT)
@@ -320,7 +322,7 @@ class Trial:
 
     def wait(self) -> None:
         """Wait for the end of calseq, its guard and its children; note when the bench was safe."""
-        due_s = time.monotonic() + PATIENCE_S
+        due_s = time.monotonic() + PATIENCE_S * (2 if self.case.kind == "stop-guard" else 1)
         safe_s: float | None = None
         while time.monotonic() < due_s:
             over = self.process.poll() is not None
@@ -366,8 +368,9 @@ class Trial:
         bench = SimulatedBench.open(folder / "simulated")
         finding.violations = len(bench.violations())
         dark = self.is_dark()
-        finding.excused = "guard" in self.killed or self.case.kind == "refusing"
-        finding.powered = not dark and not finding.excused
+        finding.excused = "guard" in self.killed or self.case.kind in ("refusing", "stop-guard")
+        # a guard that only stood still is woken when calseq gives it up, and then does its duty
+        finding.powered = not dark and (not finding.excused or self.case.kind == "stop-guard")
         if dark:
             self.check_order(bench)
         if any(line.startswith("Traceback") for line in self.told.splitlines()):
@@ -409,15 +412,10 @@ class Trial:
             untrue.append("exit code 4 without instructions")
         if code != 4 and (folder / MARKER).exists() and "guard" not in self.killed:
             untrue.append("a marker without exit code 4")
-        untouched = code == 3 and "nothing was touched" in record_text and self.killed == {"guard"}
-        if (
-            self.finding.hit
-            and self.killed == {"guard"}
-            and code != 4
-            and not self.was_over()
-            and not untouched
-        ):
-            untrue.append(f"exit code {code} though the guard was killed")
+        no_guard = self.killed == {"guard"} or self.case.kind == "stop-guard"
+        untouched = code == 3 and "nothing was touched" in record_text and no_guard
+        if self.finding.hit and no_guard and code != 4 and not self.was_over() and not untouched:
+            untrue.append(f"exit code {code} though the guard was not there")
         if code == 4 and not self.finding.excused and self.case.kind != "supplies":
             untrue.append("exit code 4 for nothing")
         if untouched and not self.is_untouched():
@@ -468,6 +466,8 @@ def bad(finding: Finding, within_s: float) -> list[str]:
     found += [f"{finding.violations} interlock violations"] * bool(finding.violations)
     found += ["left powered"] * finding.powered
     found += [f"left: {name}" for name in finding.left]
+    if finding.case.kind == "stop-guard":
+        within_s += 10.0  # it gets 10 s to answer a ping before it is given up
     if finding.to_safe_s is not None and finding.to_safe_s > within_s:
         found.append(f"safe after {finding.to_safe_s:.1f} s")
     return found

@@ -166,9 +166,8 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names only, and fast
-            with suppress(OSError):
-                with open(f"/proc/{pid}/task/{task}/children", "rb") as file:  # noqa: PTH123 - at every step's end
-                    found += map(int, file.read().split())
+            with suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb") as file:  # noqa: PTH123 - fast
+                found += map(int, file.read().split())
     return found
 
 

@@ -264,11 +264,11 @@ class Journal:
             os.close(self._fd)
         self._path, self._fd = Path(path), fd
 
-    def note(self, event: str, **facts: Any) -> None:
-        """Append a line and bring it to the disk, in bounded time."""
+    def note(self, event: str, *, sync: bool = True, **facts: Any) -> None:
+        """Append a line and, with `sync`, bring it to the disk itself, in bounded time."""
         line = json.dumps({"time": utc(), "event": event, **facts}, default=str)
         if self._fd >= 0:
-            self._in_time(lambda: self._append(line))
+            self._in_time(lambda: self._append(line, sync=sync))
 
     def leave(self, name: str, text: str) -> None:
         """Leave a file beside the journal, in bounded time."""
@@ -276,12 +276,13 @@ class Journal:
             path = self._path.with_name(name)
             self._in_time(lambda: _write(path, text))
 
-    def _append(self, line: str) -> None:
+    def _append(self, line: str, *, sync: bool) -> None:
         data = (("\n" if self._torn else "") + line + "\n").encode()
         self._torn = True
         if os.write(self._fd, data) == len(data):
             self._torn = False
-        os.fsync(self._fd)
+        if sync:
+            os.fsync(self._fd)
 
     def _in_time(self, write: Callable[[], None]) -> None:
         def work() -> None:
@@ -621,6 +622,7 @@ class Guard:
             stat = stat_of(int(pid))
             self._child_graces_s = graces_s(request)
             self._child = (int(pid), int(start) if start is not None else stat["start"] if stat else -1)
+            self._journal.note("child", sync=False, pid=pid, start=self._child[1])
         return {}
 
     def _violations(self) -> list[str]:

@@ -27,6 +27,8 @@ _SLACK_S = 10.0
 PING_EVERY_S = 2.0
 PING_TIMEOUT_S = 10.0
 """A guard answers a ping at once, even in mid-ramp; its disk may keep it for 2 s."""
+START_TIMEOUT_S = 60.0
+"""Before that its interpreter has to start, perhaps from a slow network disk."""
 
 
 class GuardedPower:
@@ -53,6 +55,7 @@ class GuardedPower:
         self._next_id = 0
         self._ping_id = 0
         self._pinged_s = now_s()
+        self._patience_s = START_TIMEOUT_S
         self._move_timeout_s = move_timeout_s
         self._buffer = b""
         try:
@@ -80,6 +83,7 @@ class GuardedPower:
             run=folder.name,
             timeouts={"move": move_timeout_s},
         )
+        self._patience_s = PING_TIMEOUT_S
 
     def read(self) -> Readings:
         """Read both rails back."""
@@ -111,7 +115,8 @@ class GuardedPower:
     def lost(self) -> str:
         """Say what the guard found wrong with the supplies, or with itself; empty if nothing."""
         with suppress(PowerFault):
-            while not self._lost and self._line(0.0) is not None:
+            # After a suspended machine woke up the answer is on its way, but not here yet.
+            while not self._lost and self._line(PING_EVERY_S if self._is_overdue() else 0.0) is not None:
                 pass
             self._ping()
         return self._lost or self._gone
@@ -141,22 +146,26 @@ class GuardedPower:
 
     def _ping(self) -> None:
         """Ask now and then whether the guard still listens; one that does not is as good as dead."""
-        silent_s = now_s() - self._pinged_s
-        if self._ping_id and silent_s >= PING_TIMEOUT_S:
-            self._gone = self._gone or f"the guard has not answered for {silent_s:.0f} s"
-        elif not self._ping_id and silent_s >= PING_EVERY_S:
+        if self._is_overdue():
+            self._gone = self._gone or f"the guard has not answered for {now_s() - self._pinged_s:.0f} s"
+            raise PowerFault(self._gone)
+        if not self._ping_id and now_s() - self._pinged_s >= PING_EVERY_S:
             self._pinged_s = now_s()
             self._ping_id = self._send("ping")
+
+    def _is_overdue(self) -> bool:
+        return bool(self._ping_id) and now_s() - self._pinged_s >= self._patience_s
 
     def _call(self, do: str, timeout_s: float, **fields: Any) -> dict[str, Any]:
         wanted = self._send(do, **fields)
         due_s = now_s() + timeout_s + _SLACK_S
         while (left_s := due_s - now_s()) > 0:
-            reply = self._line(left_s)
+            reply = self._line(min(left_s, PING_EVERY_S))
             if reply is not None and reply.get("id") == wanted:
                 if "error" in reply:
                     raise PowerFault(str(reply["error"]))
                 return dict(reply["ok"])
+            self._ping()
         self._gone = f"the guard has not answered '{do}' within {timeout_s:g} s"
         raise PowerFault(self._gone)
 

@@ -230,6 +230,8 @@ def test_what_the_guard_writes_of_a_good_run(stand):
     assert events[-3:] == ["ending", "safe-off", "ended"]
     assert (lines[0]["backend"], lines[0]["run"]) == ("simulated", run.folder.name)
     assert [line["move"] for line in lines if line["event"] == "moved"] == ["lv-on", "hv-bias", "hv-off", "lv-off"]  # fmt: skip
+    children = [line["pid"] for line in lines if line["event"] == "child"]
+    assert len(children) == 2
     assert all(line["time"].endswith("Z") for line in lines)
     assert (run.folder / "guard.log").read_text() == ""
 

@@ -37,7 +37,7 @@ class Course:
     @property
     def stopped_by(self) -> str:
         """Who stopped the run, in words; empty if nobody did."""
-        return f"stopped by {self.stops.cause}" if self.stops.level else ""
+        return f"stopped by {self.stops.who}" if self.stops.level else ""
 
     def tell(self, event: events.Event) -> None:
         """Emit an event. If the record of it is lost, what runs is ended and nothing further starts."""

@@ -36,7 +36,7 @@ from calseq.locks import BenchLock
 from calseq.monitors import Probe, Watchers
 from calseq.plaintext import printable
 from calseq.plan import Monitor, Plan, PowerMode, Simulation, Step
-from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower
+from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Terminal
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
 from calseq.problems import UNKNOWN_STATE, Problem, Refused
@@ -67,13 +67,17 @@ class RunResult(Struct, frozen=True):
 
 
 class Run(Struct):
-    """A run that has its folder and has not begun. `listeners` hear every event, as a courtesy."""
+    """A run that has its folder and has not begun. `listeners` hear every event, as a courtesy.
+
+    `terminal` is where its guard tells what it did if calseq itself is killed.
+    """
 
     plan: Plan
     folder: Path
     record: RunRecord
     listeners: dict[str, Listener]
     lock: BenchLock
+    terminal: Terminal | None = None
 
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
@@ -96,7 +100,7 @@ class Run(Struct):
         bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
         bus.emit(self._started())
         try:
-            power = _power(self.plan, self.folder, self.lock.descriptors)
+            power = _power(self.plan, self.folder, self.lock.descriptors, self.terminal)
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
             raise
@@ -261,7 +265,7 @@ def _prepared(plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator:
     return Run(plan, folder, record, {}, lock)
 
 
-def _power(plan: Plan, folder: Path, keep: Sequence[int]) -> Power:
+def _power(plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None) -> Power:
     """Start the guard: it holds the supplies, if calseq is to hold them, and ends the child if calseq dies."""
     backend, python, config = _backend(plan, folder)
     return GuardedPower(
@@ -272,6 +276,7 @@ def _power(plan: Plan, folder: Path, keep: Sequence[int]) -> Power:
         mark=f"{RUN_MARK}={folder}",
         move_timeout_s=_move_timeout_s(plan),
         keep=keep,
+        terminal=terminal,
     )
 
 

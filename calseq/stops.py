@@ -56,6 +56,11 @@ class Stops:
         self._clock = clock
         self._last_s = float("-inf")
 
+    @property
+    def who(self) -> str:
+        """Who asked first, as a person says it."""
+        return "Ctrl-C" if self.cause == "SIGINT" else self.cause
+
     def ask(self, cause: str) -> None:
         """Ask the run to stop; `cause` is the signal's name."""
         now = self._clock()

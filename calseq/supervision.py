@@ -138,7 +138,7 @@ class _Watch:
 
     def _reasons(self, look: Look, now_s: float) -> Iterator[tuple[Verdict, str]]:
         if self.course.stops.level:
-            yield Verdict.INTERRUPTED, f"stopped by {self.course.stops.cause}"
+            yield Verdict.INTERRUPTED, f"stopped by {self.course.stops.who}"
         if self.course.lost:
             yield Verdict.FAILED, self.course.lost
         alarm = self.course.alarm()

@@ -55,7 +55,7 @@ def doctor(
         checks = examine(machine, None if refused else found, stops, refused=refused, patience_s=patience_s)
         kept = _shown(checks) if format_ == "text" else list(checks)
         if stops.level:
-            message(f"calseq: stopped by {stops.cause}; not everything was looked at")
+            message(f"calseq: stopped by {stops.who}; not everything was looked at")
             return int(EXIT_CODES[stops.cause])
     results(_json(kept) if format_ == "json" else _verdict(kept, found))
     if refused:

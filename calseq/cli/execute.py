@@ -12,12 +12,13 @@ from calseq.bench import Bench
 from calseq.cli.inputs import Request, gather, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.clocks import now_s
-from calseq.console.screen import Screen, open_screen
+from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
 from calseq.console.view import RunView, begin, fold
 from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.plan import Plan
+from calseq.power.guarded import Terminal
 from calseq.preflight import check_machine, choose_module
 from calseq.run import Run, RunResult, prepare_run
 from calseq.stops import EXIT_CODES, SignalStops
@@ -53,7 +54,7 @@ def execute(request: Request, manner: Manner) -> int:
         module, problems = choose_module(bench, manner.module)
         problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
         if stops.level:
-            message(f"stopped by {stops.cause}: nothing was touched")
+            message(f"stopped by {stops.who}: nothing was touched")
             return int(EXIT_CODES.get(stops.cause, ExitCode.INTERRUPTED))
         tell_problems(tuple(problems), gathered.files)
         if any(problem.is_error for problem in problems):
@@ -99,6 +100,9 @@ def _shown(run: Run, terminal: "_Terminal", manner: Manner, stops: SignalStops) 
         terminal.screen = screen
         held.callback(screen.close)
         run.listeners |= {"screen": screen, "summary": fold_}
+        restore = restoring(sys.stderr, mode, os.environ)
+        if restore is not None:  # a descriptor of its own: in the guard, 2 is its log
+            run.terminal = Terminal(os.dup(sys.stderr.fileno()), restore)
         result = run.go(stops)
     return result, fold_.view
 

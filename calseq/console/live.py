@@ -14,6 +14,7 @@ from calseq.console.frame import Moment, frame
 from calseq.console.line import Line, text_of
 from calseq.console.logtail import LogTail, Tail
 from calseq.console.outlet import Outlet
+from calseq.console.screen import LEAVE
 from calseq.console.view import RunView, fold
 from calseq.events import Stamped, StopAsked
 
@@ -24,7 +25,6 @@ _WHOLE_EVERY = 15
 """After so many pictures all lines are sent, over whatever somebody else wrote or typed in between."""
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-_LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _CLEAR = "\x1b[0m\x1b[2J"
 
 Size = Callable[[], tuple[int, int]]
@@ -82,7 +82,7 @@ class Live(Struct):
     def hide(self, parting: str = "") -> None:
         """Give the terminal back as it was found, with its cursor, and leave a line on it."""
         if self._entered:
-            self.out.write(_LEAVE + parting)
+            self.out.write(LEAVE + parting)
         self._entered = False
         self._shown = []
 

@@ -22,6 +22,9 @@ _PENDING = 1000
 
 _SOONEST_S = 0.1
 
+LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+"""Gives the terminal back as it was before the live view."""
+
 
 class Screen(Protocol):
     """Shows a run. It is called with every event and returns at once, whatever becomes of the terminal."""
@@ -220,6 +223,17 @@ def open_screen(
     if mode == "plain" or (mode == "auto" and not suits_live(stream, environ)):
         return Threaded(Plain(out, begin(plan), folder, heartbeat_s), clock, started)
     return Threaded(_live(out, plan, folder, environ, size), clock, started)
+
+
+def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | None:
+    """Give what takes this module's traces off a terminal, if calseq is killed; None if `stream` is no terminal."""
+    try:
+        if not stream.isatty():
+            return None
+    except (OSError, ValueError):
+        return None
+    live = mode == "live" or (mode == "auto" and suits_live(stream, environ))
+    return LEAVE if live else ""
 
 
 def suits_live(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -41,16 +41,16 @@ _HEADLINES = {
 
 
 def summary(view: RunView, folder: Path, width: int, *, color: bool, ascii: bool) -> str:  # noqa: A002
-    """Give the final summary: the reason first, the verdict last."""
+    """Give the final summary: the reason first; last, where the eye is, the verdict, and above it what to do now."""
     letters = alphabet(ascii=ascii)
     width = max(width, 1)
     blocks = (
         _opening(view, letters, width),
-        _alarm(view, letters, width),
         table(_COLUMNS, [_row(each, view, letters) for each in view.steps], width, letters),
         [*_bias(view, letters, width), *_rails(view, letters, width), *_notes(view, letters, width)],
         _cause(view, letters, width),
         _places(view, folder, letters),
+        _alarm(view, letters, width),
         _verdict(view, letters, width),
     )
     return sheet(stacked(blocks), color=color)

@@ -344,6 +344,8 @@ def _changed(view: RunView, number: int, change: Callable[[StepView], StepView])
 
 
 def _noted(view: RunView, t: float, text: str, *, grave: bool = False) -> RunView:
+    if view.notes and view.notes[-1].text == text:
+        return view  # tried again, with the same to show for it
     return replace(view, notes=(*view.notes, Note(t, text, grave))[-_NOTES_KEPT:])
 
 

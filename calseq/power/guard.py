@@ -241,13 +241,54 @@ def _named(processes: dict[int, str]) -> list[str]:
 # The record
 
 
+class Patience:
+    """Does writes that may hang, each for a bounded time; while one hangs, later ones are left out."""
+
+    def __init__(self) -> None:
+        self._writer: threading.Thread | None = None
+
+    def do(self, write: Callable[[], None]) -> None:
+        """Write, and go on after `DISK_LIMIT_S` seconds at the latest, whatever came of it."""
+
+        def work() -> None:
+            try:
+                write()
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a disk, the safe end goes on
+                complain(f"guard: cannot write: {words(error)}")
+
+        if self._writer is not None and self._writer.is_alive():
+            return
+        self._writer = threading.Thread(target=work, daemon=True)
+        self._writer.start()
+        self._writer.join(DISK_LIMIT_S)
+
+
+class Terminal:
+    """Where calseq showed its run: whoever sits there is told if calseq is gone and the guard has to end it."""
+
+    def __init__(self, settings: dict[str, Any] | None) -> None:
+        self._fd = -1 if settings is None else int(settings["descriptor"])
+        self._restore = "" if settings is None else str(settings["restore"])
+        self._patience = Patience()
+
+    def say(self, text: str) -> None:
+        """Write lines on it, in bounded time; before the first, what gives the terminal back."""
+        if self._fd >= 0:
+            clean = re.sub(r"[^\x20-\x7e\n]", "?", text).replace("\n", "\r\n")
+            data, self._restore = f"{self._restore}\r\ncalseq: {clean}\r\n".encode(), ""
+            self._patience.do(lambda: self._write(data))
+
+    def _write(self, data: bytes) -> None:
+        os.write(self._fd, data)
+
+
 class Journal:
     """The append-only record `guard.jsonl`. A full or hanging disk costs lines of it, and nothing else."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
         self._fd = -1
-        self._writer: threading.Thread | None = None
+        self._patience = Patience()
         self._torn = False
 
     def open(self, path: str) -> None:
@@ -268,13 +309,13 @@ class Journal:
         """Append a line and, with `sync`, bring it to the disk itself, in bounded time."""
         line = json.dumps({"time": utc(), "event": event, **facts}, default=str)
         if self._fd >= 0:
-            self._in_time(lambda: self._append(line, sync=sync))
+            self._patience.do(lambda: self._append(line, sync=sync))
 
     def leave(self, name: str, text: str) -> None:
         """Leave a file beside the journal, in bounded time."""
         if self._path is not None:
             path = self._path.with_name(name)
-            self._in_time(lambda: _write(path, text))
+            self._patience.do(lambda: _write(path, text))
 
     def _append(self, line: str, *, sync: bool) -> None:
         data = (("\n" if self._torn else "") + line + "\n").encode()
@@ -283,19 +324,6 @@ class Journal:
             self._torn = False
         if sync:
             os.fsync(self._fd)
-
-    def _in_time(self, write: Callable[[], None]) -> None:
-        def work() -> None:
-            try:
-                write()
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with a disk, the safe end goes on
-                complain(f"guard: the journal: {words(error)}")
-
-        if self._writer is not None and self._writer.is_alive():
-            return  # the disk still hangs at an earlier line
-        self._writer = threading.Thread(target=work, daemon=True)
-        self._writer.start()
-        self._writer.join(DISK_LIMIT_S)
 
 
 def _write(path: Path, text: str) -> None:
@@ -444,6 +472,7 @@ class Guard:
         self._replies = replies
         self._printed = printed
         self._journal = Journal()
+        self._terminal = Terminal(None)
         self._buffer = b""
         self._queue: list[dict[str, Any]] = []
         self._lost = ""
@@ -598,6 +627,7 @@ class Guard:
         if self._open:
             raise Fault("the supplies are open already")
         self._journal.open(request["journal"])
+        self._terminal = Terminal(request.get("terminal"))
         self._mark = str(request.get("mark") or "")
         self._limits_s = {str(key): float(value) for key, value in (request.get("timeouts") or {}).items()}
         self._graces_s = {**GRACES_S, **graces_s(request)}
@@ -795,6 +825,10 @@ class Guard:
         """End the child's tree, make the rails safe, leave a record of it, and give the exit code."""
         self._ending = True
         self._journal.note("ending", reason=self._lost)
+        if not self._closing:
+            self._terminal.say(
+                f"the run was broken off ({self._lost}): its guard ends the step, then HV, then LV"
+            )
         self._abort(True)
         try:
             self._end_child()
@@ -815,6 +849,8 @@ class Guard:
         self._journal.note("ended", exit_code=code, **verdict)
         if self._closing:
             self._send({"id": self._closing[0], "ok": verdict})
+        else:
+            self._terminal.say(self._told_of(verdict))
         return code
 
     def _end_child(self) -> None:
@@ -901,6 +937,14 @@ class Guard:
                 raise Ending
             else:
                 self._listen(left_s)
+
+    def _told_of(self, verdict: dict[str, Any]) -> str:
+        """Write how the bench was left, for whoever sits at the terminal."""
+        if verdict["confirmed"]:
+            return "HV off, LV off: confirmed"
+        if self._backend is None:
+            return f"{verdict['reason']}: read HV and LV at the supplies"
+        return self._unknown(verdict)
 
     def _unknown(self, verdict: dict[str, Any]) -> str:
         """Write what somebody has to know who finds a bench like this."""

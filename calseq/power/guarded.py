@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from calseq.clocks import now_s
 from calseq.power.protocol import PowerFault
@@ -31,6 +32,13 @@ START_TIMEOUT_S = 60.0
 """Before that its interpreter has to start, perhaps from a slow network disk."""
 
 
+class Terminal(Struct, frozen=True):
+    """A terminal for the guard's last words if calseq is killed: its descriptor, and what gives it back."""
+
+    descriptor: int
+    restore: str = ""
+
+
 class GuardedPower:
     """Supplies held by a guard process. One that dies or stops answering is a `PowerFault`, for good."""
 
@@ -44,6 +52,7 @@ class GuardedPower:
         mark: str,
         move_timeout_s: float = MOVE_TIMEOUT_S,
         keep: Sequence[int] = (),
+        terminal: Terminal | None = None,
     ) -> None:
         """Start a guard whose journal goes to `folder`; descriptors in `keep` stay open as long as it lives.
 
@@ -66,7 +75,7 @@ class GuardedPower:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     start_new_session=True,
-                    pass_fds=tuple(keep),
+                    pass_fds=(*keep, *([terminal.descriptor] if terminal else [])),
                 )
         except OSError as error:
             raise PowerFault(
@@ -81,6 +90,7 @@ class GuardedPower:
             journal=str(folder / "guard.jsonl"),
             mark=mark,
             run=folder.name,
+            terminal=terminal and msgspec.to_builtins(terminal),
             timeouts={"move": move_timeout_s},
         )
         self._patience_s = PING_TIMEOUT_S

@@ -250,7 +250,7 @@ def test_a_stop_while_dirigent_is_asked_is_no_problem_of_dirigent(stand):
     run.wait_for((stand.folder / "asked").exists)
     run.press()
     assert run.end() == 130
-    assert run.told.strip() == "stopped by SIGINT: nothing was touched"
+    assert run.told.strip() == "stopped by Ctrl-C: nothing was touched"
     assert not stand.runs.exists()
 
 

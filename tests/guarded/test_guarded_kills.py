@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import time
+from contextlib import suppress
 from datetime import datetime
 
 import pytest
@@ -200,6 +201,26 @@ def test_a_closed_terminal_stops_nothing(stand):
     run.prove()
     prove_dark(run.bench)
     until(lambda: not born(guard))
+
+
+@pytest.mark.parametrize("screen", ["live", "plain"])
+def test_whoever_sits_at_the_terminal_of_a_killed_run_is_told(stand, screen):
+    ours, theirs = pty.openpty()
+    run = stand.start(*BIASED, faults={"tuning": "hang"}, stderr=theirs, arguments=["--screen", screen],
+                      env=os.environ | {"TERM": "xterm"})  # fmt: skip
+    os.close(theirs)
+    in_fault(run)
+    kill(run.process.pid)
+    told = b""
+    with suppress(OSError):  # what a terminal gives when its last user has gone
+        while piece := os.read(ours, 65536):
+            told += piece
+    os.close(ours)
+    after = told[told.index(b"the run was broken off") :]
+    assert after.split()[-5:] == [b"HV", b"off,", b"LV", b"off:", b"confirmed"]
+    given_back = b"\x1b[?1049l\r\r\ncalseq: the run was broken off" in told
+    assert given_back is (screen == "live")
+    prove_dark(run.bench)
 
 
 def test_signals_of_a_terminal_do_not_reach_the_guard(stand):

@@ -215,7 +215,7 @@ def test_one_press_is_one_sigint_and_the_child_may_clean_up(nursery):
         "time.sleep(60)\n"
     )
     ending = nursery.see_through(python(text), asked(1, b"ready"))
-    assert ending.judged() == (Verdict.INTERRUPTED, "stopped by SIGINT")
+    assert ending.judged() == (Verdict.INTERRUPTED, "stopped by Ctrl-C")
     assert (ending.exit.code, ending.stage) == (0, Stage.ASKED)
     assert b"presses 1" in nursery.log
     assert [event.signal for event in nursery.of(events.ChildSignalled)] == ["SIGINT"]
@@ -226,7 +226,7 @@ def test_a_deaf_child_is_ended_more_firmly_press_by_press(nursery, deaf, by):
     ending = nursery.see_through(python(DEAF.format(deaf)), stop_thrice(nursery))
     ladder = ["SIGINT", "SIGTERM", "SIGKILL"]
     assert ending.exit.signal == by
-    assert ending.judged() == (Verdict.INTERRUPTED, "stopped by SIGINT")
+    assert ending.judged() == (Verdict.INTERRUPTED, "stopped by Ctrl-C")
     assert [event.signal for event in nursery.of(events.ChildSignalled)] == ladder[: ladder.index(by) + 1]
 
 

@@ -2,11 +2,14 @@
 
 A lock is a flock on a file per VISA resource, and its descriptor is inherited by the guard and by every child:
 it is free only when the last of them is gone. The file's text only says who has it; its existence says nothing.
+Somebody may delete the file of a run that goes on, so beside it there is a name among the kernel's abstract
+sockets, which nobody can delete.
 """
 
 import fcntl
 import hashlib
 import os
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +45,7 @@ class BenchLock:
             Refused: somebody else holds one; it says who.
         """
         self._held: dict[str, int] = {}
+        self._names: list[socket.socket] = []
         self.before: list[Holder] = []
         """Who held an instrument before, as far as it is written."""
         place = folder or lock_folder()
@@ -55,7 +59,7 @@ class BenchLock:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """The open files of the locks; whatever inherits one holds it, too."""
-        return tuple(self._held.values())
+        return (*self._held.values(), *(name.fileno() for name in self._names))
 
     def claim(self, *, run: str, user: str, pid: int, since: str, folder: str) -> None:
         """Write into the locks who has them now."""
@@ -68,6 +72,8 @@ class BenchLock:
         """Let go; what inherited a descriptor still holds its lock."""
         while self._held:
             os.close(self._held.popitem()[1])
+        while self._names:
+            self._names.pop().close()
 
     def _take(self, resource: str, path: Path) -> None:
         while True:
@@ -82,6 +88,7 @@ class BenchLock:
                 break
             os.close(descriptor)  # somebody deleted the file under us: the lock that counts is on the new one
         self._held[resource] = descriptor
+        self._names.append(_named(resource))
         present = _read(descriptor)
         if present:
             self.before.append(present)
@@ -114,6 +121,17 @@ def holders_now(resources: Iterable[str], folder: Path | None = None) -> list[Ho
 
 def _name(resource: str) -> str:
     return f"calseq-{hashlib.sha256(resource.encode()).hexdigest()[:24]}.lock"
+
+
+def _named(resource: str) -> socket.socket:
+    """Take the resource's name among the abstract sockets; nobody ever connects to it."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0{_name(resource)}")
+    except OSError:
+        name.close()
+        raise _busy(resource, None) from None
+    return name
 
 
 def _open(path: Path) -> int:
@@ -150,7 +168,9 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _busy(resource: str, holder: Holder | None) -> Refused:
     if holder is None:
-        message = f"{printable(resource)} is held by another run"
+        message = (
+            f"{printable(resource)} is held by another run, whose lock file was deleted or cannot be read"
+        )
     else:
         message = (
             f"{printable(resource)} is held by run {printable(holder.run)} of {printable(holder.user)}, "

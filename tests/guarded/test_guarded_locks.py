@@ -1,7 +1,9 @@
 """One run per instrument, kept by whoever of it lives; and what `calseq power` says and does beside it."""
 
 import json
+import signal
 import subprocess
+from itertools import pairwise
 
 from guarded_runs import (
     BIASED,
@@ -18,7 +20,7 @@ from guarded_runs import (
     until,
 )
 
-from calseq.locks import holders_now
+from calseq.locks import holders_now, lock_folder
 from calseq.simulator.state import born
 
 assert stand  # a fixture
@@ -73,6 +75,41 @@ def test_a_second_run_is_refused_and_told_who_has_the_bench(stand):
     assert holders_now(resources(bench)) == []
     third = stand.on(bench, TRIM, name="other.yaml")
     assert third.end() == 0
+
+
+def test_a_lock_whose_file_was_deleted_still_holds(stand):
+    bench, _ = stand.driven(faults={"iv_curve": "hang"})
+    first = stand.on(bench, CURVE)
+    in_fault(first)
+    ours = [path for path in lock_folder().glob("calseq-*.lock") if first.record["run"] in path.read_text()]
+    assert len(ours) == 3
+    for path in ours:
+        path.unlink()
+    second = stand.on(bench, TRIM, name="other.yaml")
+    assert second.end() == 3
+    assert "lock file was deleted" in " ".join(second.told.split())
+    first.press(signal.SIGINT)
+    assert first.end() == 130
+    assert stand.on(bench, TRIM, name="other.yaml").end() == 0
+
+
+def test_of_two_that_start_at_once_one_wins(stand):
+    bench, _ = stand.driven()
+    for number in range(10):
+        both = [stand.on(bench, TRIM, name=f"{number}-{name}.yaml") for name in "ab"]
+        codes = sorted(run.end() for run in both)
+        assert codes in ([0, 0], [0, 3]), "the second may have come when the first had ended"
+        for run in both:
+            assert run.process.returncode == 0 or "CS413" in run.told
+    overlaps = [folder for folder in stand.runs.glob("*") if (folder / "events.jsonl").exists()]
+    spans = sorted(span(folder) for folder in overlaps)
+    assert all(one[1] <= other[0] for one, other in pairwise(spans)), "two at a time"
+
+
+def span(folder):
+    """Give when the guard of a run opened and ended: its run had the bench at least that long."""
+    lines = [json.loads(line) for line in (folder / "guard.jsonl").read_text().splitlines()]
+    return lines[0]["time"], lines[-1]["time"]
 
 
 def test_two_benches_without_a_common_instrument_run_side_by_side(stand):

@@ -88,7 +88,9 @@ def execute(
     with SignalStops() as stops:
         begun = run.prepare_run(plan, Path(runs), module=module, operator=operator)
         begun.listeners.update(listeners or {})
-        return begun.go(stops)
+        result = begun.go(stops)
+        begun.announce(result, stops)
+        return result
 
 
 def preflight(bench: Bench) -> None:

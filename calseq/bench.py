@@ -16,7 +16,7 @@ from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
 from calseq.plaintext import printable
-from calseq.plan import BiasRule, InputFile, Module, Monitor, PowerMode, Simulation
+from calseq.plan import BiasRule, InputFile, Module, Monitor, Notice, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
@@ -52,6 +52,7 @@ class Bench(Struct, frozen=True):
     runs: Path
     log_limit_bytes: int
     monitors: tuple[Monitor, ...]
+    on_finish: Notice | None
     catalog: Catalog
     sweeps: Mapping[str, Sweep]
     inputs: tuple[InputFile, ...]
@@ -91,11 +92,10 @@ def read_bench(path: Path) -> BenchReading:
     if wiring is None or any(read.is_refused for read in documents):
         return BenchReading(None, catalog, documents)
     dirigent, power = files.table("dirigent"), files.table("power")
-    command = dirigent.get("command")
     mode = PowerMode(power.get("mode", "dirigent"))
     bench = Bench(
         name=str(data["name"]),
-        command=tuple(command) if isinstance(command, list) else (command or "dirigent",),
+        command=_words(dirigent.get("command", "dirigent")),
         config=config,
         flags=tuple(dirigent.get("flags", FLAGS)),
         cwd=files.path(dirigent.get("cwd", ".")),
@@ -109,6 +109,7 @@ def read_bench(path: Path) -> BenchReading:
         runs=files.path(str(data.get("runs", "runs"))),
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
         monitors=tuple(map(_monitor, files.list_of("monitors"))),
+        on_finish=_notice(files.table("on_finish")),
         catalog=catalog,
         sweeps=sweeps,
         inputs=tuple(files.inputs),
@@ -231,6 +232,16 @@ def _monitor(entry: Mapping[str, Any]) -> Monitor:
         timeout_s=seconds(entry.get("timeout", "5s")) or 1.0,
         on_failure=entry.get("on_failure", "stop"),
     )
+
+
+def _notice(table: Mapping[str, Any]) -> Notice | None:
+    if not table:
+        return None
+    return Notice(_words(table["command"]), seconds(table.get("timeout", "30s")) or 1.0)
+
+
+def _words(command: str | list[str]) -> tuple[str, ...]:
+    return tuple(command) if isinstance(command, list) else (command,)
 
 
 def _check_monitors(document: Document, data: Mapping[str, Any]) -> None:

@@ -52,6 +52,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         wiring=Dictionaries(*bench.wiring.reduced(Role)),
         power_python=bench.power_python,
         monitors=bench.monitors,
+        on_finish=bench.on_finish,
         bias=bench.bias,
         simulation=bench.simulation,
         inputs=(InputFile("sequence", document.path, document.sha256()), *bench.inputs),

@@ -7,12 +7,19 @@ from collections.abc import Callable
 from msgspec import Struct, field
 
 from calseq.clocks import now_s
+from calseq.expectations import Expectation
 from calseq.rails import Move, Readings
 from calseq.verdicts import RunVerdict, Verdict
 
+EVENT_FORMAT = 1
+"""The format of the events as they are written. One that older readers would misunderstand has a higher number."""
+
 
 class RunStarted(Struct, frozen=True):
-    """A run began; nothing has been touched yet."""
+    """A run began; nothing has been touched yet.
+
+    `expected` is how long its steps were expected to take then; `format` is that of all events of the run.
+    """
 
     run: str
     title: str
@@ -25,6 +32,8 @@ class RunStarted(Struct, frozen=True):
     digest: str
     calseq: str
     pid: int
+    expected: tuple[Expectation, ...] = ()
+    format: int = 1
 
 
 class StepStarted(Struct, frozen=True):
@@ -76,7 +85,8 @@ class StepEnded(Struct, frozen=True):
     """An attempt ended. `reason` says why when it did not pass; `retried` that another attempt follows.
 
     `outputs` are the files found below the result directory that the step had to leave;
-    `last_lines` the end of the log of an attempt that did not pass.
+    `last_lines` the end of the log of an attempt that did not pass; `longest_silence_s` how long its log did
+    not grow at most.
     """
 
     step: int
@@ -90,6 +100,7 @@ class StepEnded(Struct, frozen=True):
     retried: bool = False
     outputs: tuple[str, ...] = ()
     last_lines: tuple[str, ...] = ()
+    longest_silence_s: float = 0.0
 
 
 class StepSkipped(Struct, frozen=True):

@@ -237,6 +237,7 @@ class _Run:
                 retried=retried,
                 outputs=result.outputs,
                 last_lines=() if passed or attempt is None else attempt.last_lines(LAST_LINES),
+                longest_silence_s=result.ending.longest_silence_s,
             )
         )
 

@@ -16,9 +16,8 @@ from typing import Any, Self
 import msgspec
 
 from calseq import events
-from calseq.events import KINDS, Event, Stamped
-
-EVENT_FORMAT = 1
+from calseq.events import EVENT_FORMAT, KINDS, Event, Stamped
+from calseq.formats import refuse_newer
 
 _NAMES = {event: name for name, event in KINDS.items()}
 _DURABLE = (
@@ -97,13 +96,15 @@ def decode(line: bytes) -> Stamped:
     """Read a line of a journal back.
 
     Raises:
-        ValueError: it is torn, damaged, or no event.
+        ValueError: it is torn, damaged, no event, or the beginning of a journal of a newer format.
     """
     body, mark, tail = line.rstrip(b"\n").rpartition(b',"crc":"')
     if not mark or _CRC % zlib.crc32(body) != mark + tail:
         raise ValueError("its checksum does not fit")
     fields: dict[str, Any] = msgspec.json.decode(body + b"}")
     seq, at, t, name = (fields.pop(key) for key in ("seq", "at", "t", "event"))
+    if name == "run-started":
+        refuse_newer(fields.get("format"), EVENT_FORMAT)
     event: Event = msgspec.convert(fields, KINDS[name])
     return Stamped(seq, datetime.fromisoformat(at).timestamp(), t, event)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from calseq.formats import check_format
 from calseq.rails import Rails, Role, StepType
 
 PLAN_FORMAT = 1
@@ -141,6 +142,13 @@ class Monitor(Struct, frozen=True):
     on_failure: Literal["stop", "warn"] = "stop"
 
 
+class Notice(Struct, frozen=True):
+    """A command of the site that is run after a run has ended, for `timeout_s` at most."""
+
+    command: tuple[str, ...]
+    timeout_s: float = 30.0
+
+
 class InputFile(Struct, frozen=True):
     """A file the plan was made from, with its digest at that moment."""
 
@@ -164,6 +172,7 @@ class Plan(Struct, frozen=True):
     wiring: Dictionaries = Dictionaries()
     power_python: str = ""
     monitors: tuple[Monitor, ...] = ()
+    on_finish: Notice | None = None
     bias: BiasRule = BiasRule()
     simulation: Simulation | None = None
     inputs: tuple[InputFile, ...] = ()
@@ -181,11 +190,6 @@ class Plan(Struct, frozen=True):
         """Nothing real is measured: the bundled bench, or an instrument that is itself simulated."""
         return self.simulation is not None or any(instrument.sim for instrument in self.instruments)
 
-    @property
-    def usual_s(self) -> float:
-        """The usual time of all steps together, as far as it is known, in seconds."""
-        return sum(step.usual_s or 0.0 for step in self.steps)
-
     def digest(self) -> str:
         """Give the sha256 of the plan's JSON: two plans with one digest do the same."""
         import hashlib  # noqa: PLC0415 - OpenSSL takes 3 ms that only a run needs
@@ -202,7 +206,8 @@ def from_json(text: bytes) -> Plan:
     """Read a plan back.
 
     Raises:
-        msgspec.ValidationError: the JSON is not a plan.
+        msgspec.ValidationError: the JSON is not a plan, or one of a newer format.
         msgspec.DecodeError: the text is not JSON.
     """
+    check_format(text, PLAN_FORMAT)
     return msgspec.json.decode(text, type=Plan)

@@ -5,7 +5,7 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from calseq import __version__
 from calseq.attempt import RUN_MARK, Attempt, FolderAttempt
 from calseq.clocks import now_s
 from calseq.events import (
+    EVENT_FORMAT,
     Bus,
     Listener,
     MonitorRead,
@@ -31,9 +32,12 @@ from calseq.events import (
     StepSkipped,
 )
 from calseq.executor import Outcome, execute
+from calseq.expectations import Expectation, Timing, keys
+from calseq.history import expected
 from calseq.journal import Journal
 from calseq.locks import BenchLock
 from calseq.monitors import Probe, Watchers
+from calseq.notice import announce
 from calseq.plaintext import printable
 from calseq.plan import Monitor, Plan, PowerMode, Simulation, Step
 from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Terminal
@@ -53,23 +57,25 @@ from calseq.runs import (
     write_record,
 )
 from calseq.stops import Stops
-from calseq.verdicts import ExitCode, RunVerdict
+from calseq.verdicts import ExitCode, RunVerdict, Verdict
 
 CHILD_VARIABLES = {"PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"}
 """Set for every child: lines at once, and no colours in its log."""
 
 
 class RunResult(Struct, frozen=True):
-    """How a run ended, and where its record is."""
+    """How a run ended, and its record and where that is."""
 
     folder: Path
     outcome: Outcome
+    record: RunRecord
 
 
 class Run(Struct):
     """A run that has its folder and has not begun. `listeners` hear every event, as a courtesy.
 
     `terminal` is where its guard tells what it did if calseq itself is killed.
+    `expected` is how long its steps should take; `complaint` says what of earlier runs could not be used for that.
     """
 
     plan: Plan
@@ -78,11 +84,13 @@ class Run(Struct):
     listeners: dict[str, Listener]
     lock: BenchLock
     terminal: Terminal | None = None
+    expected: tuple[Expectation, ...] = ()
+    complaint: str = ""
 
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
         started_s = now_s()
-        notes = _Notes()
+        notes = _Notes(keys(self.plan))
         with ExitStack() as held:
             try:
                 bus, power = self._opened(held, notes)
@@ -90,9 +98,20 @@ class Run(Struct):
                 outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, f"nothing was touched: {error}")
             else:
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
-        self._close(outcome, notes, now_s() - started_s)
+        record = self._close(outcome, notes, now_s() - started_s)
         self.lock.release()
-        return RunResult(self.folder, outcome)
+        return RunResult(self.folder, outcome, record)
+
+    def announce(self, result: RunResult, stops: Stops) -> str:
+        """Run the site's `on_finish`, if it has one, and say what went wrong with it; the run is over by now."""
+        notice, surroundings = self.plan.on_finish, self.plan.environment
+        if notice is None:
+            return ""
+        stops.renew()
+        environment = {**os.environ, **surroundings.variables}
+        return announce(
+            notice, result.record, self.folder, cwd=surroundings.cwd, environment=environment, stops=stops
+        )
 
     def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power]:
         """Open the journal and the supplies; nothing is touched yet."""
@@ -155,6 +174,8 @@ class Run(Struct):
             digest=record.digest,
             calseq=record.calseq,
             pid=record.pid,
+            expected=self.expected,
+            format=EVENT_FORMAT,
         )
 
     def _preparer(self) -> Callable[[Step, int], Attempt]:
@@ -170,7 +191,7 @@ class Run(Struct):
 
         return prepare
 
-    def _close(self, outcome: Outcome, notes: "_Notes", duration_s: float) -> None:
+    def _close(self, outcome: Outcome, notes: "_Notes", duration_s: float) -> RunRecord:
         closed = replace(
             self.record,
             state="ended",
@@ -180,12 +201,14 @@ class Run(Struct):
             exit_code=int(outcome.exit_code),
             reason=outcome.reason,
             steps=notes.verdicts,
+            timings=(*self.record.timings, *notes.timings),
         )
         if outcome.verdict is RunVerdict.UNSAFE:
             with suppress(OSError):  # the summary says the same
                 write_marker(self.folder, self.plan, shown(notes.readings), outcome.reason)
         with suppress(OSError):  # events.jsonl has it all; a full disk must not hide how the run ended
             write_record(self.folder, closed)
+        return closed
 
 
 def prepare_run(
@@ -262,7 +285,8 @@ def _prepared(plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator:
         if isinstance(error, Refused):
             raise
         raise no_folder(folder, error.strerror or str(error)) from error
-    return Run(plan, folder, record, {}, lock)
+    times, complaint = expected(plan, runs.absolute())
+    return Run(plan, folder, record, {}, lock, expected=times, complaint=complaint)
 
 
 def _power(plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None) -> Power:
@@ -316,16 +340,21 @@ def _let_go(power: Power) -> None:
 
 
 class _Notes:
-    """Keeps the last verdict of every step, and the rails as they were read last."""
+    """Keeps the last verdict of every step, what those that passed took, and the rails as they were read last."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Mapping[int, str]) -> None:
         self.verdicts: dict[str, str] = {}
+        self.timings: list[Timing] = []
+        self._keys = keys
         self.readings = Readings()
 
     def __call__(self, stamped: Stamped) -> None:
         event = stamped.event
         if isinstance(event, StepEnded):
             self.verdicts[event.name] = str(event.verdict)
+            if event.verdict is Verdict.PASSED and event.step in self._keys:
+                took = (round(event.duration_s, 3), round(event.longest_silence_s, 3))
+                self.timings.append(Timing(self._keys[event.step], *took))
         elif isinstance(event, StepSkipped):
             self.verdicts[event.name] = "skipped"
         elif isinstance(event, SafeEndFinished):

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Struct, field
 
 from calseq import problems as codes
+from calseq.expectations import Timing
+from calseq.formats import check_format
 from calseq.journal import sync_folder
 from calseq.plaintext import printable
 from calseq.plan import InputFile, Plan, to_json
@@ -26,7 +28,10 @@ MIN_FREE_BYTES = 200 << 20
 
 
 class RunRecord(Struct, frozen=True):
-    """What `run.json` says of a run. Times are UTC; `state` is 'running' or 'ended'."""
+    """What `run.json` says of a run. Times are UTC; `state` is 'running' or 'ended'.
+
+    `timings` are what the steps that passed took: what later runs expect comes from them.
+    """
 
     run: str
     title: str
@@ -48,6 +53,7 @@ class RunRecord(Struct, frozen=True):
     exit_code: int | None = None
     reason: str = ""
     steps: Mapping[str, str] = field(default_factory=dict)
+    timings: tuple[Timing, ...] = ()
     format: int = RUN_FORMAT
 
 
@@ -103,9 +109,11 @@ def read_record(folder: Path) -> RunRecord:
 
     Raises:
         OSError: it is not there.
-        msgspec.DecodeError: it is not a run record.
+        msgspec.DecodeError: it is not a run record, or one of a newer format.
     """
-    return msgspec.json.decode((folder / "run.json").read_bytes(), type=RunRecord)
+    content = (folder / "run.json").read_bytes()
+    check_format(content, RUN_FORMAT)
+    return msgspec.json.decode(content, type=RunRecord)
 
 
 def write_marker(folder: Path, plan: Plan, readings: str, reason: str) -> None:

@@ -71,6 +71,10 @@ class Stops:
                 self.level = min(3, self.level + 1)
             self._last_s = now  # a key that is held down is one press
 
+    def renew(self) -> None:
+        """Forget what was asked: what follows is another thing."""
+        self.level, self.cause = 0, ""
+
     def pause(self, timeout_s: float) -> None:
         """Wait, at most `timeout_s` seconds; whatever may concern the run ends the wait."""
         time.sleep(min(timeout_s, _POLL_S))

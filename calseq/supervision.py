@@ -33,12 +33,16 @@ SIGNALS = {Stage.ASKED: signal.SIGINT, Stage.TOLD: signal.SIGTERM, Stage.KILLED:
 
 
 class Ending(Struct, frozen=True):
-    """How an attempt's child ended. `why` and `reason` are set when it was calseq that ended it."""
+    """How an attempt's child ended. `why` and `reason` are set when it was calseq that ended it.
+
+    `longest_silence_s` is for how long its log did not grow at most.
+    """
 
     exit: Exit | None = None
     why: Verdict | None = None
     reason: str = ""
     stage: Stage = Stage.RUNNING
+    longest_silence_s: float = 0.0
 
     def judged(self) -> tuple[Verdict, str]:
         """Judge the ending by itself: what calseq ended has calseq's reason, whatever exit code came of it."""
@@ -79,7 +83,22 @@ def supervise(
         watch.end_at_any_price()
     finally:
         rig.watch(None)
-    return Ending(watch.exit, watch.why, watch.reason, watch.stage)
+    return Ending(watch.exit, watch.why, watch.reason, watch.stage, watch.silence.longest_s)
+
+
+class _Silence:
+    """For how long a log did not grow at most, as far as that was looked at."""
+
+    def __init__(self, now_s: float) -> None:
+        self.longest_s = 0.0
+        self._size_bytes = 0
+        self._grown_s = now_s
+
+    def note(self, size_bytes: int, now_s: float) -> None:
+        """Take in the log's size at a moment. What came since the last look may have come at its end."""
+        self.longest_s = max(self.longest_s, now_s - self._grown_s)
+        if size_bytes != self._size_bytes:
+            self._size_bytes, self._grown_s = size_bytes, now_s
 
 
 class _Watch:
@@ -100,6 +119,7 @@ class _Watch:
         self.exit: Exit | None = None
         self.why: Verdict | None = None
         self.reason = ""
+        self.silence = _Silence(course.clock())
         self._due_s = float("inf")
         timeout_s = step.timeout_s if step.timeout_s is not None else float("inf")
         self._deadline_s = course.clock() + timeout_s
@@ -118,7 +138,7 @@ class _Watch:
                 self._escalate(now_s)
             next_s = self._deadline_s if self.why is None else self._due_s
             self.course.stops.pause(max(0.0, min(TICK_S, next_s - now_s)))
-        self._tell_progress(self.attempt.look())
+        self._look()
 
     def _ended(self) -> bool:
         self.exit = self.exit or self.attempt.poll()
@@ -130,11 +150,16 @@ class _Watch:
         self.course.halt(f"{self.step.name}: {self.reason}")
 
     def _look_for_reason(self, now_s: float) -> None:
-        look = self.attempt.look()
-        self._tell_progress(look)
+        look = self._look()
         found = next(self._reasons(look, now_s), None)
         if found:
             self.why, self.reason = found
+
+    def _look(self) -> Look:
+        look = self.attempt.look()
+        self.silence.note(look.size_bytes, self.course.clock())
+        self._tell_progress(look)
+        return look
 
     def _reasons(self, look: Look, now_s: float) -> Iterator[tuple[Verdict, str]]:
         if self.course.stops.level:

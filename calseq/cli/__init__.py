@@ -205,10 +205,14 @@ def doctor(
     _exit(command(bench, format_))
 
 
-@app.command(short_help="Print a JSON schema, for editors.")
+@app.command(short_help="Print a JSON schema, for editors and programs.")
 def schema(
     kind: Annotated[
-        str, typer.Argument(metavar="[sequence|bench|calibrations|instruments]", help="Which schema.")
+        str,
+        typer.Argument(
+            metavar="[sequence|bench|calibrations|instruments|events|run|plan]",
+            help="Which schema; the last three are of what a run writes.",
+        ),
     ] = "sequence",
     bench: Bench = None,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from calseq.bench import Bench
-from calseq.cli.inputs import Request, gather, tell_problems
+from calseq.cli.inputs import Request, gather, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.clocks import now_s
 from calseq.console.screen import Screen, open_screen, restoring
@@ -60,7 +60,7 @@ def execute(request: Request, manner: Manner) -> int:
         if any(problem.is_error for problem in problems):
             return int(ExitCode.REFUSED)
         if manner.dry_run:
-            return _dry_run(plan)
+            return _dry_run(plan, _runs(bench, manner))
         run = prepare_run(
             plan,
             _runs(bench, manner),
@@ -68,27 +68,24 @@ def execute(request: Request, manner: Manner) -> int:
             operator=manner.operator,
             acknowledge=manner.acknowledge,
         )
+        if run.complaint:
+            message(printable(run.complaint))
         result, view = _shown(run, terminal, manner, stops)
         stops.deaf_after = True
         _summarise(view, result)
+        _announce(run, result, stops)
     return int(result.outcome.exit_code)
 
 
-def _dry_run(plan: Plan) -> int:
+def _dry_run(plan: Plan, runs: Path) -> int:
     from calseq.cli.plan import written  # noqa: PLC0415
 
-    results(written(plan, "text", verbose=False))
+    results(written(plan, "text", runs, verbose=False))
     return int(ExitCode.GOOD)
 
 
 def _runs(bench: Bench, manner: Manner) -> Path:
-    """The bundled bench lies with the program: its runs go where the operator is."""
-    if manner.runs is not None:
-        return manner.runs.expanduser()
-    from calseq.loading import shipped_bench  # noqa: PLC0415
-
-    bundled = bench.document.path == str(shipped_bench().resolve())
-    return Path("runs") if bundled else bench.runs
+    return manner.runs.expanduser() if manner.runs is not None else runs_of(bench)
 
 
 def _shown(run: Run, terminal: "_Terminal", manner: Manner, stops: SignalStops) -> tuple[RunResult, RunView]:
@@ -118,6 +115,17 @@ def _summarise(view: RunView, result: RunResult) -> None:
         told = f"{result.outcome.verdict}: {printable(result.outcome.reason)}\nrun: {printable(str(folder))}"
         text = f"{told}\n(a bug in calseq's summary: {type(error).__name__}: {printable(str(error), 200)})"
     message(text)
+
+
+def _announce(run: Run, result: RunResult, stops: SignalStops) -> None:
+    """Run the site's own command; the run is over, and nothing about it changes any more."""
+    notice = run.plan.on_finish
+    if notice is None:
+        return
+    message(f"on_finish: {printable(notice.command[0])} (at most {notice.timeout_s:g} s, Ctrl-C ends it)")
+    wrong = run.announce(result, stops)
+    if wrong:
+        message(wrong)
 
 
 class _Fold:

@@ -77,6 +77,12 @@ def gather(request: Request) -> Gathered:
     return Gathered(bench, plan, tuple(in_order(problems)), len(documents))
 
 
+def runs_of(bench: Bench) -> Path:
+    """Give where the runs of a bench go. The bundled one lies with the program: its runs go where the operator is."""
+    bundled = bench.document.path == str(shipped_bench().resolve())
+    return Path("runs") if bundled else bench.runs
+
+
 def _faults_of_nobody(request: Request, bench: Bench, sequence: Sequence) -> list[Problem]:
     """A fault of a step that is not there would make a rehearsal prove nothing."""
     known = {

@@ -1,10 +1,13 @@
 """`calseq plan`: what a run would do."""
 
 import sys
+from pathlib import Path
 
-from calseq.cli.inputs import Request, gather, tell_problems
-from calseq.cli.terminal import columns, has_color, is_ascii, results
+from calseq.cli.inputs import Request, gather, runs_of, tell_problems
+from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.planview import plan_script, plan_text
+from calseq.history import expected
+from calseq.plaintext import printable
 from calseq.plan import Plan, to_json
 from calseq.verdicts import ExitCode
 
@@ -13,20 +16,24 @@ def plan(request: Request, format_: str, *, verbose: bool) -> int:
     """Show the plan of a request on stdout, or its problems on stderr."""
     gathered = gather(request)
     errors = tuple(problem for problem in gathered.problems if problem.is_error)
-    if errors or gathered.plan is None:
+    if errors or gathered.plan is None or gathered.bench is None:
         tell_problems(gathered.problems, gathered.files)
         return int(ExitCode.REFUSED)
-    results(written(gathered.plan, format_, verbose=verbose))
+    results(written(gathered.plan, format_, runs_of(gathered.bench), verbose=verbose))
     return int(ExitCode.GOOD)
 
 
-def written(plan: Plan, format_: str, *, verbose: bool) -> str:
-    """Give a plan as text, JSON or a shell script."""
+def written(plan: Plan, format_: str, runs: Path, *, verbose: bool) -> str:
+    """Give a plan as text, with the times that its steps took in earlier `runs`, or as JSON or a shell script."""
     if format_ == "json":
         return to_json(plan).decode()
     if format_ == "sh":
         return plan_script(plan).rstrip("\n")
+    times, complaint = expected(plan, runs)
+    if complaint:
+        message(printable(complaint))
     out = sys.stdout
-    return plan_text(plan, columns(out), verbose=verbose, color=has_color(out), ascii=is_ascii(out)).rstrip(
-        "\n"
+    text = plan_text(
+        plan, columns(out), verbose=verbose, color=has_color(out), ascii=is_ascii(out), expected=times
     )
+    return text.rstrip("\n")

@@ -1,4 +1,4 @@
-"""`calseq schema`: a JSON schema for an editor."""
+"""`calseq schema`: a JSON schema, of what people write for their editor and of what a run writes for their programs."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from calseq.catalog import builtin
 from calseq.cli.terminal import results
 from calseq.verdicts import ExitCode
 
-KINDS = ("sequence", "bench", "calibrations", "instruments")
+KINDS = ("sequence", "bench", "calibrations", "instruments", "events", "run", "plan")
 
 
 def schema(kind: str, bench: Path | None) -> int:

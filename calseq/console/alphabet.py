@@ -20,6 +20,7 @@ class Alphabet(Struct, frozen=True):
     dash: str
     quote: str
     micro: str
+    bar: tuple[str, str]
 
     def text(self, foreign: str, limit: int = 2000) -> str:
         """Give text from outside as one harmless line of these characters."""
@@ -97,6 +98,7 @@ UNICODE = Alphabet(
     dash="─",
     quote="│ ",
     micro="µ",
+    bar=("━", "─"),
 )
 
 ASCII = Alphabet(
@@ -118,6 +120,7 @@ ASCII = Alphabet(
     dash="-",
     quote="| ",
     micro="u",
+    bar=("#", "-"),
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from calseq.console.alphabet import Alphabet, pad
+from calseq.console.forecast import bar, is_long, lateness, longest_silence_s, pace, remaining, silence, usual
 from calseq.console.line import Line, Span, line, line_width
 from calseq.console.logtail import Tail
 from calseq.console.table import Column, table
@@ -17,9 +18,7 @@ from calseq.console.wording import (
     VERDICT_STYLES,
     attempts,
     banner,
-    pace,
     rails_line,
-    silence,
     stop_hints,
 )
 from calseq.plaintext import width
@@ -32,7 +31,6 @@ _ROUNDS = (
 """Who gets lines first when there are few: in each round, so many lines for that block."""
 
 _NARROW = 70
-_LONG_SILENCE_S = 600
 
 _COLUMNS = (
     Column("", worth=9),
@@ -115,8 +113,8 @@ def _header(moment: Moment, columns: int, rows: int) -> list[Line]:  # noqa: ARG
 def _total(moment: Moment) -> str:
     view = moment.view
     elapsed = clocked(view.ended.duration_s if view.ended else moment.now_t)
-    usual = view.plan.usual_s
-    return f"{elapsed} of ~{rounded(usual)} usual" if usual else elapsed
+    left = remaining(view, moment.now_t).words
+    return f"{elapsed}, {left} left" if left else elapsed
 
 
 def _steps(moment: Moment, columns: int, rows: int) -> list[Line]:
@@ -158,7 +156,7 @@ def _row(each: StepView, moment: Moment, columns: int) -> tuple[Span, ...]:
         Span(str(each.step.number), "dim"),
         Span(letters.text(each.step.name), "bold" if each.state is State.RUNNING else ""),
         Span(each.state.value, style),
-        Span(_pace(each, moment, columns)),
+        Span(_pace(each, moment, columns), "yellow" if _is_slow(each, moment) else ""),
         Span(
             _remark(each, moment) if columns >= _NARROW else "", "" if each.state is State.RUNNING else "dim"
         ),
@@ -167,17 +165,16 @@ def _row(each: StepView, moment: Moment, columns: int) -> tuple[Span, ...]:
 
 def _pace(each: StepView, moment: Moment, columns: int) -> str:
     if each.state is State.RUNNING:
-        shown = pace(each, moment.now_t)
-        return shown if columns >= _NARROW else shown.replace(" / ", "/").removesuffix(" usual")
+        if columns < _NARROW:
+            return pace(each, moment.now_t, brief=True)
+        return f"{bar(each, moment.now_t, moment.letters)} {pace(each, moment.now_t)}".strip()
     if each.duration_s is not None:
         return spoken(each.duration_s)
-    if each.state is State.WAITING and each.step.usual_s:
-        return (
-            f"usually {rounded(each.step.usual_s)}"
-            if columns >= _NARROW
-            else f"~{rounded(each.step.usual_s)}"
-        )
-    return ""
+    return usual(each.expected) if each.state is State.WAITING else ""
+
+
+def _is_slow(each: StepView, moment: Moment) -> bool:
+    return each.state is State.RUNNING and lateness(each, moment.now_t) == "SLOW"
 
 
 def _remark(each: StepView, moment: Moment) -> str:
@@ -210,14 +207,14 @@ def _child(moment: Moment, columns: int, rows: int) -> list[Line]:  # noqa: ARG0
     if running is None:
         return [line(Span(_meanwhile(moment.view, moment.letters), "dim"))]
     tail = moment.tail
-    quiet = silence(tail.silent_s, empty=not tail.size_bytes)
+    quiet = silence(tail.silent_s, longest_silence_s(running), empty=not tail.size_bytes)
     spans = [Span(text, style) for text, style in _about_child(running, moment, columns, quiet) if text]
     joined = [piece for span in spans for piece in (Span(moment.letters.dot, "dim"), span)]
     return [tuple(joined[1:])]
 
 
 def _about_child(running: StepView, moment: Moment, columns: int, quiet: str) -> list[tuple[str, str]]:
-    long_silence = moment.tail.silent_s >= _LONG_SILENCE_S
+    long_silence = is_long(moment.tail.silent_s, longest_silence_s(running))
     said = (quiet, "bold yellow" if long_silence else "dim")
     part = banner(running, moment.letters)
     if columns < _NARROW:

@@ -14,9 +14,10 @@ from calseq.console.frame import Moment, frame
 from calseq.console.line import Line, text_of
 from calseq.console.logtail import LogTail, Tail
 from calseq.console.outlet import Outlet
-from calseq.console.screen import LEAVE
+from calseq.console.screen import LEAVE, OLD_TITLE
 from calseq.console.view import RunView, fold
-from calseq.events import Stamped, StopAsked
+from calseq.console.wording import window_title
+from calseq.events import RunEnded, Stamped, StopAsked
 
 PERIOD_S = 1.0
 """A picture lasts so long; only an answer to Ctrl-C comes sooner."""
@@ -26,6 +27,8 @@ _WHOLE_EVERY = 15
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 _CLEAR = "\x1b[0m\x1b[2J"
+_BELL = "\a"
+_KEEP_TITLE = "\x1b[22;2t"
 
 Size = Callable[[], tuple[int, int]]
 
@@ -44,13 +47,18 @@ def terminal_size(out: Outlet) -> Size:
 
 
 class Live(Struct):
-    """Draws a run. One thread alone may use it; `out` may block or raise, nothing else does."""
+    """Draws a run. One thread alone may use it; `out` may block or raise, nothing else does.
+
+    With `signs`, the terminal's title tells the step, and its bell rings at the end and when something is amiss.
+    """
 
     out: Outlet
     view: RunView
     folder: Path
     size: Size
     color: bool
+    signs: bool = False
+    _title: str = ""
     _shown: list[str] = field(default_factory=list)
     _shown_size: tuple[int, int] = (0, 0)
     _pictures: int = 0
@@ -60,13 +68,18 @@ class Live(Struct):
 
     def see(self, stamped: Stamped) -> bool:
         """Take an event in; tell whether it should be drawn at once."""
+        grave = sum(note.grave for note in self.view.notes)
         self.view = fold(self.view, stamped)
+        alarming = sum(note.grave for note in self.view.notes) > grave
+        if self.signs and (alarming or isinstance(stamped.event, RunEnded)):
+            self.out.write(_BELL)
         return isinstance(stamped.event, StopAsked)
 
     def show(self, now_t: float) -> float:
         """Draw, and say in how many seconds to draw again."""
         columns, rows = self.size()
         self._enter(columns, rows)
+        self._entitle()
         shown = [self._rendered(each) for each in self._frame(now_t, columns, rows)]
         changes = "".join(
             f"\x1b[{row};1H\x1b[2K{text}\x1b[0m"
@@ -82,8 +95,8 @@ class Live(Struct):
     def hide(self, parting: str = "") -> None:
         """Give the terminal back as it was found, with its cursor, and leave a line on it."""
         if self._entered:
-            self.out.write(LEAVE + parting)
-        self._entered = False
+            self.out.write((OLD_TITLE if self._title else "") + LEAVE + parting)
+        self._entered, self._title = False, ""
         self._shown = []
 
     def parting(self) -> str:
@@ -107,6 +120,13 @@ class Live(Struct):
         if whole:
             self._shown = []
         self._shown_size = (columns, rows)
+
+    def _entitle(self) -> None:
+        """Have the terminal's title say which step it is."""
+        title = window_title(self.view, alphabet(ascii=self.out.ascii))
+        if self.signs and title != self._title:
+            self.out.write(("" if self._title else _KEEP_TITLE) + f"\x1b]2;{title}\a")
+            self._title = title
 
     def _frame(self, now_t: float, columns: int, rows: int) -> list[Line]:
         letters = alphabet(ascii=self.out.ascii)
@@ -134,9 +154,11 @@ class Live(Struct):
         return captured.get().rstrip(" ")
 
 
-def live(out: Outlet, plan_view: RunView, folder: Path, *, color: bool, size: Size | None = None) -> Live:
+def live(
+    out: Outlet, plan_view: RunView, folder: Path, *, color: bool, signs: bool, size: Size | None = None
+) -> Live:
     """Make a live view; without a `size`, the terminal is asked before every picture."""
-    return Live(out, plan_view, folder, size or terminal_size(out), color)
+    return Live(out, plan_view, folder, size or terminal_size(out), color, signs)
 
 
 def _painter(*, color: bool) -> Console:

@@ -5,9 +5,10 @@
 from functools import singledispatch
 
 from calseq.console.alphabet import Alphabet
+from calseq.console.forecast import longest_silence_s, remaining, said_pace, said_usual, silence
 from calseq.console.line import text_of
 from calseq.console.logtail import Tail
-from calseq.console.times import rounded, spoken
+from calseq.console.times import spoken
 from calseq.console.view import RunView, StepView
 from calseq.console.wording import (
     ENDINGS,
@@ -16,7 +17,6 @@ from calseq.console.wording import (
     banner,
     bias_target,
     rails_line,
-    silence,
     step_end,
     step_place,
 )
@@ -52,11 +52,10 @@ def narrate(event: object, view: RunView, letters: Alphabet) -> str:
 
 def heartbeat(step: StepView, view: RunView, now_t: float, tail: Tail, letters: Alphabet) -> str:
     """Give the line that says that a step still runs, for how long, and whether it still prints."""
-    usual = f" of ~{rounded(step.step.usual_s)} usual" if step.step.usual_s else ""
     parts = (
-        f"{step_place(step, view, letters)} has run for {spoken(step.elapsed_s(now_t))}{usual}",
+        f"{step_place(step, view, letters)} {said_pace(step, now_t)}",
         banner(step, letters),
-        silence(tail.silent_s, empty=not tail.size_bytes),
+        silence(tail.silent_s, longest_silence_s(step), empty=not tail.size_bytes),
     )
     return ", ".join(part for part in parts if part)
 
@@ -65,9 +64,9 @@ def heartbeat(step: StepView, view: RunView, now_t: float, tail: Tail, letters: 
 def _(event: RunStarted, view: RunView, letters: Alphabet) -> str:
     simulated = "SIMULATED " if view.simulated else ""
     module = f", module {letters.text(view.module)}" if view.module else ""
-    usual = f", usually {rounded(view.plan.usual_s)}" if view.plan.usual_s else ""
     where = f"on bench {letters.text(event.bench)}{module}"
-    return f"{simulated}run of {letters.text(event.title)} started {where}: {event.steps} steps{usual}"
+    said = ", ".join(filter(None, (f"{event.steps} steps", remaining(view, 0.0).words)))
+    return f"{simulated}run of {letters.text(event.title)} started {where}: {said}"
 
 
 @narrate.register
@@ -75,8 +74,8 @@ def _(event: StepStarted, view: RunView, letters: Alphabet) -> str:
     step = view.step(event.step)
     if step is None:
         return f"step {event.step} {letters.text(event.name)} started (attempt {event.attempt})"
-    usual = f", usually {rounded(step.step.usual_s)}" if step.step.usual_s else ""
-    return f"{step_place(step, view, letters)} started (attempt {event.attempt}){usual}"
+    said = f"{step_place(step, view, letters)} started (attempt {event.attempt})"
+    return ", ".join(filter(None, (said, said_usual(step.expected))))
 
 
 @narrate.register

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from calseq.console.alphabet import Alphabet, alphabet, gathered
+from calseq.console.forecast import remaining, usual
 from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.table import Column, table
 from calseq.console.times import rounded
+from calseq.console.view import RunView, begin, expecting
 from calseq.console.wording import MODES, MOVES, bias_target, volts
+from calseq.expectations import Expectation
 from calseq.plaintext import printable
 from calseq.plan import DIRECTORY, OnFailure, Plan, Step
 from calseq.rails import BOTH_OFF, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
@@ -60,13 +63,25 @@ class Lane(Struct, frozen=True):
     move: str = ""
 
 
-def plan_text(plan: Plan, width: int, *, verbose: bool, color: bool, ascii: bool) -> str:  # noqa: A002
-    """Give a plan as an operator reads it before starting it; `verbose` adds every command."""
+def plan_text(
+    plan: Plan,
+    width: int,
+    *,
+    verbose: bool,
+    color: bool,
+    ascii: bool,  # noqa: A002
+    expected: tuple[Expectation, ...] | None = None,
+) -> str:
+    """Give a plan as an operator reads it before starting it; `verbose` adds every command.
+
+    `expected` is how long its steps should take; without, it is what the catalogue says.
+    """
+    view = begin(plan) if expected is None else expecting(begin(plan), expected)
     letters = alphabet(ascii=ascii)
     width = max(width, 1)
     blocks = (
-        _header(plan, letters, width),
-        _timing(plan, letters, width),
+        _header(view, letters, width),
+        _timing(view, letters, width),
         _instruments(plan, letters, width),
         _outputs(plan, letters, width),
         _warnings(plan, letters, width),
@@ -151,15 +166,16 @@ def _beside(step: Step, marks: Marks, *, sure: bool) -> Lane:
     return Lane(marks.driven if Role.HV in held else hv, marks.driven if Role.LV in held else lv, step)
 
 
-def _header(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    plan = view.plan
     simulated = [Span(" SIMULATED ", "bold reverse yellow"), Span(" ")] if plan.simulated else []
     modules = ", ".join(letters.text(each.name or f"channel {each.channel}") for each in plan.modules)
     facts = (
         f"bench {letters.text(plan.bench)}",
-        MODES[plan.mode],
+        MODES[plan.mode] + _speed(plan),
         f"module {modules}" if modules else "",
         f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}",
-        f"usually {rounded(plan.usual_s)} in total{_partly(plan)}" if plan.usual_s else "",
+        _total(view),
     )
     return [
         letters.cut_line((*simulated, Span(letters.text(plan.title), "bold")), width),
@@ -172,25 +188,49 @@ def _header(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
     ]
 
 
-def _partly(plan: Plan) -> str:
-    unknown = sum(step.usual_s is None for step in plan.steps)
-    return f", not counting {unknown} of unknown length" if unknown else ""
+def _speed(plan: Plan) -> str:
+    speed = plan.simulation.speed if plan.simulation else 1.0
+    return f", {speed:g} times faster than life" if speed != 1.0 else ""
 
 
-def _timing(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+def _total(view: RunView) -> str:
+    total = remaining(view, 0.0).words
+    unknown = sum(each.expected is None for each in view.steps)
+    partly = f", not counting {unknown} of unknown length" if unknown else ""
+    return f"{total} in total{partly}" if total else ""
+
+
+def _timing(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    plan = view.plan
     if not plan.steps:
         return [line("no steps")]
     if not plan.controls_rails:
         note = "HV, LV: not controlled, dirigent switches the supplies itself"
         noted = [line(Span(text, "yellow")) for text in letters.wrap(note, width)]
-        return [*noted, *table(_COLUMNS, _rows(plan, letters), width, letters)]
-    heading, *rows = table(_COLUMNS, _rows(plan, letters), max(width - 7, 1), letters)
+        return [
+            *noted,
+            *table(_COLUMNS, _rows(view, letters), width, letters),
+            *_source(view, letters, width),
+        ]
+    heading, *rows = table(_COLUMNS, _rows(view, letters), max(width - 7, 1), letters)
     lines = [_beside_lanes("HV", "LV", heading, "dim")]
     steps = iter(rows)
     for lane in lanes(plan, ascii=letters.ascii):
         said: Line = next(steps) if lane.step else line(Span(lane.move, "cyan"))
         lines.append(_beside_lanes(lane.hv, lane.lv, said, "bold"))
-    return [letters.cut_line(each, width) for each in lines] + _legend(letters, width)
+    drawn = [letters.cut_line(each, width) for each in lines]
+    return [*drawn, *_legend(letters, width), *_source(view, letters, width)]
+
+
+def _source(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    """Say where the expected times come from, as far as they do not say so themselves."""
+    samples = [each.expected.samples for each in view.steps if each.expected and each.expected.is_measured]
+    if not samples:
+        return []
+    few, many = min(samples), max(samples)
+    runs = f"{few} to {many}" if few < many else str(many)
+    said = f"~ median of the latest {runs} runs in which the same step passed here"
+    return [letters.cut_line(line(Span(said, "dim")), width)]
 
 
 def _beside_lanes(hv: str, lv: str, rest: Line, style: str) -> Line:
@@ -208,18 +248,19 @@ def _legend(letters: Alphabet, width: int) -> list[Line]:
     return [letters.cut_line(line(Span(text, "dim")), width) for text in gathered(meanings, "   ", width)]
 
 
-def _rows(plan: Plan, letters: Alphabet) -> list[tuple[Span, ...]]:
+def _rows(view: RunView, letters: Alphabet) -> list[tuple[Span, ...]]:
     return [
         (
             Span(str(step.number), "dim"),
             Span(letters.text(step.name), "bold"),
             Span(letters.text(step.calibration) if step.calibration != step.name else ""),
             Span(" ".join(step.given) or "nothing", "" if step.given else "dim"),
-            Span(rounded(step.usual_s) if step.usual_s else "?"),
+            Span(usual(each.expected, "") or "?"),
             Span(rounded(step.timeout_s) if step.timeout_s else "none"),
             Span(_policy(step)),
         )
-        for step in plan.steps
+        for each in view.steps
+        for step in (each.step,)
     ]
 
 

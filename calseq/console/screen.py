@@ -24,6 +24,8 @@ _SOONEST_S = 0.1
 
 LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 """Gives the terminal back as it was before the live view."""
+OLD_TITLE = "\x1b]2;\a\x1b[23;2t"
+"""Gives its title back; a terminal that cannot do that has none at least."""
 
 
 class Screen(Protocol):
@@ -222,7 +224,9 @@ def open_screen(
     out = outlet(stream)
     if mode == "plain" or (mode == "auto" and not suits_live(stream, environ)):
         return Threaded(Plain(out, begin(plan), folder, heartbeat_s), clock, started)
-    return Threaded(_live(out, plan, folder, environ, size), clock, started)
+    # a title or a bell is for somebody who sits there
+    signs = suits_live(stream, environ) and environ.get("TERM") != "linux"
+    return Threaded(_live(out, plan, folder, environ, size, signs=signs), clock, started)
 
 
 def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | None:
@@ -233,7 +237,7 @@ def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | N
     except (OSError, ValueError):
         return None
     live = mode == "live" or (mode == "auto" and suits_live(stream, environ))
-    return LEAVE if live else ""
+    return OLD_TITLE + LEAVE if live else ""
 
 
 def suits_live(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -251,8 +255,10 @@ def _live(
     folder: Path,
     environ: Mapping[str, str],
     size: Callable[[], tuple[int, int]] | None,
+    *,
+    signs: bool,
 ) -> Artist:
     # rich takes a tenth of a second to import: only who sees it pays for it
     from calseq.console.live import live  # noqa: PLC0415
 
-    return live(out, begin(plan), folder, color=not environ.get("NO_COLOR"), size=size)
+    return live(out, begin(plan), folder, color=not environ.get("NO_COLOR"), signs=signs, size=size)

@@ -23,6 +23,11 @@ def rounded(duration_s: float) -> str:
     return (f"{hours}h {minutes:02d}m" if hours else f"{minutes}m").removesuffix(" 00m")
 
 
+def about(duration_s: float) -> str:
+    """Give a duration that is only expected: short ones to a tenth of a second, others rounded."""
+    return spoken(duration_s) if duration_s < 9.95 else rounded(duration_s)
+
+
 def clocked(duration_s: float) -> str:
     """Give a duration as a stop watch shows it: `03:12`, `1:03:20`."""
     hours, minutes, seconds = _parts(int(max(duration_s, 0.0)))

@@ -32,6 +32,7 @@ from calseq.events import (
     StepStarted,
     StopAsked,
 )
+from calseq.expectations import Expectation, catalogued
 from calseq.plan import Plan, Step
 from calseq.rails import Move, Reading, Readings, Role
 from calseq.verdicts import NOT_CONTROLLED
@@ -82,6 +83,7 @@ class StepView(Struct, frozen=True):
     log: str = ""
     reason: str = ""
     last_lines: tuple[str, ...] = ()
+    expected: Expectation | None = None
 
     def elapsed_s(self, now_t: float) -> float:
         """Give how long the attempt has run, or ran."""
@@ -162,17 +164,15 @@ class RunView(Struct, frozen=True):
 def begin(plan: Plan) -> RunView:
     """Give the view of a run of which nothing has happened yet."""
     named = ", ".join(module.name or f"channel {module.channel}" for module in plan.modules)
-    plan = _at_its_pace(plan)
-    return RunView(plan, tuple(map(StepView, plan.steps)), module=named, simulated=plan.simulated)
+    view = RunView(plan, tuple(map(StepView, plan.steps)), module=named, simulated=plan.simulated)
+    return expecting(view, catalogued(plan))
 
 
-def _at_its_pace(plan: Plan) -> Plan:
-    """Give the usual times as the simulator will need them, if it is faster than life."""
-    if plan.simulation is None:
-        return plan
-    speed = plan.simulation.speed
-    steps = tuple(replace(step, usual_s=step.usual_s and step.usual_s / speed) for step in plan.steps)
-    return replace(plan, steps=steps)
+def expecting(view: RunView, expected: tuple[Expectation, ...]) -> RunView:
+    """Give the view with other expectations of its steps."""
+    by_step = {each.step: each for each in expected}
+    steps = tuple(replace(each, expected=by_step.get(each.step.number)) for each in view.steps)
+    return replace(view, steps=steps)
 
 
 def fold(view: RunView, stamped: Stamped) -> RunView:
@@ -188,7 +188,7 @@ def _after(event: object, view: RunView, t: float) -> RunView:
 @_after.register
 def _(event: RunStarted, view: RunView, t: float) -> RunView:
     return replace(
-        view,
+        expecting(view, event.expected) if event.expected else view,
         run=event.run,
         module=event.module or view.module,
         operator=event.operator,
@@ -199,7 +199,9 @@ def _(event: RunStarted, view: RunView, t: float) -> RunView:
 @_after.register
 def _(event: StepStarted, view: RunView, t: float) -> RunView:
     def started(old: StepView) -> StepView:
-        return StepView(old.step, State.RUNNING, event.attempt, started_t=t, log=event.log)
+        return StepView(
+            old.step, State.RUNNING, event.attempt, started_t=t, log=event.log, expected=old.expected
+        )
 
     return replace(_changed(view, event.step, started), preparing=0)
 

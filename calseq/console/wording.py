@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from calseq.console.alphabet import Alphabet
 from calseq.console.line import Line, Span
-from calseq.console.times import clocked, rounded, spoken
+from calseq.console.times import rounded, spoken
 from calseq.console.view import RunView, State, StepView
 from calseq.events import StepEnded
 from calseq.plan import Plan, PowerMode
@@ -93,27 +93,22 @@ def step_place(each: StepView, view: RunView, letters: Alphabet) -> str:
     return f"step {each.step.number}/{len(view.steps)} {letters.text(each.step.name)}"
 
 
+def window_title(view: RunView, letters: Alphabet) -> str:
+    """Give what a terminal's title says: `calseq Panthera 3/6 iv_curve`."""
+    focus = view.focus
+    where = f"{focus.step.number}/{len(view.steps)} {focus.step.name}" if focus else ""
+    what = "making safe" if view.making_safe else where
+    return letters.text(f"calseq {view.plan.title} {what}", 120).rstrip()
+
+
 def attempts(each: StepView) -> str:
     """Give which attempt it is, once there can be more than one: `attempt 2 of 3`."""
     return f"attempt {each.attempt} of {max(each.step.retries + 1, each.attempt)}"
 
 
-def pace(each: StepView, now_t: float) -> str:
-    """Give the time that a step has taken against the usual: `03:12 / ~30:00 usual`."""
-    elapsed = clocked(each.elapsed_s(now_t))
-    return f"{elapsed} / ~{clocked(each.step.usual_s)} usual" if each.step.usual_s else elapsed
-
-
 def banner(each: StepView, letters: Alphabet) -> str:
     """Give the part of a step that has begun, as the child's own banner says: `2/3 Ramp down`."""
     return f"{each.part}/{each.parts} {letters.text(each.title)}".strip() if each.parts else ""
-
-
-def silence(silent_s: float, *, empty: bool) -> str:
-    """Give for how long nothing was printed; a few seconds are nothing worth saying."""
-    if silent_s < 5:
-        return ""
-    return f"no output yet for {spoken(silent_s)}" if empty else f"silent for {spoken(silent_s)}"
 
 
 def step_end(event: StepEnded, letters: Alphabet) -> str:

@@ -160,7 +160,7 @@ def test_a_simulated_run_says_so_first_at_any_width():
 
 
 def test_time_over_the_usual_is_told_as_it_is():
-    assert "2:43:20 / ~40:00 usual" in shown(picture(MOMENTS["tuning"](), now_t=450 + 9800))
+    assert "2:43:20 / usual 40m, SLOW" in shown(picture(MOMENTS["tuning"](), now_t=450 + 9800))
     assert "%" not in shown(picture(MOMENTS["tuning"](), now_t=9000, tail=Tail()))
 
 

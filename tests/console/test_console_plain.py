@@ -80,7 +80,7 @@ def test_a_heartbeat_comes_when_nothing_was_said_for_a_while(tmp_path):
     plain.show(512.0)
     plain.show(513.0)
     assert stream.getvalue()[said:] == (
-        "2026-11-23 02:08:32  step 4/5 tune_1000 has run for 1m 02s of ~40m usual, "
+        "2026-11-23 02:08:32  step 4/5 tune_1000 has run for 1m 02s, usually 40m, "
         "2/2 ThresholdAdjustment_1000, silent for 52s\n"
     )
 

@@ -44,7 +44,8 @@ class Reader(threading.Thread):
 
     def __init__(self, descriptor):
         super().__init__(daemon=True)
-        self.descriptor = descriptor
+        # its own: a number that a test has closed is soon another test's terminal
+        self.descriptor = os.dup(descriptor)
         self.seen = b""
         self.more = threading.Condition()
         self.start()
@@ -55,6 +56,7 @@ class Reader(threading.Thread):
                 with self.more:
                     self.seen += octets
                     self.more.notify_all()
+        os.close(self.descriptor)
 
     def wait_for(self, octets, timeout_s=20.0):
         with self.more:

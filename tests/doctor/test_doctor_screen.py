@@ -219,7 +219,7 @@ def test_a_signal_ends_it_with_the_program_that_it_waits_for(tmp_path, number, c
         running.send_signal(number)
         out, err = running.communicate(timeout=20)
     assert running.returncode == code
-    assert f"stopped by {number.name}" in err
+    assert f"stopped by {'Ctrl-C' if number is signal.SIGINT else number.name}" in err
     assert "this bench" not in out
     assert still_there(mark) == []
 

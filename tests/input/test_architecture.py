@@ -12,12 +12,12 @@ PACKAGE = Path(calseq.__file__).parent
 
 # A module may import those before it. Packages count as one.
 ORDER = [
-    "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "plan",
+    "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "formats", "plan", "expectations",
     "document", "scalars", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "quick", "schema",
     "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "settings",
     "instruments", "bench", "limits", "compiler", "loading", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "executor", "preflight", "run", "api", "doctor", "console", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "preflight", "run", "api", "doctor", "console", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},
@@ -30,7 +30,7 @@ DOORS = {
     "msgspec": set(ORDER),
 }
 PURE = [
-    "plaintext", "problems", "verdicts", "rails", "durations", "plan", "scalars", "yaml_text", "yaml_reader", "json_reader",
+    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "plan", "expectations", "scalars", "yaml_text", "yaml_reader", "json_reader",
     "diagnostics", "quick", "sequence_schema", "sequence", "advice", "sequence_reader", "settings", "instruments",
     "compiler", "bias", "executor",
 ]  # fmt: skip

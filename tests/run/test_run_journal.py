@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calseq import events
-from calseq.events import KINDS, Bus, RecordLost, Stamped
+from calseq.events import EVENT_FORMAT, KINDS, Bus, RecordLost, Stamped
+from calseq.expectations import Expectation
 from calseq.journal import Journal, decode, encode, read_journal
 from calseq.rails import Move, Reading, Readings
 from calseq.verdicts import RunVerdict, Verdict
@@ -29,11 +30,21 @@ BY_TYPE = {
     Readings: st.builds(Readings, READINGS, READINGS),
     tuple[str, ...]: st.lists(st.text("abc\n\"\\,crc:{}'é\u2028", max_size=12), max_size=3).map(tuple),
 }
-for plain in (str, int, Move):
+for plain in (str, int, float, Move):
     BY_TYPE[plain | None] = st.none() | BY_TYPE[plain]
+BY_TYPE[tuple[Expectation, ...]] = st.lists(
+    st.builds(Expectation, BY_TYPE[int], NUMBERS, BY_TYPE[int], BY_TYPE[float | None]), max_size=3
+).map(tuple)
+BY_NAME = {"format": st.integers(0, EVENT_FORMAT)}
+
+
+def strategy(name, type_):
+    return BY_NAME[name] if name in BY_NAME else BY_TYPE[type_]
+
+
 EVENTS = st.one_of(
     [
-        st.builds(kind, **{name: BY_TYPE[type_] for name, type_ in kind.__annotations__.items()})
+        st.builds(kind, **{name: strategy(name, type_) for name, type_ in kind.__annotations__.items()})
         for kind in KINDS.values()
     ]
 )

@@ -18,7 +18,8 @@ from doctor_benches import (
 )
 
 from calseq.bench import read_bench
-from calseq.doctor import Machine, Status, _within, this_machine
+from calseq.doctor import Machine, Status, this_machine
+from calseq.doctor.folders import within
 
 
 def machine_check(machine: Machine, name: str):
@@ -175,9 +176,9 @@ def test_a_disk_without_room_for_two_full_logs_is_a_doubt(tmp_path):
 
 def test_a_disk_that_does_not_answer_is_not_waited_for():
     never = threading.Event()
-    assert _within(0.05, never.wait) is None
+    assert within(0.05, never.wait) is None
     never.set()
-    assert _within(5, lambda: 7) == 7
+    assert within(5, lambda: 7) == 7
 
 
 def icicle_python(folder, cluster: str = "class InstrumentCluster: pass\n", version: str = "2.1.0"):

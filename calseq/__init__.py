@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calseq.api import compile_plan, execute, load, load_bench, preflight
+    from calseq.api import compile_plan, execute, load, load_bench, preflight, resume
     from calseq.problems import InvalidCalibration, MissingInstrument, MissingTuning, Problem, Refused
 
 __version__ = "0.1.0"
@@ -20,9 +20,10 @@ __all__ = [
     "load",
     "load_bench",
     "preflight",
+    "resume",
 ]
 
-_API = {"compile_plan", "execute", "load", "load_bench", "preflight"}
+_API = {"compile_plan", "execute", "load", "load_bench", "preflight", "resume"}
 
 
 def __getattr__(name: str) -> Any:

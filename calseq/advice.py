@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from calseq import problems as codes
 from calseq.document import Document, Path
 from calseq.durations import spelled
+from calseq.plaintext import printable
 from calseq.problems import Code, Place, Problem
 from calseq.rails import BIASED, RAIL_RULES, StepType
 from calseq.schema import within
@@ -12,23 +13,38 @@ from calseq.sequence import SequenceStep
 
 
 def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Problem]:
-    """Warn of the order of the steps, each kind once, and of every time-out that is too short."""
+    """Warn of the order of the steps that are to run, each kind once, and of every time-out that is too short."""
     listed = list(steps)
+    kept = [step for step in listed if not step.left_out]
     yield from _bias_without_curve(document, listed)
-    yield from _curve_after_tuning(document, listed)
-    for step in listed:
+    yield from _curve_after_tuning(document, kept)
+    for step in kept:
         yield from _short_timeout(document, step)
 
 
 def _bias_without_curve(document: Document, steps: list[SequenceStep]) -> Iterator[Problem]:
+    left_out: SequenceStep | None = None
     for step in steps:
-        if step.calibration.type is StepType.IVCURVE:
+        is_curve = step.calibration.type is StepType.IVCURVE
+        if step.left_out:
+            left_out = step if is_curve else left_out
+        elif is_curve:
             return
-        if RAIL_RULES[step.calibration.type].before == BIASED:
-            cure = "add an iv_curve before it, or be sure that the sensor takes the bench's default_voltage"
-            message = "biases the sensor with no IV curve before it"
-            yield _warning(document, step, codes.BIAS_WITHOUT_CURVE, message, cure)
+        elif RAIL_RULES[step.calibration.type].before == BIASED:
+            yield _unmeasured(document, step, left_out)
             return
+
+
+def _unmeasured(document: Document, step: SequenceStep, curve: SequenceStep | None) -> Problem:
+    message = "biases the sensor with no IV curve before it"
+    cure = "add an iv_curve before it"
+    if curve:
+        message = (
+            f"biases the sensor, and the IV curve before it is left out ({printable(curve.left_out, 60)})"
+        )
+        cure = f"take '{printable(curve.name, 40)}' in"
+    cure += ", or be sure that the sensor takes the bench's default_voltage"
+    return _warning(document, step, codes.BIAS_WITHOUT_CURVE, message, cure)
 
 
 def _curve_after_tuning(document: Document, steps: list[SequenceStep]) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from calseq import run
+from calseq import run, sequel
 from calseq.bench import Bench, read_bench
 from calseq.catalog import builtin
 from calseq.compiler import compile_plan as _compile
@@ -14,6 +14,7 @@ from calseq.plan import Plan
 from calseq.preflight import check_faults, check_machine
 from calseq.problems import in_order, refuse_errors
 from calseq.run import RunResult
+from calseq.selection import Selection, select
 from calseq.sequence import Sequence
 from calseq.stops import SignalStops
 
@@ -56,12 +57,14 @@ def load_bench(
     return simulated(reading.bench, speed) if simulate else reading.bench
 
 
-def compile_plan(sequence: Sequence, bench: Bench) -> Plan:
-    """Decide everything that a run of `sequence` on `bench` will do. Nothing is touched.
+def compile_plan(sequence: Sequence, bench: Bench, selection: Selection | None = None) -> Plan:
+    """Decide everything that a run of `sequence` on `bench` will do; `selection` leaves steps out. Nothing is touched.
 
     Raises:
         MissingInstrument, Refused: with every problem.
     """
+    sequence, wrong = select(sequence, selection or Selection())
+    refuse_errors(wrong)
     compilation = _compile(sequence, bench)
     refuse_errors([*in_order(compilation.problems), *check_faults(bench)])
     if compilation.plan is None:
@@ -91,6 +94,36 @@ def execute(
         result = begun.go(stops)
         begun.announce(result, stops)
         return result
+
+
+def resume(
+    folder: str | Path,
+    plan: Plan | None = None,
+    *,
+    operator: str = "",
+    acknowledge: bool = False,
+    listeners: dict[str, Listener] | None = None,
+) -> RunResult | None:
+    """Go on with a run that ended early, in its folder; None if there is nothing to do.
+
+    `plan` is the plan as it is made today: a step that passed is kept if it does now what it did then. Without
+    it the stored plan is used, and refused if a file that it was made of has changed.
+
+    Raises:
+        Refused: nothing was started.
+    """
+    with SignalStops() as stops:
+        ended = sequel.open_ended(Path(folder), stops, lambda _: None)
+        try:
+            today = plan or sequel.stored_plan(ended, "no plan of today was given")
+            resumption = sequel.reckon(ended, today)
+            if resumption.is_over:
+                return None
+            begun = sequel.go_on(ended, resumption, operator=operator, acknowledge=acknowledge)
+            begun.listeners.update(listeners or {})
+            return begun.go(stops)
+        finally:
+            ended.mine.release()
 
 
 def preflight(bench: Bench) -> None:

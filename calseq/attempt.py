@@ -114,7 +114,7 @@ class FolderAttempt:
         Raises:
             OSError: the run folder cannot be written.
         """
-        tail = step.id if number == 1 else f"{step.id}.{number}"
+        tail = step.folder(number)
         self.log = f"steps/{tail}/log.txt"
         self.directory = f"data/{tail}"
         self._folder = folder
@@ -213,14 +213,7 @@ class FolderAttempt:
 
     def breakdowns(self) -> Breakdowns:
         """Read the breakdowns.json of this attempt; one older than the attempt is not fresh."""
-        for path in _files(self._folder / self.directory):
-            if path.name == "breakdowns.json":
-                with suppress(OSError):
-                    before = path.stat()
-                    content = path.read_bytes() if before.st_size <= MAX_BYTES else b""
-                    stable = before.st_size == path.stat().st_size == len(content)
-                    return Breakdowns(content if stable else b"", fresh=before.st_mtime_ns >= self._began_ns)
-        return Breakdowns(None)
+        return read_breakdowns(self._folder / self.directory, self._began_ns)
 
     def reached_v(self) -> float | None:
         """Give the voltage furthest from 0 in the IV curve's CSV files; of several the nearest to 0."""
@@ -245,6 +238,18 @@ class FolderAttempt:
         if self._child is None:
             raise NotStarted("the attempt has no child")
         return self._child
+
+
+def read_breakdowns(directory: Path, since_ns: int = 0) -> Breakdowns:
+    """Read the breakdowns.json below a result directory; one written before `since_ns` is not fresh."""
+    for path in _files(directory):
+        if path.name == "breakdowns.json":
+            with suppress(OSError):
+                before = path.stat()
+                content = path.read_bytes() if before.st_size <= MAX_BYTES else b""
+                stable = before.st_size == path.stat().st_size == len(content)
+                return Breakdowns(content if stable else b"", fresh=before.st_mtime_ns >= since_ns)
+    return Breakdowns(None)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -24,6 +24,13 @@ class Breakdowns(Struct, frozen=True):
     content: bytes | None
     fresh: bool = True
 
+    @property
+    def sha256(self) -> str:
+        """The digest of its content; empty if this curve did not write it."""
+        import hashlib  # noqa: PLC0415 - OpenSSL takes 3 ms that only a run needs
+
+        return hashlib.sha256(self.content).hexdigest() if self.content is not None and self.fresh else ""
+
 
 class Decision(Struct, frozen=True):
     """May the sensors be biased, and the reason for an operator."""

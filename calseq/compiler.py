@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import takewhile, zip_longest
+from itertools import takewhile
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.bench import Bench, Sweep
@@ -29,22 +30,22 @@ class Compilation(Struct, frozen=True):
 
 def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     """Decide everything that a run of `sequence` on `bench` will do. Nothing is touched."""
-    problems = [*_missing_instruments(sequence, bench), *_bias_problems(sequence, bench)]
+    kept = tuple(step for step in sequence.steps if not step.left_out)
+    to_run = replace(sequence, steps=kept)
+    problems = [*_missing_instruments(to_run, bench), *_bias_problems(to_run, bench)]
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
-    problems += limit_problems(sequence, bench, ends_v)
+    problems += limit_problems(to_run, bench, ends_v)
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
     if any(problem.is_error for problem in problems):
         return Compilation(None, tuple(problems))
-    following: list[SequenceStep | None] = [*sequence.steps[1:]]
+    following = _following(sequence.steps)
     document = sequence.document
     plan = Plan(
         title=sequence.title,
         description=sequence.description,
         bench=bench.name,
         mode=bench.mode,
-        steps=tuple(
-            _step(step, after, bench) for step, after in zip_longest(sequence.steps, following) if step
-        ),
+        steps=tuple(_step(step, following[step.number], bench) for step in sequence.steps),
         instruments=bench.wiring.described(),
         modules=bench.modules,
         supplies=bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules}),
@@ -60,6 +61,16 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         log_limit_bytes=bench.log_limit_bytes,
     )
     return Compilation(plan, tuple(problems))
+
+
+def _following(steps: tuple[SequenceStep, ...]) -> dict[int, SequenceStep | None]:
+    """Give, by number, the step that is run after each."""
+    found: dict[int, SequenceStep | None] = {}
+    following = None
+    for step in reversed(steps):
+        found[step.number] = following
+        following = following if step.left_out else step
+    return found
 
 
 def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> Step:
@@ -85,6 +96,7 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         stop_grace_s=step.policies.stop_grace_s,
         sweep_end_v=_sweep_end(step, bench),
         line=step.place.span.line,
+        left_out=step.left_out,
     )
 
 
@@ -177,7 +189,8 @@ def _is_biased(step: SequenceStep) -> bool:
 
 def _biased_by(curve: SequenceStep, steps: tuple[SequenceStep, ...]) -> SequenceStep | None:
     """Give the first step whose bias depends on this curve, and not on a later one."""
-    later = takewhile(lambda step: step.calibration.type is not StepType.IVCURVE, steps[curve.number :])
+    after = (step for step in steps if step.number > curve.number)
+    later = takewhile(lambda step: step.calibration.type is not StepType.IVCURVE, after)
     return next(filter(_is_biased, later), None)
 
 

@@ -32,8 +32,27 @@ class RunStarted(Struct, frozen=True):
     digest: str
     calseq: str
     pid: int
+    dirigent: str = ""
     expected: tuple[Expectation, ...] = ()
     format: int = 1
+
+
+class RunResumed(Struct, frozen=True):
+    """A run goes on that ended early, in its own folder: what it keeps, what it runs again, what changed since.
+
+    `plan` is the file of the plan from here on, `digest` its sha256; a step that is not in `kept` has no result.
+    """
+
+    pid: int
+    operator: str
+    calseq: str
+    plan: str
+    digest: str
+    kept: tuple[str, ...]
+    again: tuple[str, ...]
+    changed: tuple[str, ...] = ()
+    dirigent: str = ""
+    expected: tuple[Expectation, ...] = ()
 
 
 class StepStarted(Struct, frozen=True):
@@ -86,7 +105,8 @@ class StepEnded(Struct, frozen=True):
 
     `outputs` are the files found below the result directory that the step had to leave;
     `last_lines` the end of the log of an attempt that did not pass; `longest_silence_s` how long its log did
-    not grow at most.
+    not grow at most. Of an IV curve that passed,
+    `breakdowns_sha256` is the digest of the breakdowns.json it wrote, `reached_v` how far it went in volts.
     """
 
     step: int
@@ -101,6 +121,27 @@ class StepEnded(Struct, frozen=True):
     outputs: tuple[str, ...] = ()
     last_lines: tuple[str, ...] = ()
     longest_silence_s: float = 0.0
+    breakdowns_sha256: str = ""
+    reached_v: float | None = None
+
+
+class StepKept(Struct, frozen=True):
+    """A step passed before the run was resumed: its result counts. `ended_at` is POSIX seconds, for people."""
+
+    step: int
+    name: str
+    attempt: int
+    directory: str
+    duration_s: float
+    ended_at: float
+
+
+class StepLeftOut(Struct, frozen=True):
+    """A step is not part of this run, because somebody chose so."""
+
+    step: int
+    name: str
+    reason: str
 
 
 class StepSkipped(Struct, frozen=True):
@@ -112,11 +153,12 @@ class StepSkipped(Struct, frozen=True):
 
 
 class BiasDecided(Struct, frozen=True):
-    """After an IV curve: may the sensors be biased, and why (not)."""
+    """After an IV curve: may the sensors be biased, and why (not). `sha256` is of the breakdowns.json it was read from."""
 
     step: int
     allowed: bool
     reason: str
+    sha256: str = ""
 
 
 class RailMoving(Struct, frozen=True):
@@ -203,6 +245,7 @@ Event = (
     RunStarted | StepStarted | ChildStarted | StepProgressed | ChildSignalled | LeftoversEnded | StepEnded
     | StepSkipped | BiasDecided | RailMoving | RailMoved | RailsRead | PowerFailed | StopAsked | SafeEndStarted
     | SafeEndFinished | MonitorRead | InterlockViolated | ListenerDropped | RunEnded
+    | RunResumed | StepKept | StepLeftOut
 )  # fmt: skip
 
 
@@ -216,7 +259,7 @@ KINDS: dict[str, type] = {kind(event): event for event in Event.__args__}
 
 
 class Stamped(Struct, frozen=True):
-    """An event with its place in the run: `seq` from 1, `at` wall time, `t` seconds since the run began.
+    """An event with its place in the run: `seq` from 1, `at` wall time, `t` seconds that the run has gone on.
 
     Order and durations come from `seq` and `t`; `at` (POSIX seconds) is only for people, clocks jump.
     """
@@ -238,14 +281,16 @@ class Bus(Struct):
     """Stamps events and hands them to listeners, in order.
 
     A *vital* listener that raises is dropped and the emitter gets `RecordLost`, once; a *courtesy* listener
-    that raises is dropped and the others are told.
+    that raises is dropped and the others are told. The bus of a resumed run begins with the `seq` and `t` of
+    its last event: `t` counts the time in which calseq ran the run.
     """
 
     vital: list[Listener] = field(default_factory=list)
     courtesy: dict[str, Listener] = field(default_factory=dict)
     clock: Callable[[], float] = now_s
     wall: Callable[[], float] = time.time
-    _seq: int = 0
+    seq: int = 0
+    t: float = 0.0
     _start_s: float | None = None
 
     def emit(self, event: Event) -> None:
@@ -256,9 +301,10 @@ class Bus(Struct):
         """
         now = self.clock()
         if self._start_s is None:
-            self._start_s = now
-        self._seq += 1
-        stamped = Stamped(self._seq, self.wall(), now - self._start_s, event)
+            self._start_s = now - self.t
+        self.seq += 1
+        self.t = now - self._start_s
+        stamped = Stamped(self.seq, self.wall(), self.t, event)
         lost = self._tell_vital(stamped)
         self._tell_courtesy(stamped)
         if lost:

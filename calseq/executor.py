@@ -3,14 +3,14 @@
 Nothing here prints, opens a file or knows a clock: attempts, power, events, clock and stops are arguments.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from calseq import events
 from calseq.attempt import Attempt
-from calseq.bias import Decision, decide
+from calseq.bias import Breakdowns, Decision, decide
 from calseq.clocks import now_s
 from calseq.course import Course
 from calseq.plan import OnFailure, Plan, Step
@@ -33,6 +33,19 @@ class Outcome(Struct, frozen=True):
     reason: str = ""
 
 
+class Beginning(Struct, frozen=True):
+    """Where a run begins: at nothing, or at what it has already, told step by step by its number.
+
+    `kept` steps are not run, and of a kept IV curve the bias is as `decided`; `first_attempts` are the numbers
+    at which the attempts of a step go on; `elapsed_s` is the time that the run has taken before.
+    """
+
+    kept: Mapping[int, events.StepKept] = field(default_factory=dict)
+    decided: Mapping[int, events.BiasDecided] = field(default_factory=dict)
+    first_attempts: Mapping[int, int] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+
+
 def execute(
     plan: Plan,
     *,
@@ -42,17 +55,18 @@ def execute(
     clock: Callable[[], float] = now_s,
     stops: Stops | None = None,
     look: Callable[[], str] = lambda: "",
+    beginning: Beginning | None = None,
 ) -> Outcome:
     """Run a plan. Whatever happens, the rails are brought to a safe end before this returns.
 
     `prepare` makes an attempt at a step; `power` holds the supplies, None if dirigent switches them itself;
     `emit` takes what happens and raises `RecordLost` if it cannot be recorded; `stops` says when to stop;
-    `look` looks at the surroundings and says why they forbid to go on, if they do.
+    `look` looks at the surroundings and says why they forbid to go on, if they do; `beginning` is what the
+    run has already.
     """
     course = Course(emit, clock, stops or Stops(clock), look)
-    return _Run(
-        plan, prepare, Rig(power, course) if power and plan.controls_rails else NoRig(power), course
-    ).through()
+    rig = Rig(power, course) if power and plan.controls_rails else NoRig(power)
+    return _Run(plan, prepare, rig, course, beginning or Beginning()).through()
 
 
 def _signal_of(ending: Ending) -> str | None:
@@ -73,18 +87,26 @@ class _Result(Struct, frozen=True):
     reason: str = ""
     ending: Ending = Ending()
     outputs: tuple[str, ...] = ()
+    found: Breakdowns = Breakdowns(None)
+    reached_v: float | None = None
 
 
 class _Run:
     def __init__(
-        self, plan: Plan, prepare: Callable[[Step, int], Attempt], rig: Rig | NoRig, course: Course
+        self,
+        plan: Plan,
+        prepare: Callable[[Step, int], Attempt],
+        rig: Rig | NoRig,
+        course: Course,
+        beginning: Beginning,
     ) -> None:
         self.plan, self.prepare, self.rig, self.course = plan, prepare, rig, course
+        self.beginning = beginning
         self.no_bias = ""  # why the sensors may not be biased
 
     def through(self) -> Outcome:
         """Run every step that may run, then the safe end, whatever was raised."""
-        started_s = self.course.clock()
+        started_s = self.course.clock() - self.beginning.elapsed_s
         try:
             self._steps()
         finally:
@@ -104,11 +126,23 @@ class _Run:
             self.course.caught(error)
 
     def _step(self, step: Step) -> None:
-        reason = self._reason_to_skip(step)
-        if reason:
+        if step.left_out:
+            self.course.tell(events.StepLeftOut(step.number, step.name, step.left_out))
+        elif step.number in self.beginning.kept:
+            self._keep(step)
+        elif reason := self._reason_to_skip(step):
             self._skip(step, reason)
-            return
-        number, retried = 0, True
+        else:
+            self._try(step)
+
+    def _keep(self, step: Step) -> None:
+        self.course.tell(self.beginning.kept[step.number])
+        decided = self.beginning.decided.get(step.number)
+        if decided:
+            self._settle_bias(decided)
+
+    def _try(self, step: Step) -> None:
+        number, retried = self._first(step) - 1, True
         while retried:
             number += 1
             verdict, retried = self._attempt(step, number)
@@ -116,6 +150,10 @@ class _Run:
             self.course.fail(f"{step.name} {verdict}")
             if step.on_failure is OnFailure.STOP:
                 self.course.halt(f"{step.name} {verdict}")
+
+    def _first(self, step: Step) -> int:
+        """Give the number of a step's first attempt in this run: those before it have their own folders."""
+        return self.beginning.first_attempts.get(step.number, 1)
 
     def _reason_to_skip(self, step: Step) -> str:
         if not self.course.may_go_on():
@@ -139,7 +177,7 @@ class _Run:
                     attempt = self._prepared(step, number)
                     held.callback(attempt.finish)
                     result = self._tried(step, number, attempt)
-                elif number == 1:
+                elif number == self._first(step):
                     self._skip(step, self.course.halted)
                     return Verdict.SKIPPED, False
                 else:
@@ -152,11 +190,12 @@ class _Run:
                 self.course.caught(error)
                 result = self._held_up()
             failed = result.verdict is not Verdict.PASSED
-            retried = failed and number <= step.retries and self.course.may_go_on()
+            tries = number - self._first(step) + 1
+            retried = failed and tries <= step.retries and self.course.may_go_on()
             duration_s = self.course.clock() - started_s
             self._tell_end(step, number, attempt, result, retried=retried, duration_s=duration_s)
             if step.type is StepType.IVCURVE and not retried:
-                self._after_curve(step, result, attempt)
+                self._after_curve(step, result)
         return result.verdict, retried
 
     def _held_up(self) -> _Result:
@@ -204,7 +243,10 @@ class _Run:
             outputs, wrong = attempt.outputs(step.outputs)
         except OSError as error:
             outputs, wrong = (), f"its outputs cannot be read: {(error.strerror or str(error)).lower()}"
-        return _Result(Verdict.MISSING_OUTPUT if wrong else Verdict.PASSED, wrong, ending, outputs)
+        if wrong or step.type is not StepType.IVCURVE:
+            return _Result(Verdict.MISSING_OUTPUT if wrong else Verdict.PASSED, wrong, ending, outputs)
+        reached_v = step.sweep_end_v if step.sweep_end_v is not None else attempt.reached_v()
+        return _Result(Verdict.PASSED, "", ending, outputs, attempt.breakdowns(), reached_v)
 
     def _power_lost(self, fault: PowerFault) -> str:
         reason = f"power: {fault}"
@@ -238,6 +280,8 @@ class _Run:
                 outputs=result.outputs,
                 last_lines=() if passed or attempt is None else attempt.last_lines(LAST_LINES),
                 longest_silence_s=result.ending.longest_silence_s,
+                breakdowns_sha256=result.found.sha256,
+                reached_v=result.reached_v,
             )
         )
 
@@ -252,24 +296,28 @@ class _Run:
                 f"{step.name} held the supplies and ended by {by}, without switching them off"
             )
 
-    def _after_curve(self, step: Step, result: _Result, attempt: Attempt | None) -> None:
+    def _after_curve(self, step: Step, result: _Result) -> None:
         """Decide over the bias, and give it at once where the next step wants it."""
-        decision = self._decision(step, result, attempt)
-        self.no_bias = "" if decision.allowed else decision.reason
-        self.course.tell(events.BiasDecided(step.number, decision.allowed, decision.reason))
+        decision = self._decision(step, result)
+        self._settle_bias(
+            events.BiasDecided(step.number, decision.allowed, decision.reason, result.found.sha256)
+        )
         if decision.allowed and step.after == BIASED:
             try:
                 self.rig.reach(BIASED, step.number)
             except PowerFault as fault:
                 self._power_lost(fault)
 
-    def _decision(self, step: Step, result: _Result, attempt: Attempt | None) -> Decision:
-        if result.verdict is not Verdict.PASSED or attempt is None:
+    def _settle_bias(self, decided: events.BiasDecided) -> None:
+        self.no_bias = "" if decided.allowed else decided.reason
+        self.course.tell(decided)
+
+    def _decision(self, step: Step, result: _Result) -> Decision:
+        if result.verdict is not Verdict.PASSED:
             return Decision(False, f"{step.name} did not pass: {result.verdict}, {result.reason}")
         if not self.course.may_go_on():
             return Decision(False, self.course.halted)
-        reached_v = step.sweep_end_v if step.sweep_end_v is not None else attempt.reached_v()
-        return decide(self.plan.supplies, attempt.breakdowns(), reached_v, self.plan.bias)
+        return decide(self.plan.supplies, result.found, result.reached_v, self.plan.bias)
 
     def _surely_safe_end(self) -> None:
         """A bug on the way to the safe end, of whatever kind, is no reason not to try once more."""

@@ -9,11 +9,13 @@ import os
 import zlib
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+from msgspec import Struct
 
 from calseq import events
 from calseq.events import EVENT_FORMAT, KINDS, Event, Stamped
@@ -22,6 +24,7 @@ from calseq.formats import refuse_newer
 _NAMES = {event: name for name, event in KINDS.items()}
 _DURABLE = (
     events.RunStarted,
+    events.RunResumed,
     events.StepStarted,
     events.StepEnded,
     events.StepSkipped,
@@ -32,16 +35,29 @@ _DURABLE = (
 _CRC = b',"crc":"%08x"}'
 
 
-class Journal:
-    """Appends events to a new `events.jsonl`; a vital listener."""
+class JournalReading(Struct, frozen=True):
+    """What a journal says, as far as it can be believed.
 
-    def __init__(self, path: Path) -> None:
-        """Make the file.
+    `good_bytes` are the lines up to the first bad one, `wrong` says what is wrong there. If that is the last
+    line of the file, the journal is only `torn`: what stands before it is all that was ever told.
+    """
+
+    stamped: tuple[Stamped, ...] = ()
+    good_bytes: int = 0
+    wrong: str = ""
+    torn: bool = False
+
+
+class Journal:
+    """Appends events to `events.jsonl`; a vital listener."""
+
+    def __init__(self, path: Path, *, resumed: bool = False) -> None:
+        """Make the file; that of a resumed run may be there.
 
         Raises:
             OSError: it is there already, or cannot be made.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | (0 if resumed else os.O_EXCL) | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o644)
         sync_folder(path.parent)
 
@@ -111,13 +127,57 @@ def decode(line: bytes) -> Stamped:
 
 def read_journal(path: Path) -> tuple[list[Stamped], str]:
     """Give the events of a journal up to the first that is damaged, and what is wrong there; empty if nothing."""
+    reading = scan(path.read_bytes())
+    return list(reading.stamped), reading.wrong
+
+
+def scan(content: bytes) -> JournalReading:
+    """Read the content of a journal up to the first line that is damaged."""
     stamped: list[Stamped] = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        try:
-            event = decode(line)
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            return stamped, f"line {number} cannot be used: {error}"
-        if event.seq != number or not line.endswith(b"\n"):
-            return stamped, f"line {number} is out of order or torn"
-        stamped.append(event)
-    return stamped, ""
+    good = 0
+    while good < len(content):
+        end = content.find(b"\n", good) + 1 or len(content)
+        wrong = _read_into(stamped, content[good:end])
+        if wrong:
+            wrong = f"line {len(stamped) + 1} {wrong}"
+            return JournalReading(tuple(stamped), good, wrong, torn=end == len(content))
+        good = end
+    return JournalReading(tuple(stamped), good)
+
+
+def _read_into(stamped: list[Stamped], line: bytes) -> str:
+    """Read a line and put it to those before; say what is wrong with it, if anything."""
+    try:
+        event = decode(line)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        return f"cannot be used: {error}"
+    if event.seq != len(stamped) + 1 or not line.endswith(b"\n"):
+        return "is out of order or torn"
+    stamped.append(event)
+    return ""
+
+
+def cut_tail(path: Path, good_bytes: int) -> Path:
+    """Cut off what stands behind the good lines of a journal, after a copy of it is on the disk; give the copy.
+
+    Raises:
+        OSError: that cannot be done; nothing is cut then.
+    """
+    with path.open("r+b") as file:
+        file.seek(good_bytes)
+        copy = _saved(path, file.read())
+        file.truncate(good_bytes)
+        os.fsync(file.fileno())
+    return copy
+
+
+def _saved(path: Path, tail: bytes) -> Path:
+    for number in count(1):
+        copy = path.with_name(f"{path.stem}.torn-{number}{path.suffix}")
+        with suppress(FileExistsError), copy.open("xb") as file:
+            file.write(tail)
+            file.flush()
+            os.fsync(file.fileno())
+            sync_folder(path.parent)
+            return copy
+    raise AssertionError("numbers do not end")

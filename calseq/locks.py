@@ -94,6 +94,35 @@ class BenchLock:
             self.before.append(present)
 
 
+class FolderLock:
+    """The lock of a run folder: whoever writes into it, or has started something that does, holds it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take it.
+
+        Raises:
+            BlockingIOError: somebody else has it.
+            OSError: the folder is not there, or on a file system that locks no folders.
+        """
+        self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+            raise
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open folder; whatever inherits it holds the lock, too."""
+        return (self._descriptor,) if self._descriptor >= 0 else ()
+
+    def release(self) -> None:
+        """Let go; what inherited the descriptor still holds the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
 def lock_folder() -> Path:
     """Give the folder of the locks: local, and writable by everybody."""
     for name in FOLDERS:

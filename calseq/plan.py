@@ -42,7 +42,7 @@ class Step(Struct, frozen=True):
 
     `after` is how the step leaves the rails once it has passed; after a curve it is what calseq moves to
     if the bias decision allows it. `sweep_end_v` is how far an IV curve is known to go, in volts.
-    `line` is where the step stands in its sequence file.
+    `line` is where the step stands in its sequence file; `left_out` why it is not to run, if it is not.
     """
 
     number: int
@@ -63,11 +63,16 @@ class Step(Struct, frozen=True):
     stop_grace_s: float = 180.0
     sweep_end_v: float | None = None
     line: int = 0
+    left_out: str = ""
 
     @property
     def id(self) -> str:
         """The name of the step's folder: `03-iv_curve`."""
         return f"{self.number:02d}-{self.name}"
+
+    def folder(self, attempt: int) -> str:
+        """Give the name of an attempt's folder: `03-iv_curve`, then `03-iv_curve.2`."""
+        return self.id if attempt == 1 else f"{self.id}.{attempt}"
 
     def command(self, directory: str) -> tuple[str, ...]:
         """Give the argv of a child that writes its results to `directory`."""

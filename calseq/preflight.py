@@ -1,11 +1,15 @@
 """What can only be learnt from the machine, looked at before anything is touched."""
 
+import hashlib
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+
+from msgspec import Struct
 
 from calseq import problems as codes
 from calseq.bench import Bench
@@ -31,6 +35,25 @@ def check_machine(
         yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
     elif bench.mode is not PowerMode.SIMULATED:
         yield from _check_dirigent(bench, stops, {**environ, **bench.variables}, help_timeout_s)
+
+
+def dirigent_version(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> str:
+    """Say which dirigent a bench has, in its own words; one that does not tell its version is known by its --help.
+
+    Empty where none is started, or none answers.
+    """
+    if bench.mode is PowerMode.SIMULATED or not bench.cwd.is_dir():
+        return ""
+    variables = {**environ, **bench.variables}
+    with suppress(NotStarted):
+        told = _told(bench, "--version", stops, variables, HELP_TIMEOUT_S)
+        line = told.text.decode("utf-8", "replace").strip().partition("\n")[0] if told else ""
+        if told and told.code == 0 and line:
+            return printable(line, 200)
+        told = _told(bench, "--help", stops, variables, HELP_TIMEOUT_S)
+        words = b" ".join(told.text.split()) if told else b""
+        return f"--help {hashlib.sha256(words).hexdigest()[:12]}" if words else ""
+    return ""
 
 
 def check_faults(bench: Bench) -> Iterator[Problem]:
@@ -79,34 +102,45 @@ def _check_dirigent(
         yield _problem(bench, codes.NO_DIRIGENT, f"'{shown}' is not found", cure, "command")
         return
     try:
-        text = _help(bench, stops, environ, timeout_s)
+        told = _told(bench, "--help", stops, environ, timeout_s)
     except NotStarted as error:
         yield _problem(bench, codes.NO_DIRIGENT, str(error), "see that it runs in your shell", "command")
         return
-    if text is None:
+    if told is None:
         message = f"'{printable(found, 80)}' does not answer to --help within {timeout_s:g} s"
         yield _problem(bench, codes.NO_DIRIGENT, message, "see that it runs in your shell", "command")
-    elif _SIGN_OF_CMS not in text:
+    elif _SIGN_OF_CMS not in told.text:
         message = f"'{printable(found, 80)}' is not the dirigent of CMS: its --help does not list iv_curve"
         cure = "another project installs that name: set 'dirigent: {command: …}' to the right one"
         yield _problem(bench, codes.WRONG_DIRIGENT, message, cure, "command")
 
 
-def _help(bench: Bench, stops: Stops, environ: Mapping[str, str], timeout_s: float) -> bytes | None:
-    """Give what `dirigent --help` prints; one that does not end is ended, and None."""
+class _Told(Struct, frozen=True):
+    """What a short call of dirigent printed, and its exit code."""
+
+    text: bytes
+    code: int | None
+
+
+def _told(
+    bench: Bench, option: str, stops: Stops, environ: Mapping[str, str], timeout_s: float
+) -> _Told | None:
+    """Give what dirigent prints at an option such as --help; one that does not end is ended, and None."""
     with tempfile.TemporaryFile() as log:
         mark = f"CALSEQ_ATTEMPT_ID=help/{os.getpid()}"
         name, _, value = mark.partition("=")
         variables = {**environ, name: value}
         child = Child(
-            (*bench.command, "--help"), cwd=str(bench.cwd), env=variables, log=log.fileno(), mark=mark
+            (*bench.command, option), cwd=str(bench.cwd), env=variables, log=log.fileno(), mark=mark
         )
         ended = _wait(child, stops, now_s() + timeout_s)
         if not ended:
             child.send(signal.SIGKILL)
             _wait(child, Stops(), now_s() + KILL_WAIT_S)
+        ending = child.poll()
         child.reap()
-        return os.pread(log.fileno(), 1 << 20, 0) if ended else None
+        text = os.pread(log.fileno(), 1 << 20, 0)
+        return _Told(text, ending.code if ending else None) if ended else None
 
 
 def _wait(child: Child, stops: Stops, due_s: float) -> bool:

@@ -33,8 +33,10 @@ def run_lives(pid: int, since: str) -> bool:
 def guard_lives(folder: Path) -> bool:
     """The guard that last wrote to a run's guard.jsonl lives."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        first = (folder / "guard.jsonl").read_bytes().splitlines()[0]
-        pid = int(json.loads(first)["pid"])
+        lines = (folder / "guard.jsonl").read_bytes().splitlines()
+        # a resumed run has had several
+        last = [line for line in lines if b'"event": "opening"' in line][-1]
+        pid = int(json.loads(last)["pid"])
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return str(GUARD).encode() in words and _began_s(pid) is not None
     return False

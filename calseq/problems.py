@@ -132,6 +132,7 @@ SHORT_TIMEOUT = _code("CS306", "short-timeout", "a time-out below the usual time
 UNKNOWN_STEP = _code("CS307", "unknown-step", "no step of that name")
 SWEEP_END_UNKNOWN = _code("CS308", "sweep-end-unknown", "it is not said how far the IV curve goes", _WARN)
 BAD_SETTING = _code("CS309", "bad-setting", "not of the form step.option=value")
+BAD_SELECTION = _code("CS310", "bad-selection", "a choice of steps that names none, or leaves none to run")
 
 MISSING_INSTRUMENT = _code("CS401", "missing-instrument", "a required role has no instrument on this bench")
 BAD_CHANNEL = _code("CS402", "bad-channel", "a channel that names no instrument, or an unknown role")
@@ -155,6 +156,7 @@ UNKNOWN_STATE = _code(
 BEYOND_LIMIT = _code("CS419", "beyond-limit", "a voltage beyond the HV limit of the sequence or the bench")
 FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sensor forward")
 NO_RUN = _code("CS421", "no-run", "no run of that name, or several")
+NOT_RESUMABLE = _code("CS422", "not-resumable", "a run that cannot be gone on with")
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

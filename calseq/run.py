@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -25,17 +26,20 @@ from calseq.events import (
     MonitorRead,
     RecordLost,
     RunEnded,
+    RunResumed,
     RunStarted,
     SafeEndFinished,
     Stamped,
     StepEnded,
+    StepKept,
+    StepLeftOut,
     StepSkipped,
 )
-from calseq.executor import Outcome, execute
+from calseq.executor import Beginning, Outcome, execute
 from calseq.expectations import Expectation, Timing, keys
 from calseq.history import expected
 from calseq.journal import Journal
-from calseq.locks import BenchLock
+from calseq.locks import BenchLock, FolderLock, Holder
 from calseq.monitors import Probe, Watchers
 from calseq.notice import announce
 from calseq.plaintext import printable
@@ -46,11 +50,14 @@ from calseq.power.rig import shown
 from calseq.problems import UNKNOWN_STATE, Problem, Refused
 from calseq.process import adopt_orphans
 from calseq.rails import Readings
+from calseq.request import Request
 from calseq.runs import (
+    JOURNAL,
     RunRecord,
     ended_safely,
     make_folder,
     no_folder,
+    simulated_folder,
     utc,
     write_marker,
     write_plan,
@@ -61,6 +68,8 @@ from calseq.verdicts import ExitCode, RunVerdict, Verdict
 
 CHILD_VARIABLES = {"PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"}
 """Set for every child: lines at once, and no colours in its log."""
+SETUP = "setup.json"
+"""The file that makes a folder a simulated bench."""
 
 
 class RunResult(Struct, frozen=True):
@@ -71,11 +80,22 @@ class RunResult(Struct, frozen=True):
     record: RunRecord
 
 
+class Sequel(Struct, frozen=True):
+    """What a resumed run goes on from: what it tells first, what it has, and where its journal stands."""
+
+    resumed: RunResumed
+    beginning: Beginning
+    seq: int
+    t: float
+    verdicts: Mapping[str, str]
+
+
 class Run(Struct):
     """A run that has its folder and has not begun. `listeners` hear every event, as a courtesy.
 
     `terminal` is where its guard tells what it did if calseq itself is killed.
     `expected` is how long its steps should take; `complaint` says what of earlier runs could not be used for that.
+    `mine` is the lock of the folder, None on a file system that locks no folders.
     """
 
     plan: Plan
@@ -86,11 +106,19 @@ class Run(Struct):
     terminal: Terminal | None = None
     expected: tuple[Expectation, ...] = ()
     complaint: str = ""
+    mine: FolderLock | None = None
+    sequel: Sequel | None = None
+    dirigent: str = ""
+
+    @property
+    def _keep(self) -> tuple[int, ...]:
+        """The locks, which last as long as anything that this run starts."""
+        return (*self.lock.descriptors, *(self.mine.descriptors if self.mine else ()))
 
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
         started_s = now_s()
-        notes = _Notes(keys(self.plan))
+        notes = _Notes(keys(self.plan), self.sequel.verdicts if self.sequel else {})
         with ExitStack() as held:
             try:
                 bus, power = self._opened(held, notes)
@@ -98,8 +126,9 @@ class Run(Struct):
                 outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, f"nothing was touched: {error}")
             else:
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
-        record = self._close(outcome, notes, now_s() - started_s)
-        self.lock.release()
+        before_s = self.sequel.t if self.sequel else 0.0
+        record = self._close(outcome, notes, before_s + now_s() - started_s)
+        self.release()
         return RunResult(self.folder, outcome, record)
 
     def announce(self, result: RunResult, stops: Stops) -> str:
@@ -113,13 +142,25 @@ class Run(Struct):
             notice, result.record, self.folder, cwd=surroundings.cwd, environment=environment, stops=stops
         )
 
+    def release(self) -> None:
+        """Let go of the bench and of the folder."""
+        self.lock.release()
+        if self.mine:
+            self.mine.release()
+
     def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power]:
         """Open the journal and the supplies; nothing is touched yet."""
-        journal = held.enter_context(Journal(self.folder / "events.jsonl"))
+        sequel = self.sequel
+        journal = held.enter_context(Journal(self.folder / JOURNAL, resumed=sequel is not None))
         bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
-        bus.emit(self._started())
+        if sequel:
+            bus.seq, bus.t = sequel.seq, sequel.t
+        if not bus.seq:  # else it was told when the run began
+            bus.emit(self._started())
+        if sequel:
+            bus.emit(sequel.resumed)
         try:
-            power = _power(self.plan, self.folder, self.lock.descriptors, self.terminal)
+            power = _power(self.plan, self.folder, self._keep, self.terminal, resumed=sequel is not None)
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
             raise
@@ -138,6 +179,7 @@ class Run(Struct):
                 clock=now_s,
                 stops=stops,
                 look=watchers.look,
+                beginning=self.sequel.beginning if self.sequel else None,
             )
         except BaseException as error:  # noqa: BLE001 - the executor lets nothing through: what did come is believed in nothing
             reason = f"the run was torn off: {type(error).__name__}: {error}"
@@ -174,6 +216,7 @@ class Run(Struct):
             digest=record.digest,
             calseq=record.calseq,
             pid=record.pid,
+            dirigent=self.dirigent,
             expected=self.expected,
             format=EVENT_FORMAT,
         )
@@ -181,8 +224,8 @@ class Run(Struct):
     def _preparer(self) -> Callable[[Step, int], Attempt]:
         variables = {**os.environ, **self.plan.environment.variables, **CHILD_VARIABLES}
         if self.plan.mode is PowerMode.SIMULATED:
-            variables["CALSEQ_SIMULATION"] = str(self.folder / "simulated")
-        cwd, run, keep = self.plan.environment.cwd, self.folder.name, self.lock.descriptors
+            variables["CALSEQ_SIMULATION"] = str(simulated_folder(self.folder))
+        cwd, run, keep = self.plan.environment.cwd, self.folder.name, self._keep
 
         def prepare(step: Step, number: int) -> Attempt:
             return FolderAttempt(
@@ -200,7 +243,11 @@ class Run(Struct):
             verdict=str(outcome.verdict),
             exit_code=int(outcome.exit_code),
             reason=outcome.reason,
-            steps=notes.verdicts,
+            steps={
+                step.name: notes.verdicts[step.name]
+                for step in self.plan.steps
+                if step.name in notes.verdicts
+            },
             timings=(*self.record.timings, *notes.timings),
         )
         if outcome.verdict is RunVerdict.UNSAFE:
@@ -212,11 +259,19 @@ class Run(Struct):
 
 
 def prepare_run(
-    plan: Plan, runs: Path, *, module: str = "", operator: str = "", acknowledge: bool = False
+    plan: Plan,
+    runs: Path,
+    *,
+    module: str = "",
+    operator: str = "",
+    acknowledge: bool = False,
+    request: Request | None = None,
+    dirigent: str = "",
 ) -> Run:
     """Lock the bench and make a run folder below `runs` with the plan, its inputs and the beginning of its record.
 
-    `acknowledge` starts though the last run on this bench left the rails in an unknown state.
+    `acknowledge` starts though the last run on this bench left the rails in an unknown state; `request` is what
+    was typed, `dirigent` which one it is, for whoever resumes the run.
 
     Raises:
         Refused: somebody else has the bench, nobody knows the state of its rails, the folder cannot be made,
@@ -226,13 +281,19 @@ def prepare_run(
     try:
         if not acknowledge:
             check_before(lock, plan.mode)
-        run = _prepared(plan, runs, lock, module=module, operator=operator)
+        run = _prepared(plan, runs, lock, module=module, operator=operator, request=request)
     except BaseException:
         lock.release()
         raise
-    record = run.record
-    lock.claim(run=record.run, user=_user(), pid=record.pid, since=record.started, folder=str(run.folder))
+    run.dirigent = dirigent
+    claim(run)
     return run
+
+
+def claim(run: Run) -> None:
+    """Write into the locks of the bench that this run has it."""
+    record = run.record
+    run.lock.claim(run=record.run, user=user(), pid=record.pid, since=record.since, folder=str(run.folder))
 
 
 def lockable(plan: Plan) -> tuple[str, ...]:
@@ -242,13 +303,13 @@ def lockable(plan: Plan) -> tuple[str, ...]:
     return tuple(instrument.resource for instrument in plan.instruments if not instrument.sim)
 
 
-def check_before(lock: BenchLock, mode: PowerMode) -> None:
-    """See that whoever had the bench last is known to have left it safe.
+def check_before(lock: BenchLock, mode: PowerMode, last: Sequence[Holder] = ()) -> None:
+    """See that whoever had the bench last is known to have left it safe: `last`, if the locks do not say who.
 
     Raises:
         Refused: it is not known.
     """
-    for holder in lock.before:
+    for holder in lock.before or last:
         if holder.folder and not ended_safely(Path(holder.folder)):
             message = (
                 f"run {printable(holder.run)} of {printable(holder.user)} on this bench, since {printable(holder.since)}, "
@@ -259,7 +320,9 @@ def check_before(lock: BenchLock, mode: PowerMode) -> None:
             raise Refused([Problem(UNKNOWN_STATE, message, cure)])
 
 
-def _prepared(plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator: str) -> Run:
+def _prepared(
+    plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator: str, request: Request | None
+) -> Run:
     began = datetime.now().astimezone()
     folder = make_folder(runs.absolute(), plan.title, module, began)
     record = RunRecord(
@@ -268,7 +331,7 @@ def _prepared(plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator:
         bench=plan.bench,
         mode=str(plan.mode),
         module=module,
-        operator=operator or _user(),
+        operator=operator or user(),
         simulated=plan.simulated,
         digest=plan.digest(),
         calseq=__version__,
@@ -276,22 +339,30 @@ def _prepared(plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator:
         host=socket.gethostname(),
         pid=os.getpid(),
         started=utc(began),
+        request=request,
     )
+    mine = None
+    with suppress(OSError):  # such a folder cannot be locked, and so not be resumed
+        mine = FolderLock(folder)
     try:
         write_plan(folder, plan)
         write_record(folder, record)
     except (Refused, OSError) as error:
         rmtree(folder, ignore_errors=True)  # what was refused leaves nothing that looks like a run
+        if mine:
+            mine.release()
         if isinstance(error, Refused):
             raise
         raise no_folder(folder, error.strerror or str(error)) from error
     times, complaint = expected(plan, runs.absolute())
-    return Run(plan, folder, record, {}, lock, expected=times, complaint=complaint)
+    return Run(plan, folder, record, {}, lock, mine=mine, expected=times, complaint=complaint)
 
 
-def _power(plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None) -> Power:
+def _power(
+    plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None, *, resumed: bool
+) -> Power:
     """Start the guard: it holds the supplies, if calseq is to hold them, and ends the child if calseq dies."""
-    backend, python, config = _backend(plan, folder)
+    backend, python, config = _backend(plan, folder, resumed=resumed)
     return GuardedPower(
         python=python,
         backend=backend,
@@ -304,7 +375,7 @@ def _power(plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | N
     )
 
 
-def _backend(plan: Plan, folder: Path) -> tuple[str, str, dict[str, Any]]:
+def _backend(plan: Plan, folder: Path, *, resumed: bool) -> tuple[str, str, dict[str, Any]]:
     """Give the guard's backend, its interpreter and its configuration."""
     wiring = plan.wiring
     if plan.mode is PowerMode.DIRIGENT:
@@ -312,14 +383,30 @@ def _backend(plan: Plan, folder: Path) -> tuple[str, str, dict[str, Any]]:
     if plan.mode is PowerMode.ICICLE:
         config = {"instruments": wiring.instruments, "channels": wiring.channels}
         return "icicle", plan.power_python or sys.executable, config
+    where = str(_simulated(plan, folder, resumed=resumed))
+    return "simulated", sys.executable, {"folder": where, "calseq": str(Path(__file__).parents[1])}
+
+
+def _simulated(plan: Plan, folder: Path, *, resumed: bool) -> Path:
+    """Make the simulated bench; a resumed run has one already, and another only if its instruments changed."""
     from calseq.simulator.supplies import SimulatedBench  # noqa: PLC0415 - only simulated runs need the simulator
 
-    simulation = plan.simulation or Simulation()
-    where = folder / "simulated"
-    SimulatedBench.create(
-        where, wiring.instruments, wiring.channels, speed=simulation.speed, faults=simulation.faults
-    )
-    return "simulated", sys.executable, {"folder": str(where), "calseq": str(Path(__file__).parents[1])}
+    wiring, simulation = plan.wiring, plan.simulation or Simulation()
+    wanted = (wiring.instruments, wiring.channels, simulation.speed, simulation.faults)
+    where = simulated_folder(folder)
+    if resumed and (where / SETUP).exists():
+        with suppress(
+            OSError, ValueError, TypeError, KeyError
+        ):  # a bench that was torn in its making is none
+            bench = SimulatedBench.open(where)
+            bench.files.read()
+            if (bench.instruments, bench.channels, bench.speed, bench.faults) == wanted:
+                return where
+        names = (folder / f"simulated.{number}" for number in count(2))
+        where = next(path for path in names if not (path / SETUP).exists())
+    instruments, channels, speed, faults = wanted
+    SimulatedBench.create(where, instruments, channels, speed=speed, faults=faults)
+    return where
 
 
 def _move_timeout_s(plan: Plan) -> float:
@@ -342,8 +429,8 @@ def _let_go(power: Power) -> None:
 class _Notes:
     """Keeps the last verdict of every step, what those that passed took, and the rails as they were read last."""
 
-    def __init__(self, keys: Mapping[int, str]) -> None:
-        self.verdicts: dict[str, str] = {}
+    def __init__(self, keys: Mapping[int, str], before: Mapping[str, str]) -> None:
+        self.verdicts = dict(before)
         self.timings: list[Timing] = []
         self._keys = keys
         self.readings = Readings()
@@ -357,11 +444,16 @@ class _Notes:
                 self.timings.append(Timing(self._keys[event.step], *took))
         elif isinstance(event, StepSkipped):
             self.verdicts[event.name] = "skipped"
+        elif isinstance(event, StepLeftOut):
+            self.verdicts[event.name] = "left-out"
+        elif isinstance(event, StepKept):
+            self.verdicts[event.name] = str(Verdict.PASSED)
         elif isinstance(event, SafeEndFinished):
             self.readings = event.readings
 
 
-def _user() -> str:
+def user() -> str:
+    """Give the name of whoever runs this; empty if it has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -6,22 +6,27 @@ import re
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
 
 from calseq import problems as codes
+from calseq.events import MonitorRead, RunStarted
 from calseq.expectations import Timing
 from calseq.formats import check_format
-from calseq.journal import sync_folder
+from calseq.journal import read_journal, sync_folder
 from calseq.plaintext import printable
-from calseq.plan import InputFile, Plan, to_json
+from calseq.plan import InputFile, Plan, Step, from_json, to_json
 from calseq.problems import Problem, Refused
 from calseq.rails import Role
+from calseq.request import Request
 from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 RUN_FORMAT = 1
+PLAN = "plan.json"
+JOURNAL = "events.jsonl"
 MARKER = "HARDWARE-STATE-UNKNOWN.txt"
 MIN_FREE_BYTES = 200 << 20
 """Free disk below which a run does not begin."""
@@ -31,6 +36,8 @@ class RunRecord(Struct, frozen=True):
     """What `run.json` says of a run. Times are UTC; `state` is 'running' or 'ended'.
 
     `timings` are what the steps that passed took: what later runs expect comes from them.
+    `resumed` are the times at which it was gone on with, `plan` is the file of its latest plan, and `request`
+    what was typed, if it was. `duration_s` counts the time in which calseq ran the run.
     """
 
     run: str
@@ -55,6 +62,14 @@ class RunRecord(Struct, frozen=True):
     steps: Mapping[str, str] = field(default_factory=dict)
     timings: tuple[Timing, ...] = ()
     format: int = RUN_FORMAT
+    resumed: tuple[str, ...] = ()
+    plan: str = PLAN
+    request: Request | None = None
+
+    @property
+    def since(self) -> str:
+        """When the process `pid` began with it."""
+        return self.resumed[-1] if self.resumed else self.started
 
 
 def make_folder(runs: Path, title: str, module: str, began: datetime) -> Path:
@@ -66,7 +81,7 @@ def make_folder(runs: Path, title: str, module: str, began: datetime) -> Path:
     stem = "-".join(part for part in (began.strftime("%Y%m%d-%H%M%S"), _slug(title), _slug(module)) if part)
     try:
         runs.mkdir(parents=True, exist_ok=True)
-        _check_room(runs)
+        check_room(runs)
         for name in (stem, *(f"{stem}.{number}" for number in range(2, 1000))):
             try:
                 (runs / name).mkdir()
@@ -80,19 +95,56 @@ def make_folder(runs: Path, title: str, module: str, began: datetime) -> Path:
     raise no_folder(runs, "too many runs in one second")
 
 
-def write_plan(folder: Path, plan: Plan) -> None:
-    """Write `plan.json` and copy every input, of which the digest must still be the plan's.
+def write_plan(folder: Path, plan: Plan) -> str:
+    """Write `plan.json` and copy every input, of which the digest must still be the plan's; give the file's name.
+
+    A later plan of the same run is `plan.2.json`, its inputs in `inputs.2/`: nothing is written over.
 
     Raises:
         Refused: a file has changed since the plan was made of it, or the folder cannot be written.
     """
     try:
-        (folder / "plan.json").write_bytes(to_json(plan))
+        name, inputs = _free_plan(folder)
+        inputs.mkdir(exist_ok=True)
         for file in plan.inputs:
-            content = _unchanged(file)
-            (folder / "inputs" / f"{file.kind}-{Path(file.path).name}").write_bytes(content)
+            (inputs / f"{file.kind}-{Path(file.path).name}").write_bytes(_unchanged(file))
+        replace_file(folder / name, to_json(plan))
     except OSError as error:
         raise no_folder(folder, error.strerror or str(error)) from error
+    return name
+
+
+def _free_plan(folder: Path) -> tuple[str, Path]:
+    if not (folder / PLAN).exists():
+        return PLAN, folder / "inputs"
+    numbers = (number for number in count(2) if not (folder / f"inputs.{number}").exists())
+    number = next(number for number in numbers if not (folder / f"plan.{number}.json").exists())
+    return f"plan.{number}.json", folder / f"inputs.{number}"
+
+
+def read_plan(folder: Path, name: str = PLAN) -> tuple[Plan, str]:
+    """Read a plan of a run; give it and the sha256 of its file. The latest is the one that `run.json` names.
+
+    Raises:
+        OSError: it is not there.
+        msgspec.DecodeError: it is not a plan.
+    """
+    content = (folder / Path(name).name).read_bytes()
+    return from_json(content), hashlib.sha256(content).hexdigest()
+
+
+def attempts_made(folder: Path, step: Step) -> int:
+    """Give the number of the last attempt at a step that has a folder, 0 if there is none."""
+    names = {path.name for part in ("steps", "data") for path in (folder / part).glob(f"{step.id[:3]}*")}
+    tails = (name.removeprefix(step.id) for name in names if name.startswith(step.id))
+    numbers = [1 if not tail else int(tail[1:]) for tail in tails if re.fullmatch(r"|\.[0-9]{1,9}", tail)]
+    return max(numbers, default=0)
+
+
+def simulated_folder(folder: Path) -> Path:
+    """Give the folder of a run's simulated bench, the latest if it had several."""
+    found = sorted(folder.glob("simulated.*/setup.json"), key=lambda path: (len(path.parts[-2]), path))
+    return found[-1].parent if found else folder / "simulated"
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -152,7 +204,20 @@ def ended_safely(folder: Path) -> bool:
         return False
     if record.state == "ended":
         return record.exit_code != ExitCode.UNSAFE
-    return _guard_confirmed(folder)
+    return _guard_confirmed(folder) or _is_untouched(folder)
+
+
+def _is_untouched(folder: Path) -> bool:
+    """Tell whether a run was torn off before its guard, which writes first, opened a supply."""
+    if (folder / "guard.jsonl").exists():
+        return False
+    try:
+        told, _ = read_journal(folder / JOURNAL)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return all(isinstance(each.event, (RunStarted, MonitorRead)) for each in told)
 
 
 def _guard_confirmed(folder: Path) -> bool:
@@ -190,7 +255,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:40].rstrip("-")
 
 
-def _check_room(runs: Path) -> None:
+def check_room(runs: Path) -> None:
+    """See that there is disk enough for a run.
+
+    Raises:
+        Refused: there is not.
+    """
     free = shutil.disk_usage(runs).free
     if free < MIN_FREE_BYTES:
         message = f"only {free >> 20} MiB are free for {printable(str(runs))}"

@@ -25,6 +25,7 @@ class SequenceStep(Struct, frozen=True):
     """One step as written. `words` are its arguments for dirigent after the calibration's name.
 
     `sweep_end_v` is how far an IV curve is said to go; `sweep_is_open` if its arguments may say otherwise.
+    `left_out` says why the step is not to run, if it is not.
     """
 
     number: int
@@ -37,6 +38,7 @@ class SequenceStep(Struct, frozen=True):
     sweep_is_open: bool
     sweep_place: Place
     place: Place
+    left_out: str = ""
 
 
 class Sequence(Struct, frozen=True):

@@ -37,7 +37,7 @@ class _Setting:
             cure = "write it as step.option=value, for instance iv_curve.max_voltage=-350"
             message = f"'{printable(text, 60)}' sets nothing"
             return self._note(codes.BAD_SETTING, message, cure, 0, len(text))
-        names = _names(self.document)
+        names = step_names(self.document)
         index = next((index for index, name in names.items() if name == match.group(1)), None)
         if index is None:
             cure = did_you_mean(match.group(1), names.values()) or _steps_named(names.values())
@@ -85,7 +85,8 @@ def _steps_named(names: Iterable[str]) -> str:
     return "steps: " + printable(", ".join(listed[:12]), 200) if listed else "the sequence has no steps"
 
 
-def _names(document: Document) -> dict[int, str]:
+def step_names(document: Document) -> dict[int, str]:
+    """Give the names of the steps that have one, by their place, in a document that no schema has judged."""
     steps = document.data.get("steps") if isinstance(document.data, dict) else None
     names = {}
     for index, step in enumerate(steps if isinstance(steps, list) else ()):

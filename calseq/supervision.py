@@ -209,7 +209,9 @@ class _Watch:
         if self.why is None:
             self.why = Verdict.INTERRUPTED if course.halted == course.stopped_by else Verdict.FAILED
         if self.stage is not Stage.RUNNING:
-            self._safely(lambda: self._wait_until(self._ended, max(0.0, self._due_s - course.clock())))
+            # a bug may have come between a stage and its time limit: no stage is waited for without end
+            left_s = min(max(0.0, self._due_s - course.clock()), self.step.stop_grace_s)
+            self._safely(lambda: self._wait_until(self._ended, left_s))
         for stage, number in SIGNALS.items():
             if stage > self.stage and not self._safely(self._ended):
                 self.stage = stage

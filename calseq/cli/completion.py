@@ -1,6 +1,7 @@
 """What TAB offers: names that are known without reading any YAML."""
 
 from pathlib import Path
+from typing import Any
 
 FAULT_STEPS = ("sldo_vi_curves", "voltage_trimming", "iv_curve", "tune_1000", "open_bumps", "power")
 
@@ -22,6 +23,33 @@ def calibrations(incomplete: str) -> list[tuple[str, str]]:
 
     entries = builtin().calibrations.values()
     return [(entry.name, entry.summary) for entry in entries if entry.name.startswith(incomplete)]
+
+
+def steps(ctx: Any, incomplete: str) -> list[str]:
+    """Give the steps of the sequence that is typed already."""
+    from calseq.document import open_text  # noqa: PLC0415
+    from calseq.loading import find_sequence  # noqa: PLC0415
+    from calseq.problems import Refused  # noqa: PLC0415
+    from calseq.settings import step_names  # noqa: PLC0415
+    from calseq.yaml_reader import read_yaml  # noqa: PLC0415
+
+    # behind an option that still waits for its value click has parsed no argument
+    typed = ctx.params.get("sequence") or next(iter(ctx.args), "")
+    try:
+        document = read_yaml(open_text(find_sequence(str(typed))))
+    except Refused:
+        return []
+    return [name for name in step_names(document).values() if name.startswith(incomplete)]
+
+
+def runs(ctx: Any, incomplete: str) -> list[str]:
+    """Give the runs in --runs or here, newest first, that have the typed text in their names."""
+    from calseq.archive import LATEST, run_folders  # noqa: PLC0415
+
+    folder = Path(str(ctx.params.get("runs") or "runs")).expanduser()
+    return [name for name in (LATEST, *(path.name for path in run_folders(folder))) if incomplete in name][
+        :50
+    ]
 
 
 def faults(incomplete: str) -> list[str]:

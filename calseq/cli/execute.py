@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from calseq.bench import Bench
-from calseq.cli.inputs import Request, gather, runs_of, tell_problems
+from calseq.cli.inputs import gather, lasting, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.clocks import now_s
 from calseq.console.screen import Screen, open_screen, restoring
@@ -18,10 +18,11 @@ from calseq.console.view import RunView, begin, fold
 from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.plan import Plan
-from calseq.power.guarded import Terminal
-from calseq.preflight import check_machine, choose_module
+from calseq.power.guarded import Terminal as LastTerminal
+from calseq.preflight import check_machine, choose_module, dirigent_version
+from calseq.request import Request
 from calseq.run import Run, RunResult, prepare_run
-from calseq.stops import EXIT_CODES, SignalStops
+from calseq.stops import EXIT_CODES, SignalStops, Stops
 from calseq.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -47,15 +48,12 @@ def execute(request: Request, manner: Manner) -> int:
     if plan is None or bench is None:
         tell_problems(gathered.problems, gathered.files)
         return int(ExitCode.REFUSED)
-    terminal = _Terminal()
-    with SignalStops(
-        on_hangup=manner.on_hangup, hung_up=terminal.hang_up, suspended=terminal.toggle
-    ) as stops:
+    terminal = Terminal()
+    with terminal.stops(manner.on_hangup) as stops:
         module, problems = choose_module(bench, manner.module)
         problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
         if stops.level:
-            message(f"stopped by {stops.who}: nothing was touched")
-            return int(EXIT_CODES.get(stops.cause, ExitCode.INTERRUPTED))
+            return stopped(stops)
         tell_problems(tuple(problems), gathered.files)
         if any(problem.is_error for problem in problems):
             return int(ExitCode.REFUSED)
@@ -67,13 +65,26 @@ def execute(request: Request, manner: Manner) -> int:
             module=module,
             operator=manner.operator,
             acknowledge=manner.acknowledge,
+            request=lasting(request),
+            dirigent=dirigent_version(bench, stops, os.environ),
         )
-        if run.complaint:
-            message(printable(run.complaint))
-        result, view = _shown(run, terminal, manner, stops)
-        stops.deaf_after = True
-        _summarise(view, result)
-        _announce(run, result, stops)
+        return carry_out(run, terminal, manner, stops)
+
+
+def stopped(stops: Stops) -> int:
+    """Say that somebody stopped calseq before it touched anything; give the exit code."""
+    message(f"stopped by {stops.who}: nothing was touched")
+    return int(EXIT_CODES.get(stops.cause, ExitCode.INTERRUPTED))
+
+
+def carry_out(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops) -> int:
+    """Run what is ready, with its screen and its summary; give the exit code."""
+    if run.complaint:
+        message(printable(run.complaint))
+    result, view = _shown(run, terminal, manner, stops)
+    stops.deaf_after = True
+    _summarise(view, result)
+    _announce(run, result, stops)
     return int(result.outcome.exit_code)
 
 
@@ -88,7 +99,7 @@ def _runs(bench: Bench, manner: Manner) -> Path:
     return manner.runs.expanduser() if manner.runs is not None else runs_of(bench)
 
 
-def _shown(run: Run, terminal: "_Terminal", manner: Manner, stops: SignalStops) -> tuple[RunResult, RunView]:
+def _shown(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops) -> tuple[RunResult, RunView]:
     """Run with a screen that can neither stop nor delay it."""
     fold_ = _Fold(begin(run.plan))
     with ExitStack() as held:
@@ -99,7 +110,7 @@ def _shown(run: Run, terminal: "_Terminal", manner: Manner, stops: SignalStops) 
         run.listeners |= {"screen": screen, "summary": fold_}
         restore = restoring(sys.stderr, mode, os.environ)
         if restore is not None:  # a descriptor of its own: in the guard, 2 is its log
-            run.terminal = Terminal(os.dup(sys.stderr.fileno()), restore)
+            run.terminal = LastTerminal(os.dup(sys.stderr.fileno()), restore)
         result = run.go(stops)
     return result, fold_.view
 
@@ -138,14 +149,19 @@ class _Fold:
         self.view = fold(self.view, stamped)
 
 
-class _Terminal:
+class Terminal:
     """What signals about the terminal do: they reach the screen, never the run."""
 
     def __init__(self) -> None:
         self.screen: Screen | None = None
         self._hidden = False
 
+    def stops(self, on_hangup: str) -> SignalStops:
+        """Give the stops that signals ask for, of which those about the terminal come here."""
+        return SignalStops(on_hangup=on_hangup, hung_up=self.hang_up, suspended=self.toggle)
+
     def hang_up(self) -> None:
+        """Take the screen off a terminal that is lost."""
         if self.screen:
             self.screen.hang_up()
 

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from calseq import problems as codes
-from calseq.assets import find_bench
+from calseq.assets import find_bench, shipped_sequence
 from calseq.bench import Bench, BenchReading, read_bench
 from calseq.catalog import builtin
 from calseq.cli.terminal import has_color, message
@@ -18,19 +19,10 @@ from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_faults
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order
+from calseq.request import Request
 from calseq.schema import did_you_mean
+from calseq.selection import select
 from calseq.sequence import Sequence
-
-
-class Request(Struct, frozen=True):
-    """A sequence to be planned or run, as it was typed."""
-
-    sequence: str
-    bench: Path | None = None
-    simulate: bool = False
-    settings: tuple[str, ...] = ()
-    speed: float | None = None
-    faults: tuple[str, ...] = ()
 
 
 class Gathered(Struct, frozen=True):
@@ -55,6 +47,9 @@ def gather(request: Request) -> Gathered:
     try:
         document, sequence = load_sequence(find_sequence(request.sequence), catalog, request.settings)
         documents.append(document)
+        if sequence:
+            sequence, wrong = select(sequence, request.selection)
+            problems += wrong
     except Refused as refused:
         problems += refused.problems
     problems += [problem for document in documents for problem in document.problems]
@@ -81,6 +76,18 @@ def runs_of(bench: Bench) -> Path:
     """Give where the runs of a bench go. The bundled one lies with the program: its runs go where the operator is."""
     bundled = bench.document.path == str(shipped_bench().resolve())
     return Path("runs") if bundled else bench.runs
+
+
+def lasting(request: Request) -> Request:
+    """Give a request that means the same from any folder: its files by their absolute paths."""
+    sequence = find_sequence(request.sequence)
+    shipped = shipped_sequence(request.sequence) == sequence
+    bench = request.bench or ("" if request.simulate else str(find_bench(Path.cwd()) or ""))
+    return replace(
+        request,
+        sequence=request.sequence if shipped else str(sequence.absolute()),
+        bench=str(Path(bench).absolute()) if bench else "",
+    )
 
 
 def _faults_of_nobody(request: Request, bench: Bench, sequence: Sequence) -> list[Problem]:
@@ -116,8 +123,8 @@ def tell_problems(problems: tuple[Problem, ...], files: int) -> None:
 
 def _bench(request: Request, problems: list[Problem]) -> BenchReading | None:
     """Read the bench that was named, the bundled one, or the one that is near."""
-    if request.bench is not None:
-        return read_bench(request.bench)
+    if request.bench:
+        return read_bench(Path(request.bench))
     if request.simulate:
         return read_bench(shipped_bench())
     near = find_bench(Path.cwd())

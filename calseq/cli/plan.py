@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from calseq.cli.inputs import Request, gather, runs_of, tell_problems
+from calseq.cli.inputs import gather, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.planview import plan_script, plan_text
 from calseq.history import expected
 from calseq.plaintext import printable
 from calseq.plan import Plan, to_json
+from calseq.request import Request
 from calseq.verdicts import ExitCode
 
 

@@ -21,7 +21,7 @@ from calseq.power.rig import shown
 from calseq.presence import ask_to_stop, is_present
 from calseq.problems import Problem
 from calseq.rails import Readings, Role
-from calseq.runs import read_record, utc
+from calseq.runs import read_record, simulated_folder, utc
 from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 STOP_WAIT_S = 900.0
@@ -132,7 +132,7 @@ def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower
             return None
         folder = last.folder
         config: dict[str, object] = {
-            "folder": str(Path(folder) / "simulated"),
+            "folder": str(simulated_folder(Path(folder))),
             "calseq": str(Path(__file__).parents[2]),
         }
         return _guard(bench, "simulated", sys.executable, config, action, keep)
@@ -176,7 +176,7 @@ def _last_simulated(bench: Bench) -> Holder | None:
         with suppress(OSError, ValueError):
             record = read_record(run)
             pid = record.pid if record.state == "running" else 0
-            return Holder(bench.name, record.run, record.operator, pid, record.started, str(run))
+            return Holder(bench.name, record.run, record.operator, pid, record.since, str(run))
     return None
 
 

@@ -31,10 +31,13 @@ from calseq.events import (
     RailMoving,
     RailsRead,
     RunEnded,
+    RunResumed,
     RunStarted,
     SafeEndFinished,
     SafeEndStarted,
     StepEnded,
+    StepKept,
+    StepLeftOut,
     StepProgressed,
     StepSkipped,
     StepStarted,
@@ -65,8 +68,29 @@ def _(event: RunStarted, view: RunView, letters: Alphabet) -> str:
     simulated = "SIMULATED " if view.simulated else ""
     module = f", module {letters.text(view.module)}" if view.module else ""
     where = f"on bench {letters.text(event.bench)}{module}"
-    said = ", ".join(filter(None, (f"{event.steps} steps", remaining(view, 0.0).words)))
+    left_out = sum(bool(each.step.left_out) for each in view.steps)
+    steps = f"{event.steps} steps{f', {left_out} of them left out' if left_out else ''}"
+    said = ", ".join(filter(None, (steps, remaining(view, 0.0).words)))
     return f"{simulated}run of {letters.text(event.title)} started {where}: {said}"
+
+
+@narrate.register
+def _(event: RunResumed, view: RunView, letters: Alphabet) -> str:
+    simulated = "SIMULATED " if view.simulated else ""
+    who = f" by {letters.text(event.operator)}" if event.operator else ""
+    counts = f"{len(event.kept)} of {len(view.steps)} steps are kept, {len(event.again)} to run"
+    return f"{simulated}run of {letters.text(view.plan.title)} resumed{who}: {counts}"
+
+
+@narrate.register
+def _(event: StepKept, view: RunView, letters: Alphabet) -> str:
+    took = f"it passed in {spoken(event.duration_s)} before the run was resumed"
+    return f"step {event.step}/{len(view.steps)} {letters.text(event.name)} kept: {took}"
+
+
+@narrate.register
+def _(event: StepLeftOut, view: RunView, letters: Alphabet) -> str:
+    return f"step {event.step}/{len(view.steps)} {letters.text(event.name)} left out: {letters.text(event.reason)}"
 
 
 @narrate.register

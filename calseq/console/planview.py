@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from calseq.console.alphabet import Alphabet, alphabet, gathered
 from calseq.console.forecast import remaining, usual
-from calseq.console.line import Line, Span, line, sheet, stacked
+from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.table import Column, table
 from calseq.console.times import rounded
 from calseq.console.view import RunView, begin, expecting
@@ -105,6 +105,9 @@ def lanes(plan: Plan, *, ascii: bool = False) -> Iterator[Lane]:  # noqa: A002
     marks = _ASCII if ascii else _UNICODE
     present, sure = BOTH_OFF, True
     for step in plan.steps:
+        if step.left_out:
+            yield Lane(*_levels(present, marks, sure=sure), step)
+            continue
         yield from _moving(plan, marks, present, step.before, sure=sure)
         yield _beside(step, marks, sure=sure)
         left = BOTH_OFF if _held(step) else step.before
@@ -174,7 +177,7 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         f"bench {letters.text(plan.bench)}",
         MODES[plan.mode] + _speed(plan),
         f"module {modules}" if modules else "",
-        f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}",
+        f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}{_less(plan)}",
         _total(view),
     )
     return [
@@ -193,9 +196,14 @@ def _speed(plan: Plan) -> str:
     return f", {speed:g} times faster than life" if speed != 1.0 else ""
 
 
+def _less(plan: Plan) -> str:
+    left_out = sum(bool(step.left_out) for step in plan.steps)
+    return f", {left_out} left out" if left_out else ""
+
+
 def _total(view: RunView) -> str:
     total = remaining(view, 0.0).words
-    unknown = sum(each.expected is None for each in view.steps)
+    unknown = sum(each.expected is None for each in view.steps if not each.step.left_out)
     partly = f", not counting {unknown} of unknown length" if unknown else ""
     return f"{total} in total{partly}" if total else ""
 
@@ -207,12 +215,8 @@ def _timing(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     if not plan.controls_rails:
         note = "HV, LV: not controlled, dirigent switches the supplies itself"
         noted = [line(Span(text, "yellow")) for text in letters.wrap(note, width)]
-        return [
-            *noted,
-            *table(_COLUMNS, _rows(view, letters), width, letters),
-            *_source(view, letters, width),
-        ]
-    heading, *rows = table(_COLUMNS, _rows(view, letters), max(width - 7, 1), letters)
+        return [*noted, *_listed(view, letters, width), *_source(view, letters, width)]
+    heading, *rows = _listed(view, letters, max(width - 7, 1))
     lines = [_beside_lanes("HV", "LV", heading, "dim")]
     steps = iter(rows)
     for lane in lanes(plan, ascii=letters.ascii):
@@ -233,6 +237,22 @@ def _source(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     return [letters.cut_line(line(Span(said, "dim")), width)]
 
 
+def _listed(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+    """Give the table of the steps; of one that is left out the reason takes the place of all that it would do."""
+    heading, *rows = table(_COLUMNS, _rows(view, letters), width, letters)
+    shown = [
+        letters.cut_line(line(Span(f"{text_of(row).rstrip()}  {_reason(step, letters)}", "dim")), width)
+        if step.left_out
+        else row
+        for step, row in zip(view.plan.steps, rows, strict=True)
+    ]
+    return [heading, *shown]
+
+
+def _reason(step: Step, letters: Alphabet) -> str:
+    return f"left out: {letters.text(step.left_out)}"
+
+
 def _beside_lanes(hv: str, lv: str, rest: Line, style: str) -> Line:
     return (Span(f"{hv:<2} {lv:<2}", style), Span("  "), *rest)
 
@@ -250,7 +270,9 @@ def _legend(letters: Alphabet, width: int) -> list[Line]:
 
 def _rows(view: RunView, letters: Alphabet) -> list[tuple[Span, ...]]:
     return [
-        (
+        (Span(str(step.number)), Span(letters.text(step.name)), *[Span("")] * 5)
+        if step.left_out
+        else (
             Span(str(step.number), "dim"),
             Span(letters.text(step.name), "bold"),
             Span(letters.text(step.calibration) if step.calibration != step.name else ""),
@@ -295,7 +317,9 @@ def _instruments(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
 
 def _outputs(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
     rows = [
-        (Span(str(step.number), "dim"), Span(_files(step, letters))) for step in plan.steps if step.outputs
+        (Span(str(step.number), "dim"), Span(_files(step, letters)))
+        for step in plan.steps
+        if step.outputs and not step.left_out
     ]
     if not rows:
         return []
@@ -320,7 +344,7 @@ def _warnings(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
 
 def _commands(plan: Plan, letters: Alphabet) -> list[Line]:
     lines = [line(Span("commands", "bold"), Span(f" ({DIRECTORY} is named by the run)", "dim"))]
-    for step in plan.steps:
+    for step in (step for step in plan.steps if not step.left_out):
         lines.append(line(Span(f"{step.number} {letters.text(step.name)}", "bold")))
         lines += [line(f"  {letters.text(text, 1 << 20)}") for text in _quoted(step, step.argv)]
     return lines
@@ -395,6 +419,9 @@ def _script_head(plan: Plan) -> list[str]:
 
 
 def _script_step(step: Step, plan: Plan) -> list[str]:
+    if step.left_out:
+        place = f"step {step.number}/{len(plan.steps)} {printable(step.name)}"
+        return ["", f"# {place} is left out: {printable(step.left_out)}"]
     folder = f'"$RUN/data/"{_quote(step.id)}' if re.search(r"[^\w.-]", step.id) else f'"$RUN/data/{step.id}"'
     groups = _quoted(step, step.argv)
     command = [text.replace(shlex.quote(DIRECTORY), folder) for text in groups]

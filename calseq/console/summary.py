@@ -1,6 +1,7 @@
 """What stays on the screen after a run: how it ended, why, in which state the bench is, and where to look."""
 
 from pathlib import Path
+from shlex import quote
 
 from calseq.console.alphabet import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
@@ -30,6 +31,8 @@ _COLUMNS = (
     Column("tries", worth=2, right=True),
     Column("why", worth=1, least=12),
 )
+
+_RESUMABLE = {RunVerdict.FAILED, RunVerdict.INTERRUPTED, RunVerdict.BROKEN}
 
 _HEADLINES = {
     RunVerdict.PASSED: "PASSED",
@@ -70,8 +73,14 @@ def _reason(view: RunView) -> str:
         return f"the run has no end: its record stops {spoken(view.t)} after its start"
     if view.ended.reason:
         return view.ended.reason
-    passed = sum(each.state is State.PASSED for each in view.steps)
-    return f"{passed} of {len(view.steps)} steps passed"
+    states = [each.state for each in view.steps]
+    kept, left_out = states.count(State.KEPT), states.count(State.LEFT_OUT)
+    passed = f"{states.count(State.PASSED) + kept} of {len(states)} steps passed"
+    more = (
+        f"{kept} of them before the run was resumed" * bool(kept),
+        f"{left_out} left out" * bool(left_out),
+    )
+    return ", ".join((passed, *filter(None, more)))
 
 
 def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
@@ -208,10 +217,15 @@ def _places(view: RunView, folder: Path, letters: Alphabet) -> list[Line]:
     # never cut: they are there to be copied
     failed = view.first_failure or view.running
     log = [("log", folder / failed.log)] if failed and failed.log else []
-    return [
+    lines = [
         line(Span(label.ljust(_LABEL), "dim"), letters.text(str(path), 4096))
         for label, path in [*log, ("run", folder)]
     ]
+    if view.ended and view.ended.verdict in _RESUMABLE:
+        where = str(folder) if len(folder.parts) > 1 else f"./{folder}"
+        command = f"calseq execute --resume {quote(where)}"
+        lines.append(line(Span("go on".ljust(_LABEL), "dim"), letters.text(command, 4096)))
+    return lines
 
 
 def _verdict(view: RunView, letters: Alphabet, width: int) -> list[Line]:
@@ -233,8 +247,10 @@ def _counts(view: RunView) -> str:
     states = [each.state for each in view.steps]
     counts = {
         "passed": states.count(State.PASSED),
+        "kept": states.count(State.KEPT),
         "not passed": sum(state in BAD for state in states),
         "skipped": states.count(State.SKIPPED),
+        "left out": states.count(State.LEFT_OUT),
         "not run": states.count(State.WAITING),
     }
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no steps"

@@ -22,11 +22,14 @@ from calseq.events import (
     RailMoving,
     RailsRead,
     RunEnded,
+    RunResumed,
     RunStarted,
     SafeEndFinished,
     SafeEndStarted,
     Stamped,
     StepEnded,
+    StepKept,
+    StepLeftOut,
     StepProgressed,
     StepSkipped,
     StepStarted,
@@ -53,6 +56,8 @@ class State(StrEnum):
     NOT_STARTED = "not-started"
     INTERRUPTED = "interrupted"
     SKIPPED = "skipped"
+    KEPT = "kept"
+    LEFT_OUT = "left-out"
 
 
 BAD = frozenset({State.FAILED, State.TIMED_OUT, State.MISSING_OUTPUT, State.NOT_STARTED, State.INTERRUPTED})
@@ -164,8 +169,16 @@ class RunView(Struct, frozen=True):
 def begin(plan: Plan) -> RunView:
     """Give the view of a run of which nothing has happened yet."""
     named = ", ".join(module.name or f"channel {module.channel}" for module in plan.modules)
-    view = RunView(plan, tuple(map(StepView, plan.steps)), module=named, simulated=plan.simulated)
+    view = RunView(plan, _untold(plan), module=named, simulated=plan.simulated)
     return expecting(view, catalogued(plan))
+
+
+def _untold(plan: Plan) -> tuple[StepView, ...]:
+    """Give the steps before anything was told of them; what is left out is so from the beginning."""
+    return tuple(
+        StepView(step, State.LEFT_OUT, reason=step.left_out) if step.left_out else StepView(step)
+        for step in plan.steps
+    )
 
 
 def expecting(view: RunView, expected: tuple[Expectation, ...]) -> RunView:
@@ -194,6 +207,32 @@ def _(event: RunStarted, view: RunView, t: float) -> RunView:
         operator=event.operator,
         simulated=view.simulated or event.simulated,
     )
+
+
+@_after.register
+def _(event: RunResumed, view: RunView, t: float) -> RunView:
+    """What came before may be of another plan: what counts of it is told again, step by step."""
+    anew = replace(
+        expecting(begin(view.plan), event.expected) if event.expected else begin(view.plan),
+        run=view.run,
+        module=view.module,
+        operator=event.operator,
+        simulated=view.simulated,
+    )
+    return _noted(anew, t, f"resumed: {len(event.kept)} of {len(view.steps)} steps are kept")
+
+
+@_after.register
+def _(event: StepKept, view: RunView, t: float) -> RunView:
+    def kept(old: StepView) -> StepView:
+        return StepView(old.step, State.KEPT, event.attempt, duration_s=event.duration_s)
+
+    return _changed(view, event.step, kept)
+
+
+@_after.register
+def _(event: StepLeftOut, view: RunView, t: float) -> RunView:
+    return _changed(view, event.step, lambda old: StepView(old.step, State.LEFT_OUT, reason=event.reason))
 
 
 @_after.register

@@ -22,6 +22,8 @@ STYLES = {
     State.NOT_STARTED: "red",
     State.INTERRUPTED: "yellow",
     State.SKIPPED: "yellow",
+    State.KEPT: "green",
+    State.LEFT_OUT: "dim",
 }
 
 VERDICT_STYLES = {

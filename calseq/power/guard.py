@@ -298,7 +298,10 @@ class Journal:
             Fault: it cannot be opened.
         """
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            size = os.fstat(fd).st_size
+            # an earlier guard of the same run may have died in the middle of a line
+            self._torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         except OSError as error:
             raise Fault(f"cannot open the journal '{path}': {error.strerror}") from error
         if self._fd >= 0:

@@ -82,6 +82,16 @@ class GuardedPower:
                 f"the guard cannot be started with '{python}': {error.strerror or error}"
             ) from error
         self.pid = self._process.pid
+        try:
+            self._open(backend, config, folder, mark, terminal)
+        except PowerFault:
+            self.close()  # one that only stands still is not left behind
+            raise
+        self._patience_s = PING_TIMEOUT_S
+
+    def _open(
+        self, backend: str, config: Mapping[str, Any], folder: Path, mark: str, terminal: Terminal | None
+    ) -> None:
         self._call(
             "open",
             MOVE_TIMEOUT_S,
@@ -91,9 +101,8 @@ class GuardedPower:
             mark=mark,
             run=folder.name,
             terminal=terminal and msgspec.to_builtins(terminal),
-            timeouts={"move": move_timeout_s},
+            timeouts={"move": self._move_timeout_s},
         )
-        self._patience_s = PING_TIMEOUT_S
 
     def read(self) -> Readings:
         """Read both rails back."""

@@ -16,11 +16,14 @@ from calseq.events import (
     RailMoving,
     RailsRead,
     RunEnded,
+    RunResumed,
     RunStarted,
     SafeEndFinished,
     SafeEndStarted,
     Stamped,
     StepEnded,
+    StepKept,
+    StepLeftOut,
     StepProgressed,
     StepSkipped,
     StepStarted,
@@ -306,4 +309,25 @@ def unsafe_run(plan: Plan) -> list[tuple[float, Event]]:
         (650.2, ListenerDropped("json lines", "BrokenPipeError: [Errno 32] Broken pipe")),
         (651.0, SafeEndFinished(False, UNREAD, "HV cannot be read: serial time-out")),
         (651.1, RunEnded(RunVerdict.UNSAFE, 4, 651.1, "HV off could not be confirmed: serial time-out")),
+    ]
+
+
+def resumed_run(plan: Plan) -> list[tuple[float, Event]]:
+    """A run that was torn off in its fourth step, and went on without its fifth."""
+    kept = ("sldo_vi_curves", "voltage_trimming", "iv_curve")
+    again = RunResumed(
+        4001, "night", "0.1.0", "plan.json", "d" * 64, kept, ("tune_1000",), ("sequence p.yaml changed",)
+    )
+    reason = "no breakdown found up to -80 V, bias is -50 V"
+    return [
+        *until_tuning(plan),
+        (600.0, again),
+        *((600.1, StepKept(n, name, 1, f"data/0{n}-{name}", 92.4 * n, AT)) for n, name in enumerate(kept, 1)),
+        (600.2, BiasDecided(3, True, reason, "a" * 64)),
+        *move(601, Move.LV_ON, LV_ON, 4),
+        *move(604, Move.HV_BIAS, HV_ON, 4, 11.0),
+        *step_run(plan.steps[3], 620, 2400.0, attempt=2),
+        (3020.1, StepLeftOut(5, "crosstalk_method", "--skip crosstalk_method")),
+        *safe_end(3021),
+        (3028.0, RunEnded(RunVerdict.PASSED, 0, 3028.0)),
     ]

@@ -13,11 +13,13 @@ from console_runs import (
     after,
     failed_run,
     good_run,
+    resumed_run,
     simulated_plan,
     stopped,
     unsafe_run,
     until_tuning,
 )
+from msgspec.structs import replace
 
 from calseq.console.planview import lanes, plan_script, plan_text
 from calseq.console.summary import summary
@@ -36,6 +38,7 @@ RUNS = {
     "failed": failed_run,
     "unsafe": unsafe_run,
     "no-end": until_tuning,
+    "resumed": resumed_run,
     "interrupted": lambda plan: [
         (1.0, StopAsked("Ctrl-C", 1)),
         (2.0, RunEnded(RunVerdict.INTERRUPTED, 130, 2.0, "stopped by Ctrl-C before the first step")),
@@ -49,6 +52,11 @@ PLANS = {
     "warned": lambda: a_plan(
         (a_step(1, "calibrate_module", StepType.TUNING),),
         warnings=("step 1 calibrate_module biases the sensors, and no iv_curve was measured before it",),
+    ),
+    "chosen": lambda: a_plan(
+        tuple(
+            replace(step, left_out="--skip it") if step.number in (2, 5) else step for step in a_plan().steps
+        )
     ),
     "empty": lambda: a_plan((), instruments=(), supplies=(), modules=(), description=""),
 }

@@ -7,6 +7,7 @@ from console_runs import (
     a_step,
     failed_run,
     good_run,
+    resumed_run,
     stamped,
     step_start,
     stopped,
@@ -35,6 +36,7 @@ def test_a_good_a_failed_a_stopped_and_an_unsafe_run_in_lines(golden):
         "failed": failed_run,
         "stopped": lambda plan: stopped(plan, 3),
         "unsafe": unsafe_run,
+        "resumed": resumed_run,
     }.items():
         golden(f"plain-{name}.txt", told(events))
 

@@ -14,10 +14,10 @@ PACKAGE = Path(calseq.__file__).parent
 ORDER = [
     "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "formats", "plan", "expectations",
     "document", "scalars", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "quick", "schema",
-    "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "settings",
+    "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "selection", "request", "settings",
     "instruments", "bench", "limits", "compiler", "loading", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "preflight", "run", "api", "doctor", "console", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "resumption", "preflight", "run", "sequel", "api", "doctor", "console", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},
@@ -31,8 +31,8 @@ DOORS = {
 }
 PURE = [
     "plaintext", "problems", "verdicts", "rails", "durations", "formats", "plan", "expectations", "scalars", "yaml_text", "yaml_reader", "json_reader",
-    "diagnostics", "quick", "sequence_schema", "sequence", "advice", "sequence_reader", "settings", "instruments",
-    "compiler", "bias", "executor",
+    "diagnostics", "quick", "sequence_schema", "sequence", "advice", "sequence_reader", "selection", "request", "settings", "instruments",
+    "compiler", "bias", "executor", "resumption",
 ]  # fmt: skip
 IMPURE = {
     "os",

@@ -311,7 +311,7 @@ class World:
             self.stops.ask("SIGINT")
         self.call("emit")
 
-    def run(self, plan, deeds=None):
+    def run(self, plan, deeds=None, beginning=None):
         """Run a plan; `deeds` gives the deed of a step and attempt, else all is well."""
         deeds = deeds or {}
 
@@ -326,8 +326,9 @@ class World:
             power.held = {Role.LV, Role.HV}
             self.bench.holders = dict.fromkeys(power.held, "calseq")
         return execute(
-            plan, prepare=prepare, power=power, emit=self.emit, clock=lambda: self.now, stops=self.stops
-        )
+            plan, prepare=prepare, power=power, emit=self.emit, clock=lambda: self.now, stops=self.stops,
+            beginning=beginning,
+        )  # fmt: skip
 
     def of(self, *kinds):
         return [event for event in self.events if isinstance(event, kinds)]

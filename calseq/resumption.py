@@ -1,0 +1,298 @@
+"""What a run that ended early keeps and what it runs again, decided from its events and two plans."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import singledispatch
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from calseq import events
+from calseq.bias import Breakdowns, decide
+from calseq.plan import Plan, Step
+from calseq.rails import Hv, Lv, Role, StepType
+from calseq.verdicts import RunVerdict, Verdict
+
+
+class Passed(Struct, frozen=True):
+    """An attempt that passed: what its end says, and when that was (POSIX seconds)."""
+
+    end: events.StepEnded
+    directory: str
+    ended_at: float
+
+
+class Past(Struct, frozen=True):
+    """What the events of a run say of it; steps by name.
+
+    `passed` are the steps whose last word is that they passed, `fates` what became of all that were told of,
+    `attempts` the number of the last attempt, `directories` where that wrote to.
+    """
+
+    passed: Mapping[str, Passed] = field(default_factory=dict)
+    fates: Mapping[str, str] = field(default_factory=dict)
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    directories: Mapping[str, str] = field(default_factory=dict)
+    plan: str = "plan.json"
+    digest: str = ""
+    calseq: str = ""
+    dirigent: str = ""
+    ended: events.RunEnded | None = None
+    seq: int = 0
+    t: float = 0.0
+
+
+def past(stamped: Iterable[events.Stamped]) -> Past:
+    """Give what a run's events say. What they do not say, a step without its end for instance, did not happen."""
+    found = Past()
+    for each in stamped:
+        found = replace(_after(each.event, found, each.at), seq=each.seq, t=each.t)
+    return found
+
+
+@singledispatch
+def _after(event: object, found: Past, at: float) -> Past:  # noqa: ARG001 - every event is asked alike
+    return found
+
+
+@_after.register
+def _(event: events.RunStarted, found: Past, at: float) -> Past:  # noqa: ARG001
+    return replace(found, digest=event.digest, calseq=event.calseq, dirigent=event.dirigent)
+
+
+@_after.register
+def _(event: events.RunResumed, found: Past, at: float) -> Past:  # noqa: ARG001
+    passed = {name: each for name, each in found.passed.items() if name in event.kept}
+    again = {name: "changed, and has not passed since" for name in found.passed if name not in event.kept}
+    return replace(
+        found,
+        passed=passed,
+        fates={**found.fates, **again},
+        plan=event.plan,
+        digest=event.digest,
+        calseq=event.calseq,
+        dirigent=event.dirigent or found.dirigent,
+        ended=None,
+    )
+
+
+@_after.register
+def _(event: events.StepStarted, found: Past, at: float) -> Past:  # noqa: ARG001
+    return replace(
+        found,
+        passed=_without(found.passed, event.name),
+        fates={**found.fates, event.name: f"interrupted in attempt {event.attempt}: it has no end"},
+        attempts=_counted(found, event.name, event.attempt),
+        directories={**found.directories, event.name: event.directory},
+    )
+
+
+@_after.register
+def _(event: events.StepEnded, found: Past, at: float) -> Past:
+    why = f": {event.reason}" if event.reason else ""
+    passed = _without(found.passed, event.name)
+    if event.verdict is Verdict.PASSED and event.name in found.directories:
+        passed[event.name] = Passed(event, found.directories[event.name], at)
+    return replace(
+        found,
+        passed=passed,
+        fates={**found.fates, event.name: f"{event.verdict}{why}"},
+        attempts=_counted(found, event.name, event.attempt),
+    )
+
+
+@_after.register
+def _(event: events.StepSkipped, found: Past, at: float) -> Past:  # noqa: ARG001
+    fates = {**found.fates, event.name: f"skipped: {event.reason}"}
+    return replace(found, passed=_without(found.passed, event.name), fates=fates)
+
+
+@_after.register
+def _(event: events.RunEnded, found: Past, at: float) -> Past:  # noqa: ARG001
+    return replace(found, ended=event)
+
+
+def _without(passed: Mapping[str, Passed], name: str) -> dict[str, Passed]:
+    return {other: each for other, each in passed.items() if other != name}
+
+
+def _counted(found: Past, name: str, attempt: int) -> dict[str, int]:
+    return {**found.attempts, name: max(attempt, found.attempts.get(name, 0))}
+
+
+# What changed
+
+
+def differences(old: Plan, new: Plan, step: Step) -> tuple[str, ...]:
+    """Say in what a step of the new plan differs from the one of that name in the old; empty if in nothing.
+
+    Everything counts that matters to what the step does; time-outs, retries and policies do not.
+    """
+    before = next((each for each in old.steps if each.name == step.name), None)
+    if before is None:
+        return ("it was not in the plan",)
+    was, now = _facts(old, before), _facts(new, step)
+    return tuple(_said(name, was[name], now[name]) for name in now if was[name] != now[name])
+
+
+def _facts(plan: Plan, step: Step) -> dict[str, object]:
+    """Give all that matters to what a step does, by the word for it."""
+    words, dictionaries = _parted(step.argv)
+    simulation = plan.simulation
+    faults = simulation.faults if simulation else {}
+    return {
+        "calibration": (step.calibration, step.type),
+        "command": words,
+        "instruments": (dictionaries, _wires(plan, step)),
+        "given": step.given,
+        "rails": (step.before, plan.mode),
+        "files it must leave": step.outputs,
+        "end of the sweep": step.sweep_end_v,
+        "environment": (plan.environment.cwd, dict(plan.environment.variables)),
+        "dirigent.toml": next((file.sha256 for file in plan.inputs if file.kind == "dirigent"), ""),
+        "simulated fault": faults.get(step.name, faults.get(step.calibration)),
+    }
+
+
+def _parted(argv: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part a command from the instruments that it is told of."""
+    told = [option in ("--instruments-dict", "--channels-dict") for option in ("", *argv)]
+    return (
+        tuple(word for word, is_told in zip(argv, told, strict=False) if not is_told),
+        tuple(word for word, is_told in zip(argv, told, strict=False) if is_told),
+    )
+
+
+def _wires(plan: Plan, step: Step) -> object:
+    """Give the wiring of all that a step uses: what it needs, what it is given, and the rails that it runs on."""
+    roles = {*step.needs, *step.given}
+    roles |= {Role.LV} if step.before.lv is Lv.ON else set()
+    roles |= {Role.HV} if step.before.hv is not Hv.OFF else set()
+    channels = {
+        key: {role: dict(wire) for role, wire in wires.items() if role in roles}
+        for key, wires in plan.wiring.channels.items()
+    }
+    names = {str(wire.get("instrument")) for wires in channels.values() for wire in wires.values()}
+    return channels, {name: dict(plan.wiring.instruments.get(name, {})) for name in sorted(names)}
+
+
+def _said(name: str, was: object, now: object) -> str:
+    """Name a difference; of a command the words, where they are few."""
+    if name != "command" or not isinstance(was, tuple) or not isinstance(now, tuple):
+        return name
+    gone = [str(word) for word in was if word not in now]
+    new = [str(word) for word in now if word not in was]
+    few = 0 < len(gone) + len(new) <= 4
+    return f"command: {' '.join(gone) or 'nothing'} is now {' '.join(new) or 'gone'}" if few else name
+
+
+def changed_files(old: Plan, new: Plan) -> tuple[str, ...]:
+    """Name the files of a plan that are not what they were."""
+    was = {file.kind: file for file in old.inputs}
+    now = {file.kind: file for file in new.inputs}
+    return tuple(
+        f"{kind} {_name(file.path)} changed" if kind in was else f"{kind} {_name(file.path)} is new"
+        for kind, file in now.items()
+        if kind not in was or was[kind].sha256 != file.sha256
+    ) + tuple(f"{kind} {_name(file.path)} is no longer used" for kind, file in was.items() if kind not in now)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+# What is to be done
+
+
+class Row(Struct, frozen=True):
+    """A step of the plan: `kept` with what it has, or why it is to run."""
+
+    step: Step
+    kept: Passed | None = None
+    why: str = ""
+
+
+class Resumption(Struct, frozen=True):
+    """How a run goes on: every step, what is no longer in the plan, what changed, and the bias after kept curves."""
+
+    plan: Plan
+    past: Past
+    rows: tuple[Row, ...]
+    gone: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    decided: tuple[events.BiasDecided, ...] = ()
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of the steps that are kept."""
+        return tuple(row.step.name for row in self.rows if row.kept)
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """The names of the steps that are to run."""
+        return tuple(row.step.name for row in self.rows if row.why)
+
+    @property
+    def is_over(self) -> bool:
+        """Every step passed, and the run came to a good end: there is nothing to do."""
+        ended = self.past.ended
+        return not self.again and ended is not None and ended.verdict is RunVerdict.PASSED
+
+    def kept_events(self) -> Iterator[events.StepKept]:
+        """Give what is told of every step that is kept."""
+        for row in self.rows:
+            if row.kept:
+                end = row.kept.end
+                yield events.StepKept(
+                    step=row.step.number,
+                    name=row.step.name,
+                    attempt=end.attempt,
+                    directory=row.kept.directory,
+                    duration_s=end.duration_s,
+                    ended_at=row.kept.ended_at,
+                )
+
+
+def resume(
+    found: Past, old: Plan, new: Plan, breakdowns: Mapping[str, Breakdowns], changed: tuple[str, ...] = ()
+) -> Resumption:
+    """Decide what is kept: the steps that passed and do now what they did then.
+
+    `breakdowns` has, by step, what the breakdowns.json of a curve that passed holds now. If `changed` names
+    what concerns all steps, such as another dirigent, none is kept.
+    """
+    rows = tuple(_row(step, found, differences(old, new, step) or changed) for step in new.steps)
+    return Resumption(
+        plan=new,
+        past=found,
+        rows=rows,
+        gone=tuple(name for name in found.passed if name not in {step.name for step in new.steps}),
+        decided=tuple(
+            _decided(row.step, row.kept, breakdowns.get(row.step.name, Breakdowns(None)), new)
+            for row in rows
+            if row.kept and row.step.type is StepType.IVCURVE
+        ),
+    )
+
+
+def _row(step: Step, found: Past, different: tuple[str, ...]) -> Row:
+    if step.left_out:
+        return Row(step)
+    passed = found.passed.get(step.name)
+    if passed is None:
+        return Row(step, why=found.fates.get(step.name, "did not run yet"))
+    return Row(step, why=f"changed: {', '.join(different)}") if different else Row(step, passed)
+
+
+def _decided(step: Step, kept: Passed, now: Breakdowns, plan: Plan) -> events.BiasDecided:
+    """Take the decision over the bias again, from what a kept curve left. Every doubt means no."""
+    allowed, reason = False, ""
+    if not kept.end.breakdowns_sha256:
+        reason = f"nothing proves which breakdowns.json {step.name} wrote"
+    elif now.content is None:
+        reason = f"the breakdowns.json of {step.name} is gone"
+    elif now.sha256 != kept.end.breakdowns_sha256:
+        reason = f"the breakdowns.json of {step.name} is not the one that it wrote: its sha256 differs"
+    else:
+        decision = decide(plan.supplies, now, kept.end.reached_v, plan.bias)
+        allowed, reason = decision.allowed, decision.reason
+    return events.BiasDecided(step.number, allowed, reason, now.sha256)

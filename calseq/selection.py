@@ -1,0 +1,86 @@
+"""Which steps of a sequence a run leaves out, as chosen on the command line, and why each."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from calseq import problems as codes
+from calseq.advice import advise
+from calseq.plaintext import printable
+from calseq.problems import Place, Problem, Source, Span
+from calseq.schema import did_you_mean
+from calseq.sequence import Sequence
+
+
+class Selection(Struct, frozen=True):
+    """Steps by name: `only` these, `skip` those, and of the rest those from `start` on and up to `until`."""
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    start: str = ""
+    until: str = ""
+
+    def __bool__(self) -> bool:
+        """Something is chosen."""
+        return bool(self.only or self.skip or self.start or self.until)
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Give every name with the option that it was given to."""
+        yield from (("--only", name) for name in self.only)
+        yield from (("--skip", name) for name in self.skip)
+        yield from (
+            (option, name) for option, name in (("--from", self.start), ("--until", self.until)) if name
+        )
+
+    def __str__(self) -> str:
+        """Give it as it was typed."""
+        return " ".join(f"{option} {name}" for option, name in self.named())
+
+
+def select(sequence: Sequence, selection: Selection) -> tuple[Sequence, tuple[Problem, ...]]:
+    """Mark the steps that are left out, and what is wrong with the choice; advice is given on what remains."""
+    names = [step.name for step in sequence.steps]
+    unknown = [_unknown(option, name, names) for option, name in selection.named() if name not in names]
+    if unknown or not selection:
+        return sequence, tuple(unknown)
+    steps = tuple(
+        replace(step, left_out=_reason(place, names, selection)) for place, step in enumerate(sequence.steps)
+    )
+    if all(step.left_out for step in steps):
+        return sequence, (_nothing_left(selection, names),)
+    document = sequence.document
+    before, after = list(advise(document, sequence.steps)), list(advise(document, steps))
+    document.problems = [problem for problem in document.problems if problem not in before] + after
+    warnings = [problem for problem in sequence.warnings if problem not in before] + after
+    return replace(sequence, steps=steps, warnings=tuple(warnings)), ()
+
+
+def _reason(place: int, names: list[str], selection: Selection) -> str:
+    """Say why the step at a place is left out; empty if it is to run."""
+    name = names[place]
+    if name in selection.skip:
+        return f"--skip {name}"
+    if selection.start and place < names.index(selection.start):
+        return f"before --from {selection.start}"
+    if selection.until and place > names.index(selection.until):
+        return f"after --until {selection.until}"
+    return (
+        f"not in --only {', '.join(selection.only)}" if selection.only and name not in selection.only else ""
+    )
+
+
+def _unknown(option: str, name: str, names: list[str]) -> Problem:
+    shown = printable(name, 40)
+    cure = did_you_mean(name, names) or "steps: " + printable(", ".join(names[:12]), 200)
+    place = Place(Source(option, printable(name)), Span(1, 1, max(1, len(name))))
+    return Problem(codes.BAD_SELECTION, f"no step is named '{shown}'", cure, place)
+
+
+def _nothing_left(selection: Selection, names: list[str]) -> Problem:
+    crossed = (
+        selection.start and selection.until and names.index(selection.start) > names.index(selection.until)
+    )
+    cure = f"'{selection.until}' comes before '{selection.start}'" if crossed else "leave one of them out"
+    message = f"{printable(str(selection), 200)} leaves no step to run"
+    return Problem(codes.BAD_SELECTION, message, cure)

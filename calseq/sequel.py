@@ -1,0 +1,328 @@
+"""The sequel of a run that ended early: its folder locked and read, compared with today, and made ready to go on."""
+
+import hashlib
+import os
+import platform
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from calseq import __version__
+from calseq import problems as codes
+from calseq.attempt import read_breakdowns
+from calseq.clocks import now_s
+from calseq.events import RunResumed
+from calseq.executor import Beginning
+from calseq.history import expected
+from calseq.journal import JournalReading, cut_tail, scan
+from calseq.locks import BenchLock, FolderLock, Holder
+from calseq.plaintext import printable
+from calseq.plan import InputFile, Plan, from_json, to_json
+from calseq.presence import children, guard_lives, run_lives
+from calseq.problems import Problem, Refused
+from calseq.rails import StepType
+from calseq.resumption import Past, Resumption, changed_files, past, resume
+from calseq.run import Run, Sequel, check_before, claim, lockable, user
+from calseq.runs import (
+    JOURNAL,
+    RUN_FORMAT,
+    RunRecord,
+    attempts_made,
+    check_room,
+    no_folder,
+    read_plan,
+    read_record,
+    utc,
+    write_plan,
+    write_record,
+)
+from calseq.stops import Stops
+
+GUARD_WAIT_S = 900.0
+"""How long the guard of a killed run gets to make the bench safe: the grace of a step, the ramps, and more."""
+STRANGER_WAIT_S = 5.0
+"""A guard that was only just started has not written yet that it is one."""
+
+_NEEDED = ("dirigent", "modules")
+"""The files that a child reads itself; all others are in the plan."""
+
+
+class EndedRun(Struct, frozen=True):
+    """A run that somebody may go on with: locked, so that nobody else does, and read."""
+
+    folder: Path
+    record: RunRecord
+    plan: Plan
+    past: Past
+    reading: JournalReading
+    mine: FolderLock
+
+
+def open_ended(folder: Path, stops: Stops, tell: Callable[[str], None]) -> EndedRun:
+    """Lock a run folder and read it. The guard of a killed run, making the bench safe, is waited for; `tell` is told so.
+
+    Raises:
+        Refused: the run goes on, or what it left cannot be gone on with; or somebody wanted to stop meanwhile.
+    """
+    folder = folder.absolute()
+    mine = _locked(folder, stops, tell)
+    try:
+        return _read(folder, mine)
+    except BaseException:
+        mine.release()
+        raise
+
+
+def _locked(folder: Path, stops: Stops, tell: Callable[[str], None]) -> FolderLock:
+    began_s, told = now_s(), False
+    while (mine := _tried(folder)) is None:
+        by, patience_s = _holder(folder, _record(folder))
+        if stops.level or now_s() >= began_s + patience_s:
+            if mine := _tried(folder):  # whoever it was has gone meanwhile
+                break
+            raise _refused(f"run {printable(folder.name)} cannot be resumed yet: {by}", "wait for its end")
+        if patience_s == GUARD_WAIT_S and not told:
+            tell("the guard of this run is making the bench safe: waiting for it (Ctrl-C: do not wait)")
+            told = True
+        stops.pause(0.2)
+    return mine
+
+
+def _tried(folder: Path) -> FolderLock | None:
+    try:
+        return FolderLock(folder)
+    except BlockingIOError:
+        return None
+    except OSError as error:
+        message = f"{printable(str(folder))} cannot be locked: {(error.strerror or str(error)).lower()}"
+        raise _refused(message, "a run folder must be on a file system that can lock it") from error
+
+
+def _holder(folder: Path, record: RunRecord) -> tuple[str, float]:
+    """Say who has a run folder, and for how many seconds to wait for them: a guard comes to its end by itself."""
+    if run_lives(record.pid, record.since):
+        return f"it goes on, pid {record.pid} since {printable(record.since)}", 0.0
+    if guard_lives(folder):
+        return "its guard is still making the bench safe", GUARD_WAIT_S
+    left = children(folder)
+    if left:
+        nobody = "and nobody watches it: 'calseq power off' asks it to stop"
+        return f"a child of it still runs, pid {left[0]}, {nobody}", 0.0
+    return "somebody else is resuming it", STRANGER_WAIT_S
+
+
+def _read(folder: Path, mine: FolderLock) -> EndedRun:
+    record = _record(folder)
+    try:
+        content = (folder / JOURNAL).read_bytes() if (folder / JOURNAL).exists() else b""
+    except OSError as error:
+        raise _refused(
+            f"events.jsonl cannot be read: {(error.strerror or str(error)).lower()}", ""
+        ) from error
+    reading = scan(content)
+    found = past(reading.stamped)
+    if reading.wrong and not reading.torn:
+        raise _damaged(folder, reading, found)
+    if not found.digest:  # it was torn off before its first event
+        found = replace(found, plan=record.plan, digest=record.digest)
+    try:
+        plan, sha256 = read_plan(folder, found.plan)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _refused(f"{found.plan} cannot be read: {printable(str(error), 200)}", _NEW_RUN) from error
+    if sha256 != found.digest:
+        raise _refused(f"{found.plan} is not the plan that was run: its sha256 differs", _NEW_RUN)
+    return EndedRun(folder, record, plan, found, reading, mine)
+
+
+_NEW_RUN = "what was measured is in data/; measure the rest in a new run, with --from or --only"
+
+
+def _record(folder: Path) -> RunRecord:
+    try:
+        record = read_record(folder)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise _refused(f"its run.json cannot be read: {printable(str(error), 200)}", _NEW_RUN) from error
+    if record.format > RUN_FORMAT:
+        raise _refused("it was written by a newer calseq", "resume it with that")
+    return record
+
+
+def _damaged(folder: Path, reading: JournalReading, found: Past) -> Refused:
+    usable = ", ".join(f"{printable(name)} in {each.directory}" for name, each in found.passed.items())
+    message = (
+        f"events.jsonl of {printable(folder.name)} is damaged: {printable(reading.wrong, 200)}; "
+        f"the {len(reading.stamped)} events before it can be used: passed by then: {usable or 'nothing'}"
+    )
+    return _refused(message, _NEW_RUN)
+
+
+def _refused(message: str, cure: str) -> Refused:
+    return Refused([Problem(codes.NOT_RESUMABLE, message, cure)])
+
+
+# What is there today
+
+
+def stored_plan(ended: EndedRun, problem: str) -> Plan:
+    """Give the plan of the run as it was stored, where no other can be made: no file of it may have changed.
+
+    `problem` says why none can be made. Files that are gone are no harm, if only the plan was made of them.
+
+    Raises:
+        Refused: a file changed, or one is gone that dirigent reads.
+    """
+    states = {file: _state(file) for file in ended.plan.inputs}
+    bad = [
+        f"{printable(file.path)} {state}"
+        for file, state in states.items()
+        if state == "changed" or (state == "is gone" and file.kind in _NEEDED)
+    ]
+    if bad:
+        cure = f"put the files back: copies are in {printable(str(ended.folder / 'inputs'))}"
+        raise _refused(f"{problem}, and {', '.join(bad)}", cure)
+    return ended.plan
+
+
+def gone_files(plan: Plan) -> tuple[InputFile, ...]:
+    """Give the files of a plan that are no longer there."""
+    return tuple(file for file in plan.inputs if _state(file) == "is gone")
+
+
+def _state(file: InputFile) -> str:
+    try:
+        content = Path(file.path).read_bytes()
+    except OSError:
+        return "is gone"
+    return "" if hashlib.sha256(content).hexdigest() == file.sha256 else "changed"
+
+
+def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
+    """Compare a run with the plan as it would be made today, and decide what is kept. Touches nothing.
+
+    `dirigent` says which one is there; one that is not known to have changed has not.
+
+    Raises:
+        Refused: another module is there.
+    """
+    plan = from_json(to_json(plan))
+    old, found = ended.plan, ended.past
+    if old.modules != plan.modules:
+        was, now = (", ".join(f"{each.name or '?'} on channel {each.channel}" for each in each_plan.modules) for each_plan in (old, plan))  # fmt: skip
+        raise _refused(
+            f"modules.json names {printable(now)}, and the run measured {printable(was)}", "start a new run"
+        )
+    other = dirigent and found.dirigent and dirigent != found.dirigent
+    about = [f"dirigent was '{found.dirigent}', and is '{dirigent}'"] if other else []
+    about += [f"calseq was {found.calseq}, and is {__version__}"] * (found.calseq not in ("", __version__))
+    breakdowns = {
+        name: read_breakdowns(ended.folder / found.passed[name].directory)
+        for name in (step.name for step in plan.steps if step.type is StepType.IVCURVE)
+        if name in found.passed
+    }
+    resumption = resume(found, old, old if plan == old else plan, breakdowns, ("dirigent",) if other else ())
+    return replace(resumption, changed=(*changed_files(old, plan), *about))
+
+
+# Going on
+
+
+def go_on(
+    ended: EndedRun,
+    resumption: Resumption,
+    *,
+    operator: str = "",
+    acknowledge: bool = False,
+    dirigent: str = "",
+) -> Run:
+    """Lock the bench and make the run ready to go on in its folder. The run holds the lock of the folder from here on.
+
+    Raises:
+        Refused: somebody else has the bench, nobody knows the state of its rails, or the folder cannot be written.
+    """
+    plan = resumption.plan
+    lock = BenchLock(lockable(plan))
+    try:
+        if not acknowledge:
+            check_before(lock, plan.mode, [_last(ended)])
+        check_room(ended.folder)
+        if ended.reading.torn:
+            cut_tail(ended.folder / JOURNAL, ended.reading.good_bytes)
+        name, digest = ended.past.plan, ended.past.digest
+        if plan != ended.plan:
+            name, digest = write_plan(ended.folder, plan), plan.digest()
+        record = _resumed(ended, resumption, name, digest)
+        write_record(ended.folder, record)
+    except OSError as error:
+        lock.release()
+        raise no_folder(ended.folder, error.strerror or str(error)) from error
+    except BaseException:
+        lock.release()
+        raise
+    run = Run(plan, ended.folder, record, {}, lock, mine=ended.mine, dirigent=dirigent)
+    run.sequel = _sequel(ended, resumption, record, operator or user(), dirigent)
+    claim(run)
+    return run
+
+
+def _last(ended: EndedRun) -> Holder:
+    record = ended.record
+    return Holder("", record.run, record.operator, record.pid, record.since, str(ended.folder))
+
+
+def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str) -> RunRecord:
+    now = utc(datetime.now().astimezone())
+    record = ended.record
+    return replace(
+        record,
+        title=resumption.plan.title,
+        bench=resumption.plan.bench,
+        mode=str(resumption.plan.mode),
+        simulated=resumption.plan.simulated,
+        digest=digest,
+        calseq=__version__,
+        python=platform.python_version(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        state="running",
+        ended="",
+        verdict="",
+        exit_code=None,
+        reason="",
+        steps=dict.fromkeys(resumption.kept, "passed"),
+        resumed=(*record.resumed, now),
+        plan=plan,
+    )
+
+
+def _sequel(
+    ended: EndedRun, resumption: Resumption, record: RunRecord, operator: str, dirigent: str
+) -> Sequel:
+    found = ended.past
+    resumed = RunResumed(
+        pid=record.pid,
+        operator=operator,
+        calseq=__version__,
+        plan=record.plan,
+        digest=record.digest,
+        kept=resumption.kept,
+        again=resumption.again,
+        changed=resumption.changed,
+        dirigent=dirigent,
+        expected=expected(resumption.plan, ended.folder.parent)[0],
+    )
+    made = {
+        row.step.number: max(found.attempts.get(row.step.name, 0), attempts_made(ended.folder, row.step))
+        for row in resumption.rows
+    }
+    beginning = Beginning(
+        kept={each.step: each for each in resumption.kept_events()},
+        decided={each.step: each for each in resumption.decided},
+        first_attempts={number: last + 1 for number, last in made.items()},
+        elapsed_s=found.t,
+    )
+    return Sequel(resumed, beginning, found.seq, found.t, record.steps)

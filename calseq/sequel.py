@@ -30,7 +30,6 @@ from calseq.resumption import Past, Resumption, changed_files, past, resume
 from calseq.run import Run, Sequel, check_before, claim, lockable, user
 from calseq.runs import (
     JOURNAL,
-    RUN_FORMAT,
     RunRecord,
     attempts_made,
     check_room,
@@ -144,12 +143,9 @@ _NEW_RUN = "what was measured is in data/; measure the rest in a new run, with -
 
 def _record(folder: Path) -> RunRecord:
     try:
-        record = read_record(folder)
+        return read_record(folder)
     except (OSError, msgspec.MsgspecError) as error:
         raise _refused(f"its run.json cannot be read: {printable(str(error), 200)}", _NEW_RUN) from error
-    if record.format > RUN_FORMAT:
-        raise _refused("it was written by a newer calseq", "resume it with that")
-    return record
 
 
 def _damaged(folder: Path, reading: JournalReading, found: Past) -> Refused:

@@ -118,6 +118,7 @@ def resume(
             today = plan or sequel.stored_plan(ended, "no plan of today was given")
             resumption = sequel.reckon(ended, today)
             if resumption.is_over:
+                sequel.settle(ended)
                 return None
             begun = sequel.go_on(ended, resumption, operator=operator, acknowledge=acknowledge)
             begun.listeners.update(listeners or {})

@@ -265,6 +265,31 @@ def go_on(
     return run
 
 
+def settle(ended: EndedRun) -> None:
+    """Close the record of a run that is over, if calseq was killed between the journal's last line and that.
+
+    Raises:
+        Refused: the folder cannot be written.
+    """
+    last, record = ended.past.ended, ended.record
+    if last is None or record.state == "ended":
+        return
+    closed = replace(
+        record,
+        state="ended",
+        ended=utc(datetime.fromtimestamp(ended.reading.stamped[-1].at).astimezone()),
+        duration_s=round(last.duration_s, 3),
+        verdict=str(last.verdict),
+        exit_code=int(last.exit_code),
+        reason=last.reason,
+        steps={step.name: "left-out" if step.left_out else "passed" for step in ended.plan.steps},
+    )
+    try:
+        write_record(ended.folder, closed)
+    except OSError as error:
+        raise no_folder(ended.folder, error.strerror or str(error)) from error
+
+
 def _last(ended: EndedRun) -> Holder:
     record = ended.record
     return Holder("", record.run, record.operator, record.pid, record.since, str(ended.folder))

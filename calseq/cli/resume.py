@@ -21,7 +21,7 @@ from calseq.preflight import check_machine, dirigent_version
 from calseq.problems import Problem, Refused, refuse_errors
 from calseq.resumption import Resumption
 from calseq.run import Run
-from calseq.sequel import EndedRun, go_on, gone_files, open_ended, reckon, stored_plan
+from calseq.sequel import EndedRun, go_on, gone_files, open_ended, reckon, settle, stored_plan
 from calseq.stops import Stops
 from calseq.verdicts import ExitCode
 
@@ -58,6 +58,7 @@ def _agreed(text: str, bench: Path | None, manner: Manner, stops: Stops, *, yes:
         if stops.level:
             return stopped(stops)
         if resumption.is_over:
+            settle(ended)
             results(f"nothing to do: every step of {printable(ended.folder.name)} passed{_but(resumption)}")
             return int(ExitCode.GOOD)
         tell_problems(warnings, 1)

@@ -114,6 +114,18 @@ def test_a_run_that_passed_has_nothing_to_do_and_is_not_touched(stand):
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
 
 
+def test_a_run_killed_between_its_last_event_and_its_record_gets_the_record(stand):
+    run = stand.begin(*STEPS)
+    assert run.end() == 0
+    closed = run.record
+    early = {"state": "running", "ended": "", "duration_s": 0.0, "verdict": "", "exit_code": None, "steps": {}}
+    (run.folder / "run.json").write_text(json.dumps({**closed, **early}))
+    assert "nothing to do" in stand.resume(yes=False)
+    told = ("state", "verdict", "exit_code", "reason", "steps")
+    assert {key: run.record[key] for key in told} == {key: closed[key] for key in told}
+    assert abs(run.record["duration_s"] - closed["duration_s"]) < 1
+
+
 def test_a_run_whose_end_alone_is_missing_comes_to_it(stand):
     run = stand.begin(*STEPS)
     assert run.end() == 0

@@ -5,21 +5,27 @@ from collections.abc import Iterable, Iterator
 from calseq import problems as codes
 from calseq.document import Document, Path
 from calseq.durations import spelled
+from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
-from calseq.problems import Code, Place, Problem
-from calseq.rails import BIASED, RAIL_RULES, StepType
+from calseq.problems import Code, Edit, Place, Problem
+from calseq.rails import BIASED, RAIL_RULES, Role, StepType
 from calseq.schema import within
 from calseq.sequence import SequenceStep
+from calseq.voltages import hv_limit
 
 
 def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Problem]:
-    """Warn of the order of the steps that are to run, each kind once, and of every time-out that is too short."""
+    """Warn of the order of the steps that are to run, each kind once, of each that defeats itself, and of what has no effect."""
     listed = list(steps)
     kept = [step for step in listed if not step.left_out]
     yield from _bias_without_curve(document, listed)
     yield from _curve_after_tuning(document, kept)
+    yield from _never_biased(document, kept)
     for step in kept:
         yield from _short_timeout(document, step)
+        yield from _unknown_arguments(document, step)
+    yield from _limit_of_nothing(document, listed)
+    yield from map(_unused_anchor, document.unused.items())
 
 
 def _bias_without_curve(document: Document, steps: list[SequenceStep]) -> Iterator[Problem]:
@@ -30,7 +36,7 @@ def _bias_without_curve(document: Document, steps: list[SequenceStep]) -> Iterat
             left_out = step if is_curve else left_out
         elif is_curve:
             return
-        elif RAIL_RULES[step.calibration.type].before == BIASED:
+        elif _is_biased(step):
             yield _unmeasured(document, step, left_out)
             return
 
@@ -58,14 +64,76 @@ def _curve_after_tuning(document: Document, steps: list[SequenceStep]) -> Iterat
         yield _warning(document, curve, codes.CURVE_AFTER_TUNING, "an IV curve after a tuning", cure)
 
 
+def _never_biased(document: Document, steps: list[SequenceStep]) -> Iterator[Problem]:
+    """The first step whose bias is forbidden by the limit, or by the end of the curve before it."""
+    no_bias = "the limit of 0 V allows no bias" if hv_limit(document) == 0 else ""
+    for step in steps:
+        if step.calibration.type is StepType.IVCURVE and hv_limit(document) != 0:
+            no_bias = f"'{step.name}' ends at 0 V and allows no bias" if step.sweep_end_v == 0 else ""
+        elif no_bias and _is_biased(step):
+            cure = (
+                "raise 'limits: {hv: …}'" if hv_limit(document) == 0 else "let the curve go beyond the bias"
+            )
+            message = f"it needs a bias and can never run: {printable(no_bias)}"
+            yield _warning(document, step, codes.NEVER_RUNS, message, f"{cure}, or take the step out")
+            return
+
+
 def _short_timeout(document: Document, step: SequenceStep) -> Iterator[Problem]:
-    timeout_s, usual_s = step.policies.timeout_s, step.calibration.usual_s
-    if timeout_s is None or usual_s is None or timeout_s >= usual_s:
+    timeout_s, usual_s, waits_s = step.policies.timeout_s, step.calibration.usual_s, step.waits_s
+    if timeout_s is None:
         return
-    message = f"timeout {spelled(timeout_s)} is below the usual {spelled(usual_s)}"
-    path: Path = ("steps", step.number - 1, "timeout")
-    place = document.place(path if path in document.values else ("defaults", "timeout"))
-    yield _warning(document, step, codes.SHORT_TIMEOUT, message, "give it more", place)
+    message = ""
+    if waits_s is not None and timeout_s < waits_s:
+        message = f"timeout {spelled(timeout_s)} is below the {spelled(waits_s)} that its sweep only waits"
+    elif usual_s is not None and timeout_s < usual_s:
+        message = f"timeout {spelled(timeout_s)} is below the usual {spelled(usual_s)}"
+    if message:
+        path: Path = ("steps", step.number - 1, "timeout")
+        place = document.place(path if path in document.values else ("defaults", "timeout"))
+        yield _warning(document, step, codes.SHORT_TIMEOUT, message, "give it more", place)
+
+
+def _unknown_arguments(document: Document, step: SequenceStep) -> Iterator[Problem]:
+    """An argument may be an option of another version of dirigent; where options are known, it is rather a slip."""
+    flags = {option.flag: option.name for option in step.calibration.options.values()}
+    if not flags or not step.calibration.known:
+        return
+    for index, word in enumerate(step.args):
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and flag not in flags:
+            path: Path = ("steps", step.number - 1, "args", index)
+            message = f"{step.calibration.name} has no option '{printable(flag, 40)}' that calseq knows"
+            close = did_you_mean(flag, flags.values())
+            cure = f"{close} it belongs in 'options:'" if close else _DESCRIBE
+            yield _warning(document, step, codes.UNKNOWN_ARGUMENT, message, cure, document.place(path))
+
+
+_DESCRIBE = "look into 'dirigent --help', and describe it in the site's calibrations"
+
+
+def _limit_of_nothing(document: Document, steps: list[SequenceStep]) -> Iterator[Problem]:
+    if hv_limit(document) is None or any(Role.HV in step.needs for step in steps):
+        return
+    place = document.place(("limits", "hv"), key=True)
+    message, cure = (
+        "no step of this sequence uses the high voltage",
+        "delete the limit, or the step it was for is missing",
+    )
+    yield Problem(codes.UNREACHABLE_LIMIT, message, cure, place)
+
+
+def _unused_anchor(item: tuple[str, Place]) -> Problem:
+    name, place = item
+    text, start, end = place.source.text, place.start, place.start + place.span.length
+    after = len(text[end:]) - len(text[end:].lstrip(" "))
+    message = f"anchor '&{printable(name, 40)}' is used nowhere"
+    cure = f"write '*{printable(name, 40)}' where it belongs, or delete it"
+    return Problem(codes.UNUSED_ANCHOR, message, cure, place, fix=Edit(place.source, start, end + after, ""))
+
+
+def _is_biased(step: SequenceStep) -> bool:
+    return RAIL_RULES[step.calibration.type].before == BIASED
 
 
 def _warning(

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from calseq import problems as codes
+from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
-from calseq.schema import did_you_mean
 
 LATEST = "latest"
 

@@ -12,6 +12,11 @@ def builtin_calibrations() -> Path:
     return _PACKAGE / "calibrations.json"
 
 
+def code_pages() -> Path:
+    """Give the file of what each code means."""
+    return _PACKAGE / "codes.toml"
+
+
 def schemas() -> Path:
     """Give the folder of the JSON schemas."""
     return _folder("schemas")

@@ -73,9 +73,12 @@ class BenchReading(Struct, frozen=True):
         return [problem for document in self.documents for problem in document.problems]
 
 
-def read_bench(path: Path) -> BenchReading:
-    """Read a bench file and every file that it names; all problems of all of them at once."""
-    document = read_yaml(open_text(path))
+def read_bench(path: Path, document: Document | None = None) -> BenchReading:
+    """Read a bench file and every file that it names; all problems of all of them at once.
+
+    `document` is its text where that was read already.
+    """
+    document = document or read_yaml(open_text(path))
     check(document, stored_schema("bench"))
     data = document.data
     if not document.readable or not isinstance(data, dict):

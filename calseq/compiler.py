@@ -35,6 +35,8 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     problems = [*_missing_instruments(to_run, bench), *_bias_problems(to_run, bench)]
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
     problems += limit_problems(to_run, bench, ends_v)
+    files = (sequence.document, bench.document)
+    problems = [problem for problem in problems if not any(file.ignores(problem) for file in files)]
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
     if any(problem.is_error for problem in problems):
         return Compilation(None, tuple(problems))

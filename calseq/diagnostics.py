@@ -30,12 +30,13 @@ def count_text(problems: Iterable[Problem], files: int) -> str:
     listed = list(problems)
     errors = sum(problem.is_error for problem in listed)
     warnings = len(listed) - errors
-    parts = [_plural(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
+    parts = [plural(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
     found = " and ".join(parts) if parts else "no problems"
-    return f"{found} in {_plural(files, 'file')}"
+    return f"{found} in {plural(files, 'file')}"
 
 
-def _plural(number: int, word: str) -> str:
+def plural(number: int, word: str) -> str:
+    """Give a number of things in words."""
     return f"{number} {word}" + ("" if number == 1 else "s")
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from calseq import problems as codes
 from calseq.plaintext import printable
-from calseq.problems import Code, Place, Problem, Source, Span
+from calseq.problems import Code, Edit, Place, Problem, Source, Span
 
 Data: TypeAlias = "bool | int | float | str | list[Data] | dict[str, Data] | None"
 Path: TypeAlias = tuple[str | int, ...]
@@ -39,7 +39,9 @@ class Document(Struct):
     A route in `spoilt` has a problem already: nothing further is said about what stands there. A mapping in
     `incomplete` has a key that could not be read: nothing is said about what it lacks. `aliases` gives the
     place of every alias, whose values stand elsewhere. `bad_characters` are the offsets of characters that no
-    file needs; a reader may go on as if they were deleted.
+    file needs; a reader may go on as if they were deleted. `doubts` gives what may be meant by a text that YAMLs
+    read differently, with the problem it is; `unused` the anchors that no alias uses; `ignored` the lines and codes
+    of warnings that an author has silenced.
     """
 
     source: Source
@@ -51,6 +53,9 @@ class Document(Struct):
     spoilt: set[Path] = field(default_factory=set)
     incomplete: set[Path] = field(default_factory=set)
     bad_characters: list[int] = field(default_factory=list)
+    doubts: dict[Path, tuple[Problem, tuple[str, ...]]] = field(default_factory=dict)
+    unused: dict[str, Place] = field(default_factory=dict)
+    ignored: set[tuple[int, Code]] = field(default_factory=set)
     readable: bool = True
     raw: bytes = b""
     path: str = ""
@@ -87,10 +92,30 @@ class Document(Struct):
         self.problems.append(problem)
         self.spoilt.add(path)
 
-    def problem_at(self, path: Path, code: Code, message: str, cure: str = "", *, key: bool = False) -> None:
-        """Note a problem at a route, unless there is one already."""
+    def ignores(self, problem: Problem) -> bool:
+        """Its author has silenced this warning."""
+        place = problem.place
+        return (
+            place is not None
+            and place.source is self.source
+            and (place.span.line, problem.code) in self.ignored
+        )
+
+    def problem_at(
+        self,
+        path: Path,
+        code: Code,
+        message: str,
+        cure: str = "",
+        *,
+        key: bool = False,
+        slip: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Note a problem at a route, unless there is one already. `slip` is a word there, and what it is a slip of."""
         if not self.is_spoilt(path):
-            self.spoil(path, Problem(code, message, cure, self.place(path, key=key)))
+            place = self.place(path, key=key)
+            fix = place.respelt(*slip) if slip[1] else None
+            self.spoil(path, Problem(code, message, cure, place, fix=fix))
 
     def refuse(self, code: Code, message: str, cure: str, place: Place | None = None) -> None:
         """Note a problem after which nothing of the text can be taken."""
@@ -159,8 +184,11 @@ def _note_bad_characters(document: Document) -> None:
 def _bad_character(source: Source, match: "re.Match[str]") -> Problem:
     characters = match.group()
     message = f"invisible character{'s' * (len(characters) > 1)} {printable(characters, 20)}"
-    cure = "save the file with LF line ends" if characters == "\r" else "delete it"
-    return Problem(codes.BAD_CHARACTER, message, cure, source.place(match.start(), len(characters)))
+    is_line_end = "\r" in characters
+    cure = "save the file with LF line ends" if is_line_end else "delete it"
+    fix = None if is_line_end else Edit(source, match.start(), match.end(), "")
+    place = source.place(match.start(), len(characters))
+    return Problem(codes.BAD_CHARACTER, message, cure, place, fix=fix)
 
 
 def _read_regular(path: FilePath) -> bytes:

@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from calseq import problems as codes
 from calseq.document import Document, Path
+from calseq.likeness import closest, did_you_mean, meant
 from calseq.plaintext import printable
 from calseq.plan import BiasSupply, Instrument, Module
 from calseq.problems import Code, Problem
 from calseq.rails import SUPPLIES, Role
-from calseq.schema import check, closest, did_you_mean, stored_schema
+from calseq.schema import check, stored_schema
 
 _KEYS = {"instruments": ("instruments", "instrument_dict"), "channels": ("channels", "channels_dict")}
 _PREFIX = re.compile(r"(lv|hv|ab|cb|hb)(_|[0-9]|$)")
@@ -128,16 +129,19 @@ def _check_instruments_there(document: Document, data: Mapping[str, Any]) -> Non
         document.problem_at(("instruments",), codes.MISSING_KEY, "'instruments' is missing", cure)
         return
     message = f"'{printable(wrong, 40)}' is not a key that belongs here"
-    document.problem_at((wrong,), codes.UNKNOWN_KEY, message, "did you mean 'instruments'?", key=True)
+    slip = (wrong, meant(wrong, ("instruments",)))
+    cure = "did you mean 'instruments'?"
+    document.problem_at((wrong,), codes.UNKNOWN_KEY, message, cure, key=True, slip=slip)
 
 
 def _check_spelling(document: Document, data: Mapping[str, Any], channels_key: str | None) -> None:
     """A misspelt 'channels' must not make a bench of one channel out of many."""
     for key in data if channels_key is None else ():
-        meant = closest(key[:64], _KEYS["channels"])
-        if meant and key not in _KEYS["instruments"]:
+        cure = did_you_mean(key, _KEYS["channels"])
+        if cure and key not in _KEYS["instruments"]:
             message = f"'{printable(key, 40)}' is not a key that belongs here"
-            document.problem_at((key,), codes.UNKNOWN_KEY, message, f"did you mean '{meant}'?", key=True)
+            slip = (key, meant(key, _KEYS["channels"]))
+            document.problem_at((key,), codes.UNKNOWN_KEY, message, cure, key=True, slip=slip)
 
 
 def _check_keys(document: Document, root: str, instruments: Mapping[str, Any]) -> None:
@@ -183,7 +187,8 @@ def _channels(
             if role not in set(Role):
                 cure = did_you_mean(role, Role) or "one of " + ", ".join(Role)
                 message = f"'{printable(role, 40)}' is not a role"
-                document.problem_at((*path, role), codes.BAD_CHANNEL, message, cure, key=True)
+                slip = (role, meant(role, Role))
+                document.problem_at((*path, role), codes.BAD_CHANNEL, message, cure, key=True, slip=slip)
             elif isinstance(entry, dict) and isinstance(entry.get("instrument"), str):
                 channels[channel][Role(role)] = Wire(entry["instrument"], entry)
     return channels
@@ -203,7 +208,8 @@ def _check_channels(
             if wire.instrument not in instruments:
                 cure = did_you_mean(wire.instrument, instruments) or f"add it to '{instruments_key}'"
                 message = f"there is no instrument '{printable(wire.instrument, 40)}'"
-                document.problem_at(path, codes.BAD_CHANNEL, message, cure)
+                slip = (wire.instrument, meant(wire.instrument, instruments))
+                document.problem_at(path, codes.BAD_CHANNEL, message, cure, slip=slip)
             elif (
                 roles.setdefault(wire.instrument, role) != role and {role, roles[wire.instrument]} & SUPPLIES
             ):

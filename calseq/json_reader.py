@@ -96,10 +96,9 @@ class _Reader:
         self._blank()
         start = self.at
         if self.text[start : start + 1] != '"':
-            cure = (
-                "delete the comma before it" if self.text[start : start + 1] == "}" else 'write "key": value'
-            )
-            self._stop(codes.BAD_SYNTAX, "a key in double quotes belongs here", cure)
+            self._stop_at_comma("}")
+            self._stop_at_comment()
+            self._stop(codes.BAD_SYNTAX, "a key in double quotes belongs here", 'write "key": value')
         key = self._string()
         place = self._place(start, self.at - start)
         if len(key) > MAX_KEY:
@@ -170,8 +169,23 @@ class _Reader:
     def _no_value(self) -> NoReturn:
         char = self.text[self.at : self.at + 1]
         shown = f"'{printable(char)}'" if char else "the end of the file"
-        cure = "delete the comma before it" if char in ("]", "}") and char else "write a value"
-        self._stop(codes.BAD_SYNTAX, f"a value belongs here, not {shown}", cure)
+        self._stop_at_comma("]")
+        self._stop_at_comment()
+        self._stop(codes.BAD_SYNTAX, f"a value belongs here, not {shown}", "write a value")
+
+    def _stop_at_comma(self, closing: str) -> None:
+        """Stop if the bracket closes right behind a comma."""
+        before = self.text[: self.at].rstrip()
+        if self.text.startswith(closing, self.at) and before.endswith(","):
+            place = self._place(len(before) - 1)
+            message, cure = "a comma with nothing behind it", "delete it"
+            fix = place.edit("")
+            self.document.problems.append(Problem(codes.BAD_SYNTAX, message, cure, place, fix=fix))
+            raise _Stop
+
+    def _stop_at_comment(self) -> None:
+        if self.text.startswith(("//", "/*", "#"), self.at):
+            self._stop(codes.BAD_SYNTAX, "a comment, and JSON has none", "delete it")
 
     def _number(self, match: "re.Match[str]", path: Path, start: int) -> Data:
         text = match.group()

@@ -10,10 +10,10 @@ from calseq.assets import sequences, shipped_sequence, shipped_sequences
 from calseq.bench import Bench
 from calseq.catalog import Catalog
 from calseq.document import Document, open_text
+from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
 from calseq.plan import PowerMode, Simulation
 from calseq.problems import Place, Problem, Refused, Source, Span
-from calseq.schema import did_you_mean
 from calseq.sequence import Sequence
 from calseq.sequence_reader import read_sequence
 from calseq.settings import apply_settings

@@ -43,10 +43,18 @@ class Source(Struct, frozen=True):
 
     def place(self, offset: int, length: int = 1) -> "Place":
         """Turn an offset in the text into a place; a stretch ends with its line."""
+        line, column = self.at(offset)
+        room = len(self.line(line)) - column + 1
+        return Place(self, Span(line, column, max(1, min(length, room))))
+
+    def at(self, offset: int) -> tuple[int, int]:
+        """Turn an offset in the text into a line and a column, both from 1."""
         line = bisect_right(_line_starts(self.text), offset)
-        column = offset - _line_starts(self.text)[line - 1]
-        room = len(self.line(line)) - column
-        return Place(self, Span(line, column + 1, max(1, min(length, room))))
+        return line, offset - _line_starts(self.text)[line - 1] + 1
+
+    def offset(self, line: int, column: int) -> int:
+        """Turn a line and a column, both from 1, into an offset in the text."""
+        return min(_line_starts(self.text)[line - 1] + column - 1, len(self.text))
 
 
 @lru_cache(maxsize=32)
@@ -66,21 +74,65 @@ class Span(Struct, frozen=True, order=True):
     length: int = 1
 
 
+class Edit(Struct, frozen=True):
+    """What mends a problem for certain: `text` in the place of `source.text[start:end]`."""
+
+    source: Source
+    start: int
+    end: int
+    text: str
+
+
 class Place(Struct, frozen=True):
     """Where in which text."""
 
     source: Source
     span: Span
 
+    @property
+    def start(self) -> int:
+        """The offset of its first character."""
+        return self.source.offset(self.span.line, self.span.column)
+
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        return self.source.text[self.start : self.start + self.span.length]
+
+    def edit(self, text: str) -> Edit:
+        """Give the edit that puts `text` there."""
+        return Edit(self.source, self.start, self.start + self.span.length, text)
+
+    def respelt(self, word: str, new: str, quotes: str | None = None) -> Edit | None:
+        """Give the edit that writes `new` for `word`, in `quotes` or in those it has; None if it is not what stands there."""
+        shown = self.text
+        present = shown[:1] if shown[:1] in ("'", '"') else ""
+        if shown != f"{present}{word}{present}":
+            return None
+        kept = present if quotes is None else quotes
+        return self.edit(f"{kept}{new}{kept}")
+
+    def line_removed(self, content: str) -> Edit | None:
+        """Give the edit that takes the line out; None if more than `content` stands on it, such as a comment."""
+        line = self.source.line(self.span.line)
+        if " ".join(line.split()) != " ".join(content.split()):
+            return None
+        start = self.source.offset(self.span.line, 1)
+        return Edit(self.source, start, min(start + len(line) + 1, len(self.source.text)), "")
+
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong. `cure` says what to do; `within` names the step or instrument it is in."""
+    """One thing that is wrong. `cure` says what to do; `within` names the step or instrument it is in.
+
+    `fix` is there when only one cure is possible.
+    """
 
     code: Code
     message: str
     cure: str = ""
     place: Place | None = None
     within: str = ""
+    fix: Edit | None = None
 
     @property
     def is_error(self) -> bool:
@@ -128,11 +180,16 @@ BIAS_WITHOUT_CURVE = _code("CS302", "bias-without-curve", "bias with no IV curve
 CONTRADICTING_TYPE = _code("CS303", "contradicting-type", "a type that contradicts the catalogue")
 OWNED_ARGUMENT = _code("CS304", "owned-argument", "an argument that calseq itself decides")
 CURVE_AFTER_TUNING = _code("CS305", "curve-after-tuning", "an IV curve after a tuning", _WARN)
-SHORT_TIMEOUT = _code("CS306", "short-timeout", "a time-out below the usual time", _WARN)
+SHORT_TIMEOUT = _code("CS306", "short-timeout", "a time-out below the time that the step takes", _WARN)
 UNKNOWN_STEP = _code("CS307", "unknown-step", "no step of that name")
 SWEEP_END_UNKNOWN = _code("CS308", "sweep-end-unknown", "it is not said how far the IV curve goes", _WARN)
 BAD_SETTING = _code("CS309", "bad-setting", "not of the form step.option=value")
 BAD_SELECTION = _code("CS310", "bad-selection", "a choice of steps that names none, or leaves none to run")
+NEEDLESS_IGNORE = _code("CS311", "needless-ignore", "an ignore comment that silences nothing", _WARN)
+UNUSED_ANCHOR = _code("CS312", "unused-anchor", "an anchor that no alias uses", _WARN)
+UNKNOWN_ARGUMENT = _code("CS313", "unknown-argument", "an argument that the catalogue does not know", _WARN)
+NEVER_RUNS = _code("CS314", "never-runs", "a step that can never run", _WARN)
+UNREACHABLE_LIMIT = _code("CS315", "unreachable-limit", "a limit that nothing can reach", _WARN)
 
 MISSING_INSTRUMENT = _code("CS401", "missing-instrument", "a required role has no instrument on this bench")
 BAD_CHANNEL = _code("CS402", "bad-channel", "a channel that names no instrument, or an unknown role")

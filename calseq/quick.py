@@ -5,7 +5,7 @@ evaluates the same schema, and only the keywords that calseq's schemas use: one 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }
 _NUMBERS = (int, float)
 _SAYS_NOTHING = {"$schema", "title", "description", "definitions", "enumDescriptions", "errorMessage"}
-_SAYS_NOTHING |= {"patternErrorMessage", "x-code", "x-hint", "x-of", "x-calibrations"}
+_SAYS_NOTHING |= {"patternErrorMessage", "x-code", "x-hint", "x-of", "x-calibrations", "x-options"}
 _ENTRIES = {"properties", "patternProperties", "additionalProperties"}
 _BRANCHES = {"if", "then", "else"}
 _pattern = cache(re.compile)
@@ -37,11 +37,39 @@ def fits(data: Any, schema: Schema) -> bool:
         return False
 
 
+def schemas_at(data: Any, schema: Schema, path: Sequence[str | int]) -> Iterator[Schema]:
+    """Give every schema that judges what stands at a route of `data`, each with the definitions it refers to."""
+    return _schemas_at(data, schema, path, schema)
+
+
+def _schemas_at(data: Any, schema: Any, path: Sequence[str | int], root: Schema) -> Iterator[Schema]:
+    if not isinstance(schema, dict):
+        return
+    schema = _resolved(schema, root)
+    if not path:
+        yield {"definitions": root.get("definitions", {}), **schema}
+        return
+    branch = ("then" if _fits(data, schema["if"], root) else "else") if "if" in schema else ""
+    for part in (*schema.get("allOf", ()), schema.get(branch)):
+        yield from _schemas_at(data, part, path, root)
+    key = path[0]
+    if isinstance(data, dict):
+        below = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
+    else:
+        below = schema.get("items")
+    yield from _schemas_at(data[key], below, path[1:], root)
+
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    reference = schema.get("$ref", "").removeprefix("#/definitions/")
+    return root["definitions"][reference] if reference else schema
+
+
 def _fits(data: Any, schema: Any, root: Schema) -> bool:
     if isinstance(schema, bool):
         return schema
     if "$ref" in schema:
-        return _fits(data, root["definitions"][schema["$ref"].removeprefix("#/definitions/")], root)
+        return _fits(data, _resolved(schema, root), root)
     said = schema.keys() - _SAYS_NOTHING - _ENTRIES - _BRANCHES
     return (
         all(_JUDGES[keyword](data, schema[keyword], root) for keyword in said)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from calseq import problems as codes
 from calseq.document import BAD_CHARACTERS, MAX_DIGITS, MAX_TEXT
+from calseq.durations import understood
 from calseq.plaintext import printable
 from calseq.problems import Code
 
@@ -31,11 +32,12 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?\Z")
 
 
 class Doubt(Struct, frozen=True):
-    """A plain scalar that cannot be taken as it stands, and why."""
+    """A plain scalar that cannot be taken as it stands, and why. `readings` are what may be meant by it, as YAML."""
 
     code: Code
     message: str
     cure: str
+    readings: tuple[str, ...] = ()
 
 
 def plain_scalar(text: str) -> "Scalar | Doubt":
@@ -84,14 +86,32 @@ def _number(text: str) -> "Scalar | Doubt":
 def _doubt(text: str) -> Doubt | None:
     if _NOT_FINITE.match(text):
         return Doubt(codes.NOT_FINITE, f"'{printable(text, 40)}' is not a finite number", "write a number")
-    for pattern, meaning, instead in _AMBIGUOUS:
+    for pattern, meaning, instead, advice in _AMBIGUOUS:
         match = pattern.match(text)
         if match:
             shown = printable(text, 40)
-            cure = instead(match) if callable(instead) else instead
-            cure = f'write {cure}, or "{shown}" for the text' if cure else f'write "{shown}" for the text'
-            return Doubt(codes.AMBIGUOUS, f"'{shown}' is {meaning}", cure)
+            reading = instead(match)
+            other = reading or advice
+            cure = f'write {other}, or "{shown}" for the text' if other else f'write "{shown}" for the text'
+            readings = tuple(filter(None, (reading, f'"{text}"')))
+            return Doubt(codes.AMBIGUOUS, f"'{shown}' is {meaning}", cure, readings)
     return None
+
+
+def _nothing(_: "re.Match[str]") -> str:
+    return ""
+
+
+def _clocked(match: "re.Match[str]") -> str:
+    """Hours, minutes and seconds are a duration; two numbers may be minutes and seconds as well."""
+    return understood(match.group())
+
+
+def _decimal(match: "re.Match[str]") -> str:
+    try:
+        return str(int(match.group().replace("_", ""), 0))
+    except ValueError:
+        return ""
 
 
 def _switched(match: "re.Match[str]") -> str:
@@ -106,11 +126,11 @@ def _ungrouped(match: "re.Match[str]") -> str:
     return printable(match.group().replace("_", ""), 40)
 
 
-_AMBIGUOUS: list[tuple["re.Pattern[str]", str, "str | Callable[[re.Match[str]], str]"]] = [
-    (_SWITCH, "a switch in YAML 1.1 and text in 1.2", _switched),
-    (_BASE_60, "a number to base 60 in YAML 1.1", "a duration as 1h30m"),
-    (_DATE, "a date in YAML 1.1 and text in 1.2", ""),
-    (_BASED, "a number in one YAML and text in another", "it in decimal"),
-    (_OCTAL, "an octal number in YAML 1.1", _unpadded),
-    (_GROUPED, "a number in YAML 1.1 and text in 1.2", _ungrouped),
+_AMBIGUOUS: list[tuple["re.Pattern[str]", str, "Callable[[re.Match[str]], str]", str]] = [
+    (_SWITCH, "a switch in YAML 1.1 and text in 1.2", _switched, ""),
+    (_BASE_60, "a number to base 60 in YAML 1.1", _clocked, "a duration as 1h30m"),
+    (_DATE, "a date in YAML 1.1 and text in 1.2", _nothing, ""),
+    (_BASED, "a number in one YAML and text in another", _decimal, "it in decimal"),
+    (_OCTAL, "an octal number in YAML 1.1", _unpadded, ""),
+    (_GROUPED, "a number in YAML 1.1 and text in 1.2", _ungrouped, ""),
 ]

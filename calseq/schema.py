@@ -1,23 +1,28 @@
 """JSON Schema's verdicts on a document, in an operator's words."""
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.assets import schemas
 from calseq.document import Document, Path
+from calseq.durations import two_readings, understood
+from calseq.likeness import closest, did_you_mean, meant
 from calseq.plaintext import printable
-from calseq.problems import CODES, Code, Problem
-from calseq.quick import fits
+from calseq.problems import CODES, Code, Edit, Place, Problem
+from calseq.quick import fits, schemas_at
+from calseq.scalars import plain_scalar
+from calseq.spellings import Spelling, retyped, slip
 
 if TYPE_CHECKING:
     import jsonschema
 
+_RAILS = {"hv", "lv", "bias", "voltage", "high_voltage", "low_voltage", "power"}
 _WORDS = {
     "object": "a mapping (key: value)",
     "array": "a list (- entry)",
@@ -35,7 +40,10 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     Nothing is said about what is spoilt already, and each place is complained about once. References to
     other schemas are never fetched.
     """
-    if not document.readable or fits(document.data, schema):
+    if not document.readable:
+        return
+    _settle(document, schema)
+    if fits(document.data, schema):
         return
     import jsonschema  # noqa: PLC0415 - 60 ms that only a file with a mistake needs
     from referencing import Registry  # noqa: PLC0415
@@ -58,24 +66,40 @@ def stored_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """Suggest a known word that is like `word`; empty if none is."""
-    close = closest(str(word)[:64], tuple(known))
-    return f"did you mean '{close}'?" if close else ""
+def _settle(document: Document, schema: dict[str, Any]) -> None:
+    """A text that YAMLs read differently has one certain cure where only one of its readings is allowed."""
+    for path, (problem, readings) in document.doubts.items():
+        judges = list(schemas_at(document.data, schema, path))
+        allowed = [text for text in readings if all(fits(_value_of(text), judge) for judge in judges)]
+        index = next((index for index, each in enumerate(document.problems) if each is problem), None)
+        if not judges or not path or index is None:
+            continue
+        if len(allowed) == 1 and problem.place:
+            settled = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
+            document.problems[index] = settled
+        elif not allowed and not document.aliases:
+            del document.problems[index]
+            _take_as_text(document, path, readings[-1])
 
 
-@lru_cache(maxsize=4096)
-def closest(word: str, known: tuple[str, ...]) -> str:
-    """Give the known word that is most like `word`; empty if none is."""
-    folded = {name.lower().replace("-", "_"): name for name in known}
-    close = difflib.get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
-    return folded[close[0]] if close else ""
+def _take_as_text(document: Document, path: Path, reading: str) -> None:
+    """However it is read it is wrong: let the schema say what belongs there."""
+    document.spoilt.discard(path)
+    parent: Any = document.data
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = _value_of(reading)
+
+
+def _value_of(text: str) -> object:
+    return text[1:-1] if text[:1] == '"' else plain_scalar(text)
 
 
 class _Finding(Struct, frozen=True):
     """One thing to say: `path` is what it is about, `at` where to point if that is elsewhere.
 
-    `means` is the key that was probably meant: that it is missing is not worth another word.
+    `means` is the key that was probably meant: that it is missing is not worth another word. `spelling` mends
+    it for certain.
     """
 
     path: Path
@@ -85,14 +109,33 @@ class _Finding(Struct, frozen=True):
     key: bool = False
     at: Path | None = None
     means: Path | None = None
+    spelling: Spelling | None = None
 
 
 def _note(document: Document, finding: _Finding) -> None:
     if document.is_spoilt(finding.path):
         return
     place = document.place(finding.at or finding.path, key=finding.key)
-    problem = Problem(finding.code, finding.message, finding.cure, place, within(document, finding.path))
+    problem = Problem(
+        finding.code,
+        finding.message,
+        finding.cure,
+        place,
+        within(document, finding.path),
+        _fix(finding, place),
+    )
     document.spoil(finding.path, problem)
+
+
+def _fix(finding: _Finding, place: Place) -> Edit | None:
+    if finding.spelling:
+        return finding.spelling.fix(place)
+    if finding.code is codes.CONTRADICTING_TYPE:
+        return place.line_removed(f"{finding.path[-1]}: {place.text}")
+    is_version = finding.code is codes.MISSING_KEY and finding.path == ("calseq",)
+    is_block = is_version and finding.at is None and not place.text.startswith("{")
+    margin = " " * (place.span.column - 1)
+    return Edit(place.source, place.start, place.start, f"calseq: 1\n{margin}") if is_block else None
 
 
 def within(document: Document, path: Path) -> str:
@@ -141,7 +184,17 @@ def _missing(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
             close = closest(key, strange)
             cure = f"'{_shown(close)}' should perhaps be '{key}'" if close else cure
             at = (*path, close) if close else None
-            yield _Finding((*path, key), codes.MISSING_KEY, f"'{key}' is missing", cure, key=True, at=at)
+            cure = "add 'calseq: 1', the version of the format" if key == "calseq" and not close else cure
+            spelling = Spelling(close, key) if meant(close, (key,)) else None
+            yield _Finding(
+                (*path, key),
+                codes.MISSING_KEY,
+                f"'{key}' is missing",
+                cure,
+                key=True,
+                at=at,
+                spelling=spelling,
+            )
 
 
 def _bad_name(path: Path, error: "jsonschema.ValidationError") -> _Finding:
@@ -167,13 +220,42 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
             message = f"{schema['x-of']} has no option '{_shown(key)}'"
         elif key in schema.get("x-calibrations", ()) and "calibration" in free:
             cure = f"write '- calibration: {key}', and its settings below"
-            yield _Finding(below, code, message, cure, key=True, means=(*path, "calibration"))
+            spelling = (
+                Spelling(key, f"calibration: {key}", "")
+                if len(instance) == 1 and instance[key] is None
+                else None
+            )
+            yield _Finding(
+                below, code, message, cure, key=True, means=(*path, "calibration"), spelling=spelling
+            )
             continue
-        close = closest(str(key)[:64], free)
+        elif "x-options" in schema and key.lower() in _RAILS:
+            cure = "delete it: the type of the calibration switches HV and LV"
+            yield _Finding(below, code, message, cure, key=True)
+            continue
+        elif key in schema.get("x-options", ()):
+            cure = "it is an option: write it in 'options:'"
+            yield _Finding(below, code, message, cure, key=True)
+            continue
+        close = closest(key, free) or _version_key(key, free)
         there = "" if close else closest(str(key)[:64], tuple(known))
         cure = f"did you mean '{close or there}'?" if close or there else listed
         cure += " it is there already" if there else ""
-        yield _Finding(below, code, message, cure, key=True, means=(*path, close) if close else None)
+        yield _Finding(
+            below,
+            code,
+            message,
+            cure,
+            key=True,
+            means=(*path, close) if close else None,
+            spelling=slip(key, free),
+        )
+
+
+def _version_key(key: str, free: Iterable[str]) -> str:
+    """Give the key of the format's version, if it is missing and `key` sounds like it."""
+    own = next((name for name in free if name.startswith("calseq")), "")
+    return own if any(word in key.lower() for word in ("calseq", "version", "format")) else ""
 
 
 def _choices(known: list[str], code: Code) -> str:
@@ -192,14 +274,10 @@ def _type(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
     if schema.get("x-code") == "CS209":
         yield _duration(path, instance)
         return
-    cure = schema.get("x-hint") or f"write {wanted}"
-    if "string" in names and "object" not in names and isinstance(instance, (int, float)):
-        cure = f'put it in quotes: "{_shown(instance)}"'
-    elif isinstance(instance, str) and {"number", "integer"} & set(names) and _is_number(instance):
-        cure = f"write it without quotes: {instance}"
-    yield _Finding(
-        path, codes.WRONG_TYPE, f"{_name(path)} must be {wanted}, not {_described(instance)}", cure
-    )
+    cure, spelling = retyped(instance, names, schema.get("items", False))
+    cure = cure or schema.get("x-hint") or f"write {wanted}"
+    message = f"{_name(path)} must be {wanted}, not {_described(instance)}"
+    yield _Finding(path, codes.WRONG_TYPE, message, cure, spelling=spelling)
 
 
 def _duration(path: Path, instance: object) -> _Finding:
@@ -208,6 +286,13 @@ def _duration(path: Path, instance: object) -> _Finding:
         return _Finding(path, codes.BAD_DURATION, f"{_name(path)} needs a unit", cure)
     message = f"{_name(path)} must be a duration, not {_described(instance)}"
     return _Finding(path, codes.BAD_DURATION, message, "write 45s, 90m or 1h30m, or none")
+
+
+def _bad_duration(path: Path, text: str, cure: str) -> _Finding:
+    read = understood(text)
+    cure = f"write {read or two_readings(text)}" if read or two_readings(text) else cure
+    spelling = Spelling(text, read, "") if read else None
+    return _Finding(path, codes.BAD_DURATION, f"'{_shown(text)}' is not a duration", cure, spelling=spelling)
 
 
 def _enum(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
@@ -229,12 +314,16 @@ def _enum(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
             did_you_mean(instance, values)
             or "'calseq calibrations' lists them; a site's own states its 'type:'"
         )
-        yield _Finding(path, codes.UNKNOWN_CALIBRATION, f"'{shown}' is not a known calibration", cure)
+        message = f"'{shown}' is not a known calibration"
+        yield _Finding(path, codes.UNKNOWN_CALIBRATION, message, cure, spelling=slip(instance, values))
         return
     message = f"{_name(path)} cannot be {_quoted(instance)}"
     if isinstance(instance, str) and all(isinstance(value, (int, float)) for value in allowed):
         listed = f"write it without quotes: {listed}"
-    yield _Finding(path, codes.BAD_VALUE, message, did_you_mean(instance, values) or listed)
+    spelling = slip(instance, values) if all(isinstance(value, str) for value in allowed) else None
+    yield _Finding(
+        path, codes.BAD_VALUE, message, did_you_mean(instance, values) or listed, spelling=spelling
+    )
 
 
 def _const(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
@@ -250,7 +339,10 @@ def _const(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding
     cure = f"this calseq reads version {wanted}" + (
         ": it needs a newer calseq" if newer else f": write {wanted}"
     )
-    yield _Finding(path, code, f"{_name(path)} is {_described(instance)}, not {wanted}", cure)
+    spelling = Spelling(str(wanted), str(wanted), "") if instance == str(wanted) else None
+    yield _Finding(
+        path, code, f"{_name(path)} is {_described(instance)}, not {wanted}", cure, spelling=spelling
+    )
 
 
 def _forbidden(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
@@ -265,9 +357,7 @@ def _value(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding
     schema, instance = _parts(error)
     bound = error.validator_value
     if error.validator == "pattern" and schema.get("x-code") == "CS209":
-        yield _Finding(
-            path, codes.BAD_DURATION, f"'{_shown(instance)}' is not a duration", schema["patternErrorMessage"]
-        )
+        yield _bad_duration(path, instance, schema["patternErrorMessage"])
         return
     sayings = {
         "pattern": ("is not of the right form", schema.get("patternErrorMessage", "")),
@@ -321,11 +411,3 @@ def _quoted(instance: object) -> str:
 
 def _shown(instance: object) -> str:
     return printable(str(instance), 40)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

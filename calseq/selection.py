@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.advice import advise
+from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
 from calseq.problems import Place, Problem, Source, Span
-from calseq.schema import did_you_mean
 from calseq.sequence import Sequence
 
 

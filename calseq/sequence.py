@@ -22,20 +22,24 @@ class Policies(Struct, frozen=True):
 
 
 class SequenceStep(Struct, frozen=True):
-    """One step as written. `words` are its arguments for dirigent after the calibration's name.
+    """One step as written. `words` are its arguments for dirigent after the calibration's name, `args` those of them
+    that its author wrote as they are.
 
-    `sweep_end_v` is how far an IV curve is said to go; `sweep_is_open` if its arguments may say otherwise.
-    `left_out` says why the step is not to run, if it is not.
+    `sweep_end_v` is how far an IV curve is said to go; `sweep_is_open` if its arguments may say otherwise; `waits_s`
+    the time that it spends on waiting between two measurements alone, if all that is said. `left_out` says
+    why the step is not to run, if it is not.
     """
 
     number: int
     name: str
     calibration: Calibration
     words: tuple[str, ...]
+    args: tuple[str, ...]
     needs: frozenset[Role]
     policies: Policies
     sweep_end_v: float | None
     sweep_is_open: bool
+    waits_s: float | None
     sweep_place: Place
     place: Place
     left_out: str = ""

@@ -9,6 +9,7 @@ from calseq.advice import advise
 from calseq.catalog import Calibration, Catalog, Option, adhoc
 from calseq.document import Document, Path
 from calseq.durations import seconds
+from calseq.ignores import heeded
 from calseq.plaintext import printable
 from calseq.plan import OnFailure
 from calseq.problems import Place, Problem
@@ -16,6 +17,7 @@ from calseq.rails import Role, StepType
 from calseq.schema import check, within
 from calseq.sequence import Policies, Sequence, SequenceStep
 from calseq.sequence_schema import sequence_schema
+from calseq.voltages import hv_limit, options_beyond
 
 MIN_STOP_GRACE_S = 30.0
 
@@ -39,9 +41,10 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
         return None
     steps = _Reader(document, catalog, data).steps()
     _check_names(document, steps)
+    _check_limit(document, steps)
     if document.is_refused or catalog.lost:
         return None
-    document.problems += advise(document, steps)
+    document.problems += heeded(document, advise(document, steps))
     return Sequence(
         title=str(data["title"]),
         description=str(data.get("description", "")).strip(),
@@ -84,10 +87,12 @@ class _Reader:
             name=str(self._sound(entry, path, "name", calibration.name)),
             calibration=calibration,
             words=tuple(self._words(entry, path, calibration, options, args)),
+            args=tuple(args),
             needs=frozenset(calibration.roles) | _roles(self._sound(entry, path, "required_instruments", [])),
             policies=policies,
             sweep_end_v=_sweep_end(calibration, options),
             sweep_is_open=any(_is_short_option(word) for word in args),
+            waits_s=_waits_s(calibration, options),
             sweep_place=self._sweep_place(path, calibration) or self.document.place(named),
             place=self.document.place(named),
         )
@@ -213,6 +218,15 @@ def _sweep_end(calibration: Calibration, options: Mapping[str, Any]) -> float | 
     return float(abs(end) if options.get(calibration.sweep_positive) is True else end)
 
 
+def _waits_s(calibration: Calibration, options: Mapping[str, Any]) -> float | None:
+    """Give the delays of a sweep from 0 V, or from where it is told to begin; None if its options leave one of them open."""
+    end_v, step_v, delay_s = (options.get(name) for name in (calibration.sweep_end, "step_size", "delay"))
+    if not (end_v and step_v and delay_s):
+        return None
+    times = 2 if options.get("both_ways") is True else 1
+    return float(times * delay_s * (abs(end_v - options.get("start_voltage", 0)) // step_v))
+
+
 def _is_short_option(word: str) -> bool:
     """It is an option of one letter: what it means changes with dirigent's version."""
     return word[:1] == "-" and word[1:2].isalpha()
@@ -221,6 +235,14 @@ def _is_short_option(word: str) -> bool:
 def _roles(names: object) -> frozenset[Role]:
     listed: Iterable[Any] = names if isinstance(names, list) else ()
     return frozenset(Role(name) for name in listed if isinstance(name, str) and name in set(Role))
+
+
+def _check_limit(document: Document, steps: Iterable[SequenceStep]) -> None:
+    """What is beyond the sequence's own limit is beyond it on whatever bench."""
+    limit_v = hv_limit(document)
+    if limit_v is not None:
+        for step in steps:
+            document.problems += options_beyond(document, step, limit_v)
 
 
 def _check_names(document: Document, steps: Iterable[SequenceStep]) -> None:

@@ -183,6 +183,7 @@ def _step(catalog: Catalog) -> Schema:
         "required": ["calibration"],
         "additionalProperties": False,
         "x-calibrations": names,
+        "x-options": sorted({name for calibration in calibrations for name in calibration.options}),
         "properties": {
             "calibration": {"description": "the dirigent calibration to run"},
             "name": {
@@ -259,9 +260,16 @@ def _adhoc_rule(names: list[str]) -> Schema:
         "description": "its long options, taken as they are written",
     }
     unknown = {"properties": {"calibration": {"not": {"enum": names}}}}
+    tuning = {
+        "not": {},
+        "x-code": "CS208",
+        "errorMessage": "how this calibration takes a tuning is not known",
+        "description": "only for tuning calibrations of the catalogue",
+        "x-hint": "give its arguments in 'args:', or describe it in the site's calibrations file",
+    }
     return {
         "if": {"required": ["calibration", "type"], **unknown},
-        "then": {"properties": {"options": options}},
+        "then": {"properties": {"options": options, "tuning": tuning}},
     }
 
 

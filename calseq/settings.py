@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 from calseq import problems as codes
 from calseq.document import BAD_CHARACTERS, Data, Document
+from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
 from calseq.problems import Code, Problem, Source
 from calseq.scalars import Doubt, plain_scalar
-from calseq.schema import did_you_mean
 
 _SETTING = re.compile(r"([^=]+)\.([^.=]+)=(.*)", re.DOTALL)
 

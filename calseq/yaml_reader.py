@@ -24,12 +24,14 @@ from calseq.document import (
     Document,
     Path,
 )
+from calseq.likeness import closest, meant
 from calseq.plaintext import printable
-from calseq.problems import Code, Place, Problem
+from calseq.problems import Code, Edit, Place, Problem
 from calseq.scalars import Doubt, plain_scalar, text_doubt
 from calseq.yaml_text import YamlText, explained
 
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*[ \t]+)+")
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,40}")
 _CORE_TAG = "tag:yaml.org,2002:"
 _OVERFULL = f"more than {MAX_NODES} values, aliases expanded"
 
@@ -57,7 +59,8 @@ def read_yaml(document: Document) -> Document:
         TypeError,
         ValueError,
     ) as error:
-        document.refuse(codes.BAD_SYNTAX, *explained(text, error))
+        document.problems.append(explained(text, error))
+        document.readable = False
     return document
 
 
@@ -78,15 +81,15 @@ class _Builder(Struct):
     nodes: int = 0
     aliases: int = 0
     anchors: dict[str, _Anchor] = field(default_factory=dict)
+    unused: dict[str, Place] = field(default_factory=dict)
     flaws: list[Path] = field(default_factory=list)
     events: Any = None
 
     def build(self) -> None:
         for place in self.text.directives:
-            problem = Problem(
-                codes.NOT_PLAIN, "a YAML directive", "delete the line: the file is YAML 1.2", place
-            )
-            self.document.problems.append(problem)
+            cure = "delete the line: the file is YAML 1.2"
+            fix = place.line_removed(place.text)
+            self.document.problems.append(Problem(codes.NOT_PLAIN, "a YAML directive", cure, place, fix=fix))
         self.events = iter(YAML(typ="safe", pure=True).parse(StringIO(self.text.text)))
         next(self.events)  # stream start
         event = next(self.events)
@@ -98,6 +101,7 @@ class _Builder(Struct):
             self._stop(None, codes.EMPTY, "nothing in the file", "write it, or give another file")
         self.document.data = self._node(event, (), 0)
         next(self.events)  # document end
+        self.document.unused.update(self.unused)
         event = next(self.events)
         if _kind(event) != "StreamEnd":
             cure = "one file holds one document: delete the '---'"
@@ -116,6 +120,8 @@ class _Builder(Struct):
         anchor = _Anchor(self.document, path)
         if event.anchor:
             self.anchors[event.anchor] = anchor
+            start = self.text.text.index("&", event.start_mark.index)
+            self.unused[event.anchor] = self.text.place(start, len(event.anchor) + 1)
         nodes, flaws = self.nodes, len(self.flaws)
         if event.tag and str(event.tag) != "!":
             self._tag(event, path, is_scalar=kind == "Scalar")
@@ -138,12 +144,10 @@ class _Builder(Struct):
         self.document.values[path] = self.document.aliases[path] = place = self._place(event)
         self.aliases += 1
         anchor = self.anchors.get(event.anchor)
+        self.unused.pop(event.anchor, None)
         shown = printable(str(event.anchor), 40)
         if anchor is None:
-            message = f"alias '*{shown}' has no anchor before it"
-            self._spoil(
-                path, Problem(codes.NOT_PLAIN, message, f"write '&{shown}' at the value it means", place)
-            )
+            self._spoil(path, self._strange_alias(str(event.anchor), place))
             return None
         if not anchor.complete:
             message = f"alias '*{shown}' stands inside its own anchor"
@@ -153,6 +157,14 @@ class _Builder(Struct):
         self._count(event, anchor.nodes)
         self._show_again(anchor, path)
         return anchor.data
+
+    def _strange_alias(self, name: str, place: Place) -> Problem:
+        shown, known = printable(name, 40), tuple(self.anchors)
+        close, certain = closest(name, known), meant(name, known)
+        cure = f"did you mean '*{close}'?" if close else f"write '&{shown}' at the value it means"
+        cure = cure if known else f"put it in quotes, if it is a text; else {cure}"
+        fix = place.respelt(f"*{name}", f"*{certain}") if certain else None
+        return Problem(codes.NOT_PLAIN, f"alias '*{shown}' has no anchor before it", cure, place, fix=fix)
 
     def _show_again(self, anchor: _Anchor, path: Path) -> None:
         """What an alias brings stands where its anchor is: what is wrong with it is wrong there, once."""
@@ -182,21 +194,27 @@ class _Builder(Struct):
             value = next(self.events)
             if key is None:
                 self.document.incomplete.add(path)
+                self._pass_over(value, depth)
             elif key in items:
-                first = self.document.keys[(*path, key)].span.line
-                message, cure = (
-                    f"key '{printable(key, 40)}' is there twice",
-                    f"the first is on line {first}: keep one",
-                )
-                self._note(event, codes.DUPLICATE_KEY, message, cure)
+                again = self._pass_over(value, depth)
+                self._twice(event, value, (*path, key), is_same=_is_same(again, items[key]))
             else:
                 below = (*path, key)
                 self.document.keys[below] = place = self._place(event)
                 items[key] = None
                 items[key] = self._node(value, below, depth + 1, place)
-                continue
-            self._pass_over(value, depth)
         return items
+
+    def _twice(self, event: Any, value: Any, path: Path, *, is_same: bool) -> None:
+        """A key that says the same once more, on a line of its own, is certainly to be deleted."""
+        place = self._place(event)
+        line = self.document.keys[path].span.line
+        message = f"key '{printable(str(path[-1]), 40)}' is there twice"
+        fix = None
+        if is_same and _kind(value) == "Scalar" and value.style not in ("|", ">"):
+            fix = place.line_removed(f"{place.text}: {self._place(value).text}")
+        cure = f"line {line} says the same: delete one" if fix else f"the first is on line {line}: keep one"
+        self.document.problems.append(Problem(codes.DUPLICATE_KEY, message, cure, place, fix=fix))
 
     def _key(self, event: Any, depth: int) -> str | None:
         """Give a key, or None when it is no key and a problem says so."""
@@ -225,11 +243,11 @@ class _Builder(Struct):
             self._tag(event, None, is_scalar=True)
         return key
 
-    def _pass_over(self, event: Any, depth: int, *, is_key: bool = False) -> None:
-        """Read a value that nobody will look at, for what is wrong with the YAML of it."""
+    def _pass_over(self, event: Any, depth: int, *, is_key: bool = False) -> Data:
+        """Read a value that nobody will use, for what is wrong with the YAML of it."""
         own, self.document = self.document, Document(self.document.source)
         try:
-            self._node(event, (), depth + 1)
+            return self._node(event, (), depth + 1)
         except _Stop:
             own.problems.append(self.document.problems.pop())
             raise
@@ -239,21 +257,32 @@ class _Builder(Struct):
 
     def _tag(self, event: Any, path: Path | None, *, is_scalar: bool) -> None:
         """A tag changes what a scalar means, but not what a list or a mapping does."""
-        start = event.start_mark.index
-        place = self.text.place(self.text.text.index("!", start), len(str(event.tag).rpartition(":")[2]) + 1)
-        message = f"tag '{printable(str(event.tag).replace(_CORE_TAG, '!!'), 40)}'"
-        problem = Problem(codes.NOT_PLAIN, message, "tags are not used here: delete it", place)
+        tag = str(event.tag).replace(_CORE_TAG, "!!")
+        place = self.text.place(self.text.text.index("!", event.start_mark.index), len(tag))
+        fix = self._as_text(event, place) if is_scalar and place.text == "!!str" else None
+        cure = f"write {fix.text}" if fix else "tags are not used here: delete it"
+        problem = Problem(codes.NOT_PLAIN, f"tag '{printable(tag, 40)}'", cure, place, fix=fix)
         if is_scalar and path is not None:
             self._spoil(path, problem)
         else:
             self.document.problems.append(problem)
+
+    def _as_text(self, event: Any, tag: Place) -> Edit | None:
+        """Give what says the same without the tag: the word in quotes."""
+        word, place = str(event.value), self._place(event)
+        if event.style or not _PLAIN.fullmatch(word) or place.text != word:
+            return None
+        return Edit(tag.source, tag.start, place.start + len(word), f'"{word}"')
 
     def _scalar(self, event: Any, path: Path) -> Data:
         text = str(event.value)
         data = plain_scalar(text) if event.implicit[0] else text_doubt(text) or text
         if not isinstance(data, Doubt):
             return data
-        self._spoil(path, Problem(data.code, data.message, data.cure, self._place(event)))
+        problem = Problem(data.code, data.message, data.cure, self._place(event))
+        self._spoil(path, problem)
+        if data.readings:
+            self.document.doubts[path] = (problem, data.readings)
         return None
 
     def _spoil(self, path: Path, problem: Problem) -> None:
@@ -286,9 +315,26 @@ def _is_absent(event: Any) -> bool:
     return _kind(event) == "Scalar" and event.start_mark.index == event.end_mark.index
 
 
+def _is_same(one: Data, other: Data) -> bool:
+    """None may stand for what could not be read."""
+    return one is not None and type(one) is type(other) and one == other
+
+
 def _routes(data: Data) -> Iterator[Path]:
     """Give the route of everything below a value."""
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for key, value in items:
         yield (key,)
         yield from ((key, *below) for below in _routes(value))
+
+
+def scalar_stretches(document: Document) -> list[tuple[int, int]]:
+    """Give where scalars stand in the text of a document that was read without a problem: start and end of each."""
+    events = YAML(typ="safe", pure=True).parse(StringIO(document.source.text))
+    return [_stretch(event, document.source.text) for event in events if _kind(event) == "Scalar"]
+
+
+def _stretch(event: Any, text: str) -> tuple[int, int]:
+    """A block scalar begins on the line after its '|', which may have a comment."""
+    start, end = event.start_mark.index, event.end_mark.index
+    return (text.find("\n", start) + 1 if event.style in ("|", ">") else start), end

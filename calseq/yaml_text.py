@@ -2,11 +2,15 @@
 
 import re
 
+from calseq import problems as codes
 from calseq.document import Document
 from calseq.plaintext import printable
-from calseq.problems import Place
+from calseq.problems import Edit, Place, Problem
 
 _DIRECTIVE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*(%.*)")
+_PROSE = re.compile(r"([ \t]*(?:title|description|summary): +)([^\s'\"\[{|>&*!#%@`].*?)[ \t]*")
+_NO_BREAK = re.compile(r"(?:^[ \t]*|: *)(\u00a0+)", re.MULTILINE)
+_GLUED = re.compile(r"^[ \t]*(?:- +)?[A-Za-z_][A-Za-z0-9_-]*:(?=[^\s:/\\])[^\s]", re.MULTILINE)
 _ENTRY = re.compile(r"[ \t]*(?:[^\s#].*: +)?(?:- +)*-(?=\s|$)")
 
 
@@ -75,16 +79,74 @@ _EXPLANATIONS = [
 ]
 
 
-def explained(text: YamlText, error: Exception) -> tuple[str, str, Place]:
+def explained(text: YamlText, error: Exception) -> Problem:
     """Say in an operator's words what ruamel has against a text."""
     told = str(getattr(error, "problem", None) or "")
+    offset = _offset(text, error, told)
+    for cause in (_no_break_space, _glued, _prose):
+        problem = cause(text, offset)
+        if problem:
+            return problem
+    message, cure, place = _words(text, told, offset)
+    return Problem(codes.BAD_SYNTAX, message, cure, place)
+
+
+def _offset(text: YamlText, error: Exception, told: str) -> int:
     names = ["problem_mark", "context_mark"]
     if any(needle in told for needle in _OPENED):
         names.reverse()
     mark = next((mark for name in names if (mark := getattr(error, name, None))), None)
-    offset = min(mark.index, len(text.text)) if mark else 0
+    return min(mark.index, len(text.text)) if mark else 0
+
+
+def _no_break_space(text: YamlText, offset: int) -> Problem | None:
+    """It comes with text that is copied from a web page, looks like a space and is none."""
+    end = text.text.find("\n", offset)
+    found = _NO_BREAK.search(text.text, 0, len(text.text) if end < 0 else end)
+    if found is None:
+        return None
+    place = text.place(found.start(1), len(found.group(1)))
+    fix = place.edit(" " * place.span.length)
+    return Problem(
+        codes.BAD_SYNTAX, "a no-break space where a space belongs", "write a space", place, fix=fix
+    )
+
+
+def _glued(text: YamlText, offset: int) -> Problem | None:
+    """A key whose ':' has no space behind it is a word to YAML, on the line of the error or the one before."""
+    end = text.text.find("\n", offset)
+    start = text.text.rfind("\n", 0, max(0, text.text.rfind("\n", 0, offset))) + 1
+    found = _GLUED.search(text.text, start, len(text.text) if end < 0 else end)
+    if found is None:
+        return None
+    place = text.place(found.end() - 1)
+    fix = Edit(place.source, place.start, place.start, " ")
+    return Problem(
+        codes.BAD_SYNTAX, "no space after the ':' of a key", "put a space before it", place, fix=fix
+    )
+
+
+def _prose(text: YamlText, offset: int) -> Problem | None:
+    """A ': ' in what can only be text belongs in quotes."""
+    place = text.place(offset)
+    line = place.source.line(place.span.line)
+    found = _PROSE.fullmatch(line)
+    if not found or place.span.column <= found.end(1) or " #" in line or place.text != ":":
+        return None
+    start = place.source.offset(place.span.line, found.start(2) + 1)
+    quoted = found.group(2).replace("\\", "\\\\").replace('"', '\\"')
+    fix = Edit(place.source, start, start + len(found.group(2)), f'"{quoted}"')
+    return Problem(
+        codes.BAD_SYNTAX, "a ':' where none belongs", "put the text in double quotes", place, fix=fix
+    )
+
+
+def _words(text: YamlText, told: str, offset: int) -> tuple[str, str, Place]:
+    """Give message, cure and place."""
     place = text.place(offset)
     before = text.text[text.text.rfind("\n", 0, offset) + 1 : offset]
+    if "unknown escape" in told:
+        place = text.place(max(0, offset - 1))
     if "expected <block end>" in told and before.strip(" -"):
         return "more text after the end of a value", "put the whole text in double quotes", place
     if "cannot start any token" in told:

@@ -109,14 +109,52 @@ def _calseq(
 def validate(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE|DIR]...", help="Files or folders to check. Default: this folder."),
+        typer.Argument(
+            metavar="[FILE|DIR|-]...", help="Files or folders to check, '-' for stdin. Default: this folder."
+        ),
     ] = None,
     bench: Bench = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="full|concise|json|github|gitlab|junit|sarif",
+            help="How to write the problems. Default: full on a terminal, else concise.",
+            autocompletion=completion.formats,
+        ),
+    ] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what has only one possible cure.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Only show what --fix would change.")] = False,
+    stdin_name: Annotated[
+        str, typer.Option("--stdin-name", metavar="NAME", help="What the text from stdin is called.")
+    ] = "",
 ) -> None:
     """Check sequence, bench and calibration files: every problem of all of them at once."""
+    from calseq.cli.validate import STDIN, Manner  # noqa: PLC0415
     from calseq.cli.validate import validate as command  # noqa: PLC0415
 
-    _exit(command(paths or [Path()], bench))
+    if format_ and format_ not in completion.formats(""):
+        known = ", ".join(completion.formats(""))
+        raise typer.BadParameter(f"'{format_}' is not one of {known}", param_hint="--format")
+    if fix and not diff and Path(STDIN) in (paths or []):
+        raise typer.BadParameter("stdin cannot be written back: use --diff", param_hint="--fix")
+    _exit(command(paths or [Path()], bench, Manner(format_, strict, fix, diff, stdin_name)))
+
+
+@app.command(short_help="Say what the code of a problem means, with an example.")
+def explain(
+    code: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CODE]", help="Its number or its name. Default: all.", autocompletion=completion.codes
+        ),
+    ] = None,
+) -> None:
+    """Say what the code of a problem means, why it matters, and how it looks wrong and right."""
+    from calseq.cli.explain import explain as command  # noqa: PLC0415
+
+    _exit(command(code))
 
 
 @app.command(short_help="Show what a run would do; touches nothing.")
@@ -333,7 +371,7 @@ def schema(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="[sequence|bench|calibrations|instruments|events|run|plan]",
+            metavar="[sequence|bench|calibrations|instruments|problems|events|run|plan]",
             help="Which schema; the last three are of what a run writes.",
         ),
     ] = "sequence",

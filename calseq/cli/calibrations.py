@@ -12,8 +12,8 @@ from calseq.console.alphabet import alphabet
 from calseq.console.line import Line, Span, line, sheet
 from calseq.console.table import Column, table
 from calseq.durations import spelled
+from calseq.likeness import did_you_mean
 from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, SUPPLIES
-from calseq.schema import did_you_mean
 from calseq.verdicts import ExitCode
 
 _COLUMNS = (

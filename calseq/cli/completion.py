@@ -52,6 +52,21 @@ def runs(ctx: Any, incomplete: str) -> list[str]:
     ]
 
 
+def codes(incomplete: str) -> list[tuple[str, str]]:
+    """Give the codes that begin so, by number or by name, each with what it means."""
+    from calseq.problems import CODES  # noqa: PLC0415
+
+    words = [(word, code.meaning) for code in CODES.values() for word in (code.id, code.name)]
+    return [(word, meaning) for word, meaning in words if word.lower().startswith(incomplete.lower())]
+
+
+def formats(incomplete: str) -> list[str]:
+    """Give the forms of a report that begin so."""
+    from calseq.reports import FORMATS  # noqa: PLC0415
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
 def faults(incomplete: str) -> list[str]:
     """Give the simulator's faults for the step that is typed already."""
     from calseq.simulator.faults import FAULTS, POWER_FAULTS  # noqa: PLC0415

@@ -14,13 +14,13 @@ from calseq.cli.terminal import has_color, message
 from calseq.compiler import compile_plan
 from calseq.diagnostics import count_text, problems_text
 from calseq.document import Document
+from calseq.likeness import did_you_mean
 from calseq.loading import find_sequence, load_sequence, shipped_bench, simulated
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_faults
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order
 from calseq.request import Request
-from calseq.schema import did_you_mean
 from calseq.selection import select
 from calseq.sequence import Sequence
 

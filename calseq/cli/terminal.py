@@ -24,7 +24,7 @@ def has_color(stream: TextIO) -> bool:
     """Colours suit a terminal that is not dumb, unless NO_COLOR is set."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
         return False
-    return _is_terminal(stream)
+    return is_terminal(stream)
 
 
 def is_ascii(stream: TextIO) -> bool:
@@ -34,10 +34,11 @@ def is_ascii(stream: TextIO) -> bool:
 
 def columns(stream: TextIO) -> int:
     """Give the stream's width: the terminal's, else 100."""
-    return shutil.get_terminal_size((100, 24)).columns if _is_terminal(stream) else 100
+    return shutil.get_terminal_size((100, 24)).columns if is_terminal(stream) else 100
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO) -> bool:
+    """Somebody reads it as it is written."""
     try:
         return stream.isatty()
     except ValueError:

@@ -4,43 +4,153 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from msgspec import Struct
+
 from calseq.assets import find_bench
-from calseq.catalog import Catalog, builtin, with_site
-from calseq.cli.terminal import has_color, results
-from calseq.diagnostics import count_text, problems_text
-from calseq.document import Document, open_text
-from calseq.problems import UNREADABLE, Problem, in_order
-from calseq.schema import check, stored_schema
-from calseq.sequence_reader import read_sequence
+from calseq.catalog import Catalog, builtin
+from calseq.cli.terminal import has_color, is_terminal, message, results
+from calseq.diagnostics import count_text, plural, problems_text
+from calseq.document import MAX_BYTES, Document, from_bytes, open_text
+from calseq.inspection import is_ours, judge, read
+from calseq.plaintext import printable
+from calseq.problems import TOO_LARGE, Problem, in_order
 from calseq.verdicts import ExitCode
-from calseq.yaml_reader import read_yaml
 
-MARKS = ("calseq", "calseq-bench", "calseq-calibrations")
+STDIN = "-"
 
 
-def validate(paths: list[Path], bench: Path | None) -> int:
+class Manner(Struct, frozen=True):
+    """How to check: the form of the report, what counts as bad, and what happens to what can be fixed."""
+
+    format: str = ""
+    strict: bool = False
+    fix: bool = False
+    diff: bool = False
+    stdin_name: str = ""
+
+
+class _Checked(Struct):
+    """All files that were looked at, by path, and what came of fixing them."""
+
+    documents: dict[str, Document]
+    paths: dict[str, Path]
+    skipped: int = 0
+    fixed: int = 0
+    refusals: list[str] = []
+    differences: list[str] = []
+
+    def problems(self) -> list[Problem]:
+        return in_order(problem for document in self.documents.values() for problem in document.problems)
+
+
+def validate(paths: list[Path], bench: Path | None, manner: Manner) -> int:
     """Check files and all YAML files below folders; print the problems and how many there are."""
-    documents: dict[str, Document] = {}
-    catalog = _catalog(bench, documents)
-    skipped = 0
+    checked = _Checked({}, {})
+    catalog = _catalog(bench, checked.documents)
     for path, listed in _files(paths):
-        document = read_yaml(open_text(path))
-        if listed and not _is_ours(document):
-            skipped += 1
+        document = read(_opened(path, manner), _shown(path, manner))
+        if listed and not is_ours(document):
+            checked.skipped += 1
             continue
-        for read in _checked(document, path, catalog):
-            documents.setdefault(read.path or read.source.name, read)
-    problems = in_order(problem for document in documents.values() for problem in document.problems)
-    _print(problems, len(documents), skipped)
-    return int(ExitCode.FAILED if any(problem.is_error for problem in problems) else ExitCode.GOOD)
+        checked.paths.setdefault(_key(document), _shown(path, manner))
+        for judged in judge(document, _shown(path, manner), catalog):
+            checked.documents.setdefault(_key(judged), judged)
+    if manner.fix or manner.diff:
+        _mend(checked, catalog, manner)
+    _print(checked, manner)
+    bad = [problem for problem in checked.problems() if problem.is_error or manner.strict]
+    return int(ExitCode.FAILED if bad or checked.differences else ExitCode.GOOD)
 
 
-def _print(problems: list[Problem], files: int, skipped: int) -> None:
-    color = has_color(sys.stdout)
-    count = count_text(problems, files)
-    if skipped:
-        count += f"; {skipped} other YAML file" + (" was" if skipped == 1 else "s were") + " passed over"
-    results("\n\n".join(filter(None, (problems_text(problems, color=color), count))))
+def _key(document: Document) -> str:
+    """One file may be given twice, and be named by a bench, too."""
+    return document.path or document.source.name
+
+
+def _opened(path: Path, manner: Manner) -> Document:
+    if str(path) != STDIN:
+        return open_text(path)
+    raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+    name = printable(manner.stdin_name or "<stdin>")
+    if len(raw) <= MAX_BYTES:
+        return from_bytes(raw, name)
+    document = from_bytes(b"", name)
+    document.refuse(TOO_LARGE, f"more than {MAX_BYTES // 1024} KiB", "is it the right file?")
+    return document
+
+
+def _shown(path: Path, manner: Manner) -> Path:
+    """Give where a text belongs: its kind and the files beside it depend on that."""
+    return Path(manner.stdin_name or "stdin.yaml") if str(path) == STDIN else path
+
+
+def _mend(checked: _Checked, catalog: Catalog, manner: Manner) -> None:
+    """Fix every file that can be fixed; `--diff` only shows what would be done."""
+    from calseq.cli.fix import difference, replace_file  # noqa: PLC0415 - only --fix and --diff pay for it
+    from calseq.fixes import mend  # noqa: PLC0415
+
+    for name, document in checked.documents.items():
+        if not any(problem.fix for problem in document.problems):
+            continue
+        path = checked.paths.get(name) or Path(name)
+
+        def again(text: Document, path: Path = path) -> Document:
+            return next(iter(judge(read(text, path), path, catalog)))
+
+        mended = mend(document, again)
+        if mended.fixed and manner.diff:
+            checked.differences.append(difference(document, mended.document))
+        elif mended.fixed:
+            reason = replace_file(path, document, mended.document)
+            if reason:
+                checked.refusals.append(reason)
+            else:
+                checked.documents[name] = mended.document
+                checked.fixed += mended.fixed
+
+
+def _print(checked: _Checked, manner: Manner) -> None:
+    """Write the report to stdout; where that is for a program to read, the last words go to stderr."""
+    problems = checked.problems()
+    last = "\n".join([*checked.refusals, _last_line(checked, problems, manner)])
+    form = manner.format or ("full" if is_terminal(sys.stdout) else "concise")
+    if manner.diff:
+        _write_differences(checked.differences)
+        message(last)
+    elif form == "full":
+        color = has_color(sys.stdout)
+        results("\n\n".join(filter(None, (problems_text(problems, color=color), last))))
+    else:
+        from calseq.reports import Report, report_text  # noqa: PLC0415 - only who asks for one pays for it
+
+        names = tuple(dict.fromkeys(document.source.name for document in checked.documents.values()))
+        text = report_text(Report(tuple(problems), names, checked.fixed), form)
+        if form == "concise":
+            results("\n".join(filter(None, (text, last))))
+        else:
+            results(text) if text else None
+            message("\n".join(checked.refusals)) if checked.refusals else None
+
+
+def _write_differences(differences: list[str]) -> None:
+    """What goes to `patch` must be whole; a terminal is shown no character that it could obey."""
+    for text in differences:
+        shown = "\n".join(map(printable, text.splitlines())) if is_terminal(sys.stdout) else text.rstrip("\n")
+        results(shown)
+
+
+def _last_line(checked: _Checked, problems: list[Problem], manner: Manner) -> str:
+    count = count_text(problems, len(checked.documents))
+    fixable = sum(problem.fix is not None for problem in problems)
+    if checked.fixed:
+        left = f": {count}" if problems else ""
+        count = f"{plural(checked.fixed, 'problem')} fixed, {len(problems)} left{left}"
+    elif fixable and not manner.fix:
+        count += "; --fix mends " + ("it" if fixable == len(problems) == 1 else f"{fixable} of them")
+    if checked.skipped:
+        were = "file was" if checked.skipped == 1 else "files were"
+        count += f"; {checked.skipped} other YAML {were} passed over"
+    return count
 
 
 def _catalog(bench: Path | None, documents: dict[str, Document]) -> Catalog:
@@ -52,7 +162,7 @@ def _catalog(bench: Path | None, documents: dict[str, Document]) -> Catalog:
 
     reading = read_bench(path)
     if bench:
-        documents.update({document.path or document.source.name: document for document in reading.documents})
+        documents.update({_key(document): document for document in reading.documents})
     return reading.catalog
 
 
@@ -76,27 +186,3 @@ def _is_folder(path: Path) -> bool:
 def _hidden(path: Path) -> bool:
     """Below a hidden folder, or in the inputs of a finished run."""
     return any(part.startswith(".") for part in path.parts) or "inputs" in path.parts
-
-
-def _is_ours(document: Document) -> bool:
-    """It says that it is calseq's, or nobody can tell."""
-    if document.readable:
-        return isinstance(document.data, dict) and any(mark in document.data for mark in MARKS)
-    return any(problem.code is UNREADABLE for problem in document.problems) or any(
-        line.startswith(MARKS) for line in document.source.text.splitlines()
-    )
-
-
-def _checked(document: Document, path: Path, catalog: Catalog) -> Iterable[Document]:
-    """Check a document as what it says it is: a bench, calibrations, else a sequence."""
-    data = document.data if isinstance(document.data, dict) else {}
-    if "calseq-bench" in data:
-        from calseq.bench import read_bench  # noqa: PLC0415
-
-        return read_bench(path).documents
-    if "calseq-calibrations" in data:
-        check(document, stored_schema("calibrations"))
-        with_site(document)
-    else:
-        read_sequence(document, catalog)
-    return [document]

@@ -6,7 +6,9 @@ from pathlib import Path
 from calseq.assets import sequences, shipped_sequences
 from calseq.bench import Bench, BenchReading, read_bench
 from calseq.catalog import Catalog, builtin
+from calseq.compiler import compile_plan
 from calseq.document import Document, from_bytes
+from calseq.inspection import judge, read
 from calseq.json_reader import read_json
 from calseq.problems import Problem, in_order
 from calseq.sequence import Sequence
@@ -16,6 +18,7 @@ from calseq.yaml_reader import read_yaml
 
 CORPUS = Path(__file__).parent / "corpus"
 SHIPPED = shipped_sequences()
+SHIPPED_FOLDER = sequences()
 BENCHES = sorted((sequences() / "benches").glob("*/bench.yaml"))
 
 HEAD = "calseq: 1\ntitle: T\n"
@@ -96,3 +99,26 @@ def sound_bench(folder: Path, bench: str = BENCH, instruments: object = INSTRUME
     assert not reading.problems, reading.problems
     assert reading.bench is not None
     return reading.bench
+
+
+def corpus_files() -> list[Path]:
+    """Give every file of the corpus: sequences, and in folders what is read with a bench or is one."""
+    return sorted(path for path in CORPUS.rglob("*.*") if path.suffix in (".yaml", ".json"))
+
+
+def corpus_problems(path: Path, folder: Path) -> list[Problem]:
+    """Judge a file of the corpus as what its folder says; `folder` takes the files that a bench needs."""
+    kind = path.parent.name
+    raw = path.read_bytes()
+    if kind == "bench":
+        return in_order(bench_in(folder, raw.decode()).problems)
+    if kind == "onbench":
+        sequence, problems = sequence_of(raw)
+        bench = read_bench(BENCHES[0]).bench
+        assert bench is not None
+        return in_order([*problems, *(compile_plan(sequence, bench).problems if sequence else ())])
+    document = from_bytes(raw, {"instruments": "instruments.json", "site": "site.yaml"}.get(kind, "f.yaml"))
+    name = Path(document.source.name)
+    return in_order(
+        problem for read_one in judge(read(document, name), name, builtin()) for problem in read_one.problems
+    )

@@ -13,9 +13,9 @@ PACKAGE = Path(calseq.__file__).parent
 # A module may import those before it. Packages count as one.
 ORDER = [
     "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "formats", "plan", "expectations",
-    "document", "scalars", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "quick", "schema",
-    "catalog", "sequence_schema", "sequence", "advice", "sequence_reader", "selection", "request", "settings",
-    "instruments", "bench", "limits", "compiler", "loading", "bias",
+    "document", "scalars", "likeness", "yaml_text", "yaml_reader", "json_reader", "diagnostics", "quick", "spellings", "schema",
+    "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
+    "instruments", "bench", "inspection", "fixes", "explanations", "reports", "limits", "compiler", "loading", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "resumption", "preflight", "run", "sequel", "api", "doctor", "console", "cli",
 ]  # fmt: skip
@@ -26,12 +26,12 @@ DOORS = {
     "rich": {"console"},
     "typer": {"cli"},
     "click": {"simulator"},
-    "tomllib": {"bench", "doctor", "simulator"},
+    "tomllib": {"bench", "doctor", "explanations", "simulator"},
     "msgspec": set(ORDER),
 }
 PURE = [
-    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "plan", "expectations", "scalars", "yaml_text", "yaml_reader", "json_reader",
-    "diagnostics", "quick", "sequence_schema", "sequence", "advice", "sequence_reader", "selection", "request", "settings", "instruments",
+    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "plan", "expectations", "scalars", "likeness", "yaml_text", "yaml_reader", "json_reader",
+    "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "instruments",
     "compiler", "bias", "executor", "resumption",
 ]  # fmt: skip
 IMPURE = {

@@ -85,6 +85,60 @@ def test_one_edit_of_a_shipped_sequence_is_told_in_the_file_or_harmless(path):
     assert unexpected == []
 
 
+ERASED = ("", "[]", "{}", "~", "*a", "&a", "'", "\t", ": ", "-")
+
+
+def words(text):
+    """Give the route and the place of every key and every scalar of one line, and whether it is a key."""
+    document = yaml_of(text)
+    yield from ((route, place, True) for route, place in document.keys.items())
+    for route, place in document.values.items():
+        at = document.data
+        for key in route:
+            at = at[key]
+        if not isinstance(at, (dict, list)) and place.text[0] != ">":
+            yield route, place, False
+
+
+def is_free(route, is_key):
+    """Nobody but its author knows what stands there."""
+    names = [word for word in route if isinstance(word, str)]
+    free = {"TargetThr"} if is_key else TEXTS | {"TargetThr"}
+    return names[-1] in free or ("tuning" in names[:-1] and not is_key)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_slip_of_the_pen_is_told_on_its_line(path):
+    text = path.read_text()
+    found = 0
+    for route, place, is_key in words(text):
+        for wrong in (place.text + "q", "q" + place.text):
+            problems = problems_of(text[: place.start] + wrong + text[place.start + len(place.text) :])
+            if not is_free(route, is_key):
+                found += 1
+                assert place.span.line in {problem.place.span.line for problem in problems}, (route, wrong)
+                assert [problem.place.span.line for problem in problems if problem.is_error] == [
+                    place.span.line
+                ], (route, wrong)
+    assert found > 10
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_word_erased_or_written_over_is_told_inside_the_file(path):
+    text = path.read_text()
+    for route, place, is_key in words(text):
+        for wrong in ERASED:
+            after = text[: place.start] + wrong + text[place.start + len(place.text) :]
+            problems = problems_of(after)
+            is_quiet = is_free(route, is_key) or (not is_key and isinstance(route[-1], int))
+            is_quiet = is_quiet or (wrong == "{}" and route[-1] == "options") or wrong in ("[]", "{}")
+            assert problems or is_quiet or wrong == "", (route, wrong)
+            for problem in problems:
+                span = problem.place.span
+                assert 1 <= span.line <= after.count("\n") + 1
+                assert span.column <= len(problem.place.source.line(span.line)) + 1
+
+
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda path: path.parent.name)
 def test_one_edit_of_a_shipped_instruments_file_is_never_an_exception(bench):
     data = json.loads((bench.parent / "instruments.json").read_text())

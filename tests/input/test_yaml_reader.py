@@ -55,7 +55,7 @@ def test_plain_yaml_is_read_as_it_stands(text, data):
         ("a:\n\tb: 1\n", ["CS104 2:1"]),
         ("a: 'b\n", ["CS104 1:4"]),
         ("a: [b\n", ["CS104 1:4"]),
-        ("a: \"\\q\"\n", ["CS104 1:6"]),
+        ("a: \"\\q\"\n", ["CS104 1:5"]),
         ("a: b: c\n", ["CS104 1:5"]),
         ("a: @b\n", ["CS104 1:4"]),
         ("a: 'b'c\n", ["CS104 1:7"]),

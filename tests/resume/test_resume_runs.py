@@ -118,7 +118,14 @@ def test_a_run_killed_between_its_last_event_and_its_record_gets_the_record(stan
     run = stand.begin(*STEPS)
     assert run.end() == 0
     closed = run.record
-    early = {"state": "running", "ended": "", "duration_s": 0.0, "verdict": "", "exit_code": None, "steps": {}}
+    early = {
+        "state": "running",
+        "ended": "",
+        "duration_s": 0.0,
+        "verdict": "",
+        "exit_code": None,
+        "steps": {},
+    }
     (run.folder / "run.json").write_text(json.dumps({**closed, **early}))
     assert "nothing to do" in stand.resume(yes=False)
     told = ("state", "verdict", "exit_code", "reason", "steps")

@@ -1,0 +1,28 @@
+"""GitHub's workflow commands: each problem becomes an annotation of a line in a pull request."""
+
+from calseq.problems import Problem
+from calseq.reports.report import Report, told
+
+
+def text(report: Report) -> str:
+    """Write the commands of a report."""
+    return "\n".join(map(_command, report.problems))
+
+
+def _command(problem: Problem) -> str:
+    given = {"title": str(problem.code)}
+    if problem.place:
+        span = problem.place.span
+        given["file"] = problem.place.source.name
+        given |= {"line": str(span.line), "endLine": str(span.line)}
+        given |= {"col": str(span.column), "endColumn": str(span.column + span.length)}
+    properties = ",".join(f"{key}={_property(value)}" for key, value in given.items())
+    return f"::{problem.code.severity} {properties}::{_data(told(problem))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -4,20 +4,17 @@ import getpass
 import os
 import platform
 import socket
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq import __version__
-from calseq.attempt import RUN_MARK, Attempt, FolderAttempt
+from calseq.attempt import Attempt, FolderAttempt
 from calseq.clocks import now_s
 from calseq.events import (
     EVENT_FORMAT,
@@ -43,8 +40,8 @@ from calseq.locks import BenchLock, FolderLock, Holder
 from calseq.monitors import Probe, Watchers
 from calseq.notice import announce
 from calseq.plaintext import printable
-from calseq.plan import Monitor, Plan, PowerMode, Simulation, Step
-from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Terminal
+from calseq.plan import Monitor, Plan, PowerMode, Step
+from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
 from calseq.problems import UNKNOWN_STATE, Problem, Refused
@@ -64,12 +61,11 @@ from calseq.runs import (
     write_record,
 )
 from calseq.stops import Stops
+from calseq.supply import open_supplies
 from calseq.verdicts import ExitCode, RunVerdict, Verdict
 
 CHILD_VARIABLES = {"PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"}
 """Set for every child: lines at once, and no colours in its log."""
-SETUP = "setup.json"
-"""The file that makes a folder a simulated bench."""
 
 
 class RunResult(Struct, frozen=True):
@@ -160,7 +156,9 @@ class Run(Struct):
         if sequel:
             bus.emit(sequel.resumed)
         try:
-            power = _power(self.plan, self.folder, self._keep, self.terminal, resumed=sequel is not None)
+            power = open_supplies(
+                self.plan, self.folder, self._keep, self.terminal, resumed=sequel is not None
+            )
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
             raise
@@ -356,68 +354,6 @@ def _prepared(
         raise no_folder(folder, error.strerror or str(error)) from error
     times, complaint = expected(plan, runs.absolute())
     return Run(plan, folder, record, {}, lock, mine=mine, expected=times, complaint=complaint)
-
-
-def _power(
-    plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None, *, resumed: bool
-) -> Power:
-    """Start the guard: it holds the supplies, if calseq is to hold them, and ends the child if calseq dies."""
-    backend, python, config = _backend(plan, folder, resumed=resumed)
-    return GuardedPower(
-        python=python,
-        backend=backend,
-        config=config,
-        folder=folder,
-        mark=f"{RUN_MARK}={folder}",
-        move_timeout_s=_move_timeout_s(plan),
-        keep=keep,
-        terminal=terminal,
-    )
-
-
-def _backend(plan: Plan, folder: Path, *, resumed: bool) -> tuple[str, str, dict[str, Any]]:
-    """Give the guard's backend, its interpreter and its configuration."""
-    wiring = plan.wiring
-    if plan.mode is PowerMode.DIRIGENT:
-        return "none", sys.executable, {}
-    if plan.mode is PowerMode.ICICLE:
-        config = {"instruments": wiring.instruments, "channels": wiring.channels}
-        return "icicle", plan.power_python or sys.executable, config
-    where = str(_simulated(plan, folder, resumed=resumed))
-    return "simulated", sys.executable, {"folder": where, "calseq": str(Path(__file__).parents[1])}
-
-
-def _simulated(plan: Plan, folder: Path, *, resumed: bool) -> Path:
-    """Make the simulated bench; a resumed run has one already, and another only if its instruments changed."""
-    from calseq.simulator.supplies import SimulatedBench  # noqa: PLC0415 - only simulated runs need the simulator
-
-    wiring, simulation = plan.wiring, plan.simulation or Simulation()
-    wanted = (wiring.instruments, wiring.channels, simulation.speed, simulation.faults)
-    where = simulated_folder(folder)
-    if resumed and (where / SETUP).exists():
-        with suppress(
-            OSError, ValueError, TypeError, KeyError
-        ):  # a bench that was torn in its making is none
-            bench = SimulatedBench.open(where)
-            bench.files.read()
-            if (bench.instruments, bench.channels, bench.speed, bench.faults) == wanted:
-                return where
-        names = (folder / f"simulated.{number}" for number in count(2))
-        where = next(path for path in names if not (path / SETUP).exists())
-    instruments, channels, speed, faults = wanted
-    SimulatedBench.create(where, instruments, channels, speed=speed, faults=faults)
-    return where
-
-
-def _move_timeout_s(plan: Plan) -> float:
-    """Give twice the time that all HV supplies need for a ramp, one after the other, and four minutes."""
-    ramps_s = 0.0
-    for supply in plan.supplies:
-        entry = plan.wiring.instruments.get(supply.instrument, {})
-        step_v = abs(float(entry.get("default_step_size", 5.0))) or 5.0
-        delay_s = float(entry.get("default_delay", 1.0))
-        ramps_s += abs(supply.target_v) / step_v * delay_s
-    return MOVE_TIMEOUT_S + 2 * ramps_s
 
 
 def _let_go(power: Power) -> None:

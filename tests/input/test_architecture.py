@@ -17,7 +17,7 @@ ORDER = [
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "instruments", "bench", "inspection", "fixes", "explanations", "reports", "limits", "compiler", "loading", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "resumption", "preflight", "run", "sequel", "api", "doctor", "console", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "resumption", "preflight", "supply", "run", "sequel", "api", "doctor", "console", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},

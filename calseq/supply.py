@@ -1,0 +1,86 @@
+"""The supplies of a plan, opened: by which backend of the guard, and how long their ramps may take."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from calseq.attempt import RUN_MARK
+from calseq.plan import Plan, PowerMode, Simulation
+from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Terminal
+from calseq.power.protocol import Power
+from calseq.runs import simulated_folder
+
+SETUP = "setup.json"
+"""The file that makes a folder a simulated bench."""
+
+
+def open_supplies(
+    plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None, *, resumed: bool
+) -> Power:
+    """Start the guard: it holds the supplies, if calseq is to hold them, and ends the child if calseq dies.
+
+    Locks in `keep` last as long as the guard; `resumed` opens the simulated bench that the run has already.
+
+    Raises:
+        PowerFault: the supplies cannot be opened.
+        OSError, ValueError: the simulated bench cannot be made.
+    """
+    backend, python, config = _backend(plan, folder, resumed=resumed)
+    return GuardedPower(
+        python=python,
+        backend=backend,
+        config=config,
+        folder=folder,
+        mark=f"{RUN_MARK}={folder}",
+        move_timeout_s=_move_timeout_s(plan),
+        keep=keep,
+        terminal=terminal,
+    )
+
+
+def _backend(plan: Plan, folder: Path, *, resumed: bool) -> tuple[str, str, dict[str, Any]]:
+    """Give the guard's backend, its interpreter and its configuration."""
+    wiring = plan.wiring
+    if plan.mode is PowerMode.DIRIGENT:
+        return "none", sys.executable, {}
+    if plan.mode is PowerMode.ICICLE:
+        config = {"instruments": wiring.instruments, "channels": wiring.channels}
+        return "icicle", plan.power_python or sys.executable, config
+    where = str(_simulated(plan, folder, resumed=resumed))
+    return "simulated", sys.executable, {"folder": where, "calseq": str(Path(__file__).parents[1])}
+
+
+def _simulated(plan: Plan, folder: Path, *, resumed: bool) -> Path:
+    """Make the simulated bench; a resumed run has one already, and another only if its instruments changed."""
+    from calseq.simulator.supplies import SimulatedBench  # noqa: PLC0415 - only simulated runs need the simulator
+
+    wiring, simulation = plan.wiring, plan.simulation or Simulation()
+    wanted = (wiring.instruments, wiring.channels, simulation.speed, simulation.faults)
+    where = simulated_folder(folder)
+    if resumed and (where / SETUP).exists():
+        with suppress(
+            OSError, ValueError, TypeError, KeyError
+        ):  # a bench that was torn in its making is none
+            bench = SimulatedBench.open(where)
+            bench.files.read()
+            if (bench.instruments, bench.channels, bench.speed, bench.faults) == wanted:
+                return where
+        names = (folder / f"simulated.{number}" for number in count(2))
+        where = next(path for path in names if not (path / SETUP).exists())
+    instruments, channels, speed, faults = wanted
+    SimulatedBench.create(where, instruments, channels, speed=speed, faults=faults)
+    return where
+
+
+def _move_timeout_s(plan: Plan) -> float:
+    """Give twice the time that all HV supplies need for a ramp, one after the other, and four minutes."""
+    ramps_s = 0.0
+    for supply in plan.supplies:
+        entry = plan.wiring.instruments.get(supply.instrument, {})
+        step_v = abs(float(entry.get("default_step_size", 5.0))) or 5.0
+        delay_s = float(entry.get("default_delay", 1.0))
+        ramps_s += abs(supply.target_v) / step_v * delay_s
+    return MOVE_TIMEOUT_S + 2 * ramps_s

@@ -13,6 +13,9 @@ from calseq.schema import within
 from calseq.sequence import SequenceStep
 from calseq.voltages import hv_limit
 
+PLACEHOLDER = "FILL_ME_IN"
+"""What a new sequence has where only its author knows what belongs there."""
+
 
 def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Problem]:
     """Warn of the order of the steps that are to run, each kind once, of each that defeats itself, and of what has no effect."""
@@ -24,6 +27,7 @@ def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Proble
     for step in kept:
         yield from _short_timeout(document, step)
         yield from _unknown_arguments(document, step)
+        yield from _placeholder(document, step)
     yield from _limit_of_nothing(document, listed)
     yield from map(_unused_anchor, document.unused.items())
 
@@ -134,6 +138,16 @@ def _unused_anchor(item: tuple[str, Place]) -> Problem:
 
 def _is_biased(step: SequenceStep) -> bool:
     return RAIL_RULES[step.calibration.type].before == BIASED
+
+
+def _placeholder(document: Document, step: SequenceStep) -> Iterator[Problem]:
+    """`calseq new` writes texts that are valid, and that no dirigent knows."""
+    if any(PLACEHOLDER in word for word in step.words):
+        path: Path = ("steps", step.number - 1)
+        key = next((key for key in ("tuning", "args") if (*path, key) in document.values), "calibration")
+        message = f"'{PLACEHOLDER}' is still to be filled in"
+        cure = "write what dirigent is to be given there"
+        yield _warning(document, step, codes.PLACEHOLDER, message, cure, document.place((*path, key)))
 
 
 def _warning(

@@ -35,7 +35,10 @@ class Sweep(Struct, frozen=True):
 
 
 class Bench(Struct, frozen=True):
-    """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration."""
+    """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration.
+
+    `official` are the digests of the official sequences, by name.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -58,6 +61,7 @@ class Bench(Struct, frozen=True):
     inputs: tuple[InputFile, ...]
     document: Document
     instruments: Document
+    official: Mapping[str, str] = {}
 
 
 class BenchReading(Struct, frozen=True):
@@ -118,6 +122,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         inputs=tuple(files.inputs),
         document=document,
         instruments=instruments,
+        official=files.table("official"),
     )
     return BenchReading(bench, catalog, documents)
 

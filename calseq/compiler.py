@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from calseq import problems as codes
 from calseq.bench import Bench, Sweep
 from calseq.limits import limit_problems
+from calseq.official import standing
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
@@ -59,6 +60,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         bias=bench.bias,
         simulation=bench.simulation,
         inputs=(InputFile("sequence", document.path, document.sha256()), *bench.inputs),
+        standing=standing(sequence, bench.official),
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
     )

@@ -11,8 +11,9 @@ from calseq.bench import Bench
 from calseq.catalog import Catalog
 from calseq.document import Document, open_text
 from calseq.likeness import did_you_mean
+from calseq.official import differences, digest
 from calseq.plaintext import printable
-from calseq.plan import PowerMode, Simulation
+from calseq.plan import Plan, PowerMode, Simulation
 from calseq.problems import Place, Problem, Refused, Source, Span
 from calseq.sequence import Sequence
 from calseq.sequence_reader import read_sequence
@@ -54,10 +55,37 @@ def load_sequence(
 
     The sequence is None if the document has an error.
     """
+    typed = tuple(settings)
     document = read_yaml(open_text(path))
     if document.readable:
-        apply_settings(document, settings)
-    return document, read_sequence(document, catalog)
+        apply_settings(document, typed)
+    sequence = read_sequence(document, catalog)
+    return document, sequence and replace(sequence, departures=tuple(f"--set {each}" for each in typed))
+
+
+def compared(plan: Plan, sequence: Sequence, bench: Bench) -> Plan:
+    """Give the plan of a sequence that goes by an official one's name with all in which the two differ."""
+    like = plan.standing.like
+    official = _official_text(like, sequence, bench) if like else None
+    if not like:
+        return plan
+    unknown = f"its digest is {plan.standing.digest}, not {bench.official[like]}"
+    found = tuple(differences(official, sequence)) if official else (unknown,)
+    return replace(plan, standing=replace(plan.standing, differences=(*plan.standing.differences, *found)))
+
+
+def _official_text(name: str, sequence: Sequence, bench: Bench) -> Sequence | None:
+    """Look for the text that a pinned digest is of: the file itself, beside the bench, or among those shipped."""
+    folder = Path(bench.document.path).parent
+    shipped = shipped_sequence(name)
+    paths = [Path(sequence.document.path), folder / f"{name}.yaml", folder / "sequences" / f"{name}.yaml"]
+    for path in [*paths, *([shipped] if shipped else [])]:
+        if not path.is_file():
+            continue
+        found = load_sequence(path, bench.catalog)[1]
+        if found and digest(found) == bench.official[name]:
+            return found
+    return None
 
 
 def shipped_bench() -> Path:

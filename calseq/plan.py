@@ -162,6 +162,25 @@ class InputFile(Struct, frozen=True):
     sha256: str
 
 
+class Standing(Struct, frozen=True):
+    """Whether a plan's sequence is an official one: `official` is the name by which the bench pins it, or empty.
+
+    `digest` is of what the sequence means. `judged` tells that the bench pins official sequences at all. `like` is
+    the official sequence that it goes by the name of and is not; `differences` say in what.
+    """
+
+    digest: str = ""
+    official: str = ""
+    judged: bool = False
+    like: str = ""
+    differences: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """The one word for it, where there is anything to say."""
+        return "official" if self.official else "unofficial" if self.judged else ""
+
+
 class Plan(Struct, frozen=True):
     """An ordered, inert, complete list of steps with all that their run needs to know."""
 
@@ -182,6 +201,7 @@ class Plan(Struct, frozen=True):
     simulation: Simulation | None = None
     inputs: tuple[InputFile, ...] = ()
     warnings: tuple[str, ...] = ()
+    standing: Standing = Standing()
     log_limit_bytes: int = 4 << 30
     format: int = PLAN_FORMAT
 

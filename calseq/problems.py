@@ -190,6 +190,14 @@ UNUSED_ANCHOR = _code("CS312", "unused-anchor", "an anchor that no alias uses", 
 UNKNOWN_ARGUMENT = _code("CS313", "unknown-argument", "an argument that the catalogue does not know", _WARN)
 NEVER_RUNS = _code("CS314", "never-runs", "a step that can never run", _WARN)
 UNREACHABLE_LIMIT = _code("CS315", "unreachable-limit", "a limit that nothing can reach", _WARN)
+PLACEHOLDER = _code(
+    "CS340", "to-be-filled-in", "a text of a new sequence that is still to be filled in", _WARN
+)
+NO_LAYOUT = _code("CS341", "no-layout", "a layout that cannot be changed without changing what the file says")
+NOT_OURS = _code("CS342", "not-ours", "a YAML file that is not one of calseq's")
+NOT_LITERAL = _code("CS343", "not-literal", "Python that has to be run to know what it means")
+NOT_EXPRESSIBLE = _code("CS344", "not-expressible", "what the other format cannot say")
+NO_CLASS = _code("CS345", "no-class", "no calibration sequence in a Python file, or not that one")
 
 MISSING_INSTRUMENT = _code("CS401", "missing-instrument", "a required role has no instrument on this bench")
 BAD_CHANNEL = _code("CS402", "bad-channel", "a channel that names no instrument, or an unknown role")
@@ -214,6 +222,11 @@ BEYOND_LIMIT = _code("CS419", "beyond-limit", "a voltage beyond the HV limit of 
 FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sensor forward")
 NO_RUN = _code("CS421", "no-run", "no run of that name, or several")
 NOT_RESUMABLE = _code("CS422", "not-resumable", "a run that cannot be gone on with")
+NOT_OFFICIAL = _code(
+    "CS440", "not-official", "a sequence that is not the official one, where only that may run"
+)
+FILE_EXISTS = _code("CS441", "file-exists", "a file that would be written over")
+CANNOT_WRITE = _code("CS442", "cannot-write", "a file or folder that cannot be written")
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

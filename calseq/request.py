@@ -15,3 +15,4 @@ class Request(Struct, frozen=True):
     speed: float | None = None
     faults: tuple[str, ...] = ()
     selection: Selection = Selection()
+    official: bool = False

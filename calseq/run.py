@@ -338,6 +338,8 @@ def _prepared(
         pid=os.getpid(),
         started=utc(began),
         request=request,
+        official=plan.standing.official,
+        sequence_digest=plan.standing.digest,
     )
     mine = None
     with suppress(OSError):  # such a folder cannot be locked, and so not be resumed

@@ -38,6 +38,8 @@ class RunRecord(Struct, frozen=True):
     `timings` are what the steps that passed took: what later runs expect comes from them.
     `resumed` are the times at which it was gone on with, `plan` is the file of its latest plan, and `request`
     what was typed, if it was. `duration_s` counts the time in which calseq ran the run.
+    `official` is the name by which the bench pins the sequence, empty if it does not; `sequence_digest` is of
+    what the sequence means.
     """
 
     run: str
@@ -61,6 +63,8 @@ class RunRecord(Struct, frozen=True):
     reason: str = ""
     steps: Mapping[str, str] = field(default_factory=dict)
     timings: tuple[Timing, ...] = ()
+    official: str = ""
+    sequence_digest: str = ""
     format: int = RUN_FORMAT
     resumed: tuple[str, ...] = ()
     plan: str = PLAN

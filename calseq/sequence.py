@@ -46,7 +46,10 @@ class SequenceStep(Struct, frozen=True):
 
 
 class Sequence(Struct, frozen=True):
-    """A calibration sequence: its steps in order, and what it needs of a bench."""
+    """A calibration sequence: its steps in order, and what it needs of a bench.
+
+    `departures` are what was typed to make this run another than the file says: each `--set`.
+    """
 
     title: str
     description: str
@@ -54,3 +57,4 @@ class Sequence(Struct, frozen=True):
     steps: tuple[SequenceStep, ...]
     document: Document
     warnings: tuple[Problem, ...] = ()
+    departures: tuple[str, ...] = ()

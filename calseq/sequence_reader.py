@@ -117,8 +117,7 @@ class _Reader:
         args: Iterable[str],
     ) -> Iterator[str]:
         for name, value in options.items():
-            option = calibration.options.get(name) or Option(name, "--" + name.replace("_", "-"), "text")
-            yield from option_words(option, value)
+            yield from option_words(option_named(calibration, name), value)
         yield from calibration.flags
         yield from args
         tuning = self._sound(entry, path, "tuning", None)
@@ -183,6 +182,11 @@ class _Reader:
         if not self.document.is_spoilt(path):
             place = self.document.place(path)
             self.document.spoil(path, Problem(code, message, cure, place, within(self.document, path)))
+
+
+def option_named(calibration: Calibration, name: str) -> Option:
+    """Give an option of a calibration; one that the catalogue does not tell of is taken as it is written."""
+    return calibration.options.get(name) or Option(name, "--" + name.replace("_", "-"), "text")
 
 
 def option_words(option: Option, value: object) -> Iterator[str]:

@@ -64,6 +64,15 @@ def read_yaml(document: Document) -> Document:
     return document
 
 
+def events_of(text: str) -> Iterator[Any]:
+    """Give ruamel's events of a text.
+
+    Raises:
+        YAMLError: in the middle of it, where the text is no YAML; it may raise what else ruamel does, too.
+    """
+    return iter(YAML(typ="safe", pure=True).parse(StringIO(text)))
+
+
 class _Anchor(Struct):
     """A value that aliases may show: where it stands, in which document, and what spoilt it."""
 
@@ -90,7 +99,7 @@ class _Builder(Struct):
             cure = "delete the line: the file is YAML 1.2"
             fix = place.line_removed(place.text)
             self.document.problems.append(Problem(codes.NOT_PLAIN, "a YAML directive", cure, place, fix=fix))
-        self.events = iter(YAML(typ="safe", pure=True).parse(StringIO(self.text.text)))
+        self.events = events_of(self.text.text)
         next(self.events)  # stream start
         event = next(self.events)
         if _kind(event) == "StreamEnd":

@@ -242,6 +242,9 @@ def execute(
         str,
         typer.Option("--on-hangup", metavar="continue|stop", help="What a lost terminal does to the run."),
     ] = "continue",
+    official: Annotated[
+        bool, typer.Option("--official", help="Refuse a sequence that the bench does not pin as official.")
+    ] = False,
     only: Only = None,
     skip: Skip = None,
     start: Start = "",
@@ -277,6 +280,7 @@ def execute(
             "--set": settings,
             "--speed": speed,
             "--fault": faults,
+            "--official": official,
             "a SEQUENCE": sequence,
         }
         _refuse_beside_resume({**told, "--only, --skip, --from and --until": selection})
@@ -287,7 +291,11 @@ def execute(
         raise typer.BadParameter("name a sequence to run, or --resume a run", param_hint="SEQUENCE")
     from calseq.cli.execute import execute as command  # noqa: PLC0415
 
-    _exit(command(_request(sequence, bench, simulate, settings, speed, faults, selection), manner))
+    _exit(
+        command(
+            _request(sequence, bench, simulate, settings, speed, faults, selection, official=official), manner
+        )
+    )
 
 
 def _refuse_beside_resume(told: dict[str, Any]) -> None:
@@ -314,11 +322,14 @@ def _request(
     speed: float | None,
     faults: list[str] | None,
     selection: "selecting.Selection",
+    *,
+    official: bool = False,
 ) -> "requests.Request":
     from calseq.request import Request  # noqa: PLC0415
 
     where = str(bench) if bench else ""
-    return Request(sequence, where, simulate, tuple(settings or ()), speed, tuple(faults or ()), selection)
+    changes = (tuple(settings or ()), speed, tuple(faults or ()), selection)
+    return Request(sequence, where, simulate, *changes, official=official)
 
 
 @app.command(short_help="List the calibrations, or tell all about one.")
@@ -381,6 +392,111 @@ def schema(
     from calseq.cli.schema import schema as command  # noqa: PLC0415
 
     _exit(command(kind, bench))
+
+
+@app.command(short_help="Write a new sequence file, valid at once.")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new file; .yaml is added.")],
+    from_list: Annotated[
+        str | None,
+        typer.Option(
+            "--from-list",
+            metavar="NAME,NAME",
+            help="The calibrations, in their order.",
+            autocompletion=completion.listed_calibrations,
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            metavar="NAME",
+            help="A copy of a sequence that comes with calseq.",
+            autocompletion=completion.templates,
+        ),
+    ] = None,
+    title: Annotated[
+        str, typer.Option("--title", metavar="TEXT", help="Its title. Default: made of NAME.")
+    ] = "",
+) -> None:
+    """Write a new sequence file: valid at once, with comments on what you may want to change."""
+    from calseq.cli.new import new as command  # noqa: PLC0415
+
+    if from_list is not None and template is not None:
+        raise typer.BadParameter("give one of --from-list and --template", param_hint="--template")
+    _exit(command(name, from_list, template, title))
+
+
+@app.command(short_help="Make a folder to start a site with.")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder. Default: this one.")] = Path(),
+) -> None:
+    """Write a bench file, a first sequence, the schemas, and settings for editor, pre-commit and GitLab.
+
+    A file that is there already is left as it is.
+    """
+    from calseq.cli.init import init as command  # noqa: PLC0415
+
+    _exit(command(folder))
+
+
+@app.command(short_help="Lay files out: key order, indentation, empty lines, quotes.")
+def fmt(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="The files; '-' is stdin.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
+) -> None:
+    """Lay files out. Comments stay, and so does what a file says: that is proven before it is written."""
+    from calseq.cli.fmt import fmt as command  # noqa: PLC0415
+
+    _exit(command(paths, check=check, diff=diff))
+
+
+@app.command(short_help="Turn dirigent's Python lists into a sequence file, and back.")
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A .py, YAML or JSON file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT", help="A new file. Default: stdout.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="yaml|class", help="Into what. Default: into the other.")
+    ] = "",
+    class_: Annotated[
+        str, typer.Option("--class", metavar="NAME", help="Which class, if the file has several.")
+    ] = "",
+) -> None:
+    """Turn dirigent's CalibrationSequence into a sequence file, or a sequence file into such a class.
+
+    The Python is read and never run. What the other side cannot say is refused, or kept as a comment.
+    """
+    from calseq.cli.convert import convert as command  # noqa: PLC0415
+
+    if to not in ("", "yaml", "class"):
+        raise typer.BadParameter(f"'{to}' is not one of yaml, class", param_hint="--to")
+    _exit(command(source, output, to, class_))
+
+
+@app.command(short_help="Print the digest that pins a sequence as an official one.")
+def digest(
+    sequences: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SEQUENCE...", help="Sequence files, or names.", autocompletion=completion.sequences
+        ),
+    ],
+    bench: Bench = None,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="text|json", help="The digest, or what it is made of.")
+    ] = "text",
+) -> None:
+    """Print the digest of what a sequence means: comments and layout do not change it."""
+    from calseq.cli.digest import digest as command  # noqa: PLC0415
+
+    if format_ not in ("text", "json"):
+        raise typer.BadParameter(f"'{format_}' is not one of text, json", param_hint="--format")
+    _exit(command(sequences, bench, format_))
 
 
 def main() -> None:

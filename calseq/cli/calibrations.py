@@ -6,14 +6,14 @@ from pathlib import Path
 
 from calseq.assets import find_bench
 from calseq.bench import read_bench
-from calseq.catalog import Calibration, Catalog, Option, builtin
+from calseq.catalog import Calibration, Catalog, Option, Tuning, builtin
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.alphabet import alphabet
 from calseq.console.line import Line, Span, line, sheet
 from calseq.console.table import Column, table
 from calseq.durations import spelled
 from calseq.likeness import did_you_mean
-from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, SUPPLIES
+from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, SUPPLIES, StepType
 from calseq.verdicts import ExitCode
 
 _COLUMNS = (
@@ -76,12 +76,15 @@ def _told(calibration: Calibration) -> Iterator[Line]:
     yield line()
     yield line(f"type          {calibration.type}")
     yield line(f"rails before  LV {rule.before.lv}, HV {hv}")
+    yield line(f"rails after   {_after(calibration)}")
     yield line("needs         " + ", ".join(f"{role} ({ROLE_NAMES[role]})" for role in calibration.roles))
     yield line(
         "child gets    " + (", ".join(given) or "no instrument") + " (in power mode dirigent: all it needs)"
     )
     yield line("usual time    " + (spelled(calibration.usual_s) if calibration.usual_s else "unknown"))
     yield line("must leave    " + (", ".join(_outputs(calibration)) or "nothing"))
+    if calibration.tuning:
+        yield line(f"tuning        {_tuning(calibration.tuning)}")
     if calibration.flags:
         yield line("always given  " + " ".join(calibration.flags))
     if calibration.options:
@@ -125,6 +128,22 @@ def _example_value(option: Option) -> str:
     return f"[{values[option.type]}]" if option.multiple else values[option.type]
 
 
+def _after(calibration: Calibration) -> str:
+    """A child that was given a supply has switched it off; a curve may then allow the bias."""
+    if not RAIL_RULES[calibration.type].driven:
+        return "as before"
+    curve = calibration.type is StepType.IVCURVE
+    return "LV off, HV off" + ("; then bias, if breakdowns.json allows it" if curve else "")
+
+
+def _tuning(tuning: Tuning) -> str:
+    return {
+        "text": f"a text, given as {tuning.flag} TEXT",
+        "tests": f"a list of tests, given as {tuning.flag} JSON",
+        "args": "no option for it is known: give its arguments in 'args:'",
+    }[tuning.form]
+
+
 def _outputs(calibration: Calibration) -> list[str]:
     return [
         output.pattern + (f" (at least {output.at_least})" if output.at_least > 1 else "")
@@ -132,8 +151,16 @@ def _outputs(calibration: Calibration) -> list[str]:
     ]
 
 
+def _range(option: Option) -> str:
+    low, high = option.minimum, option.maximum
+    if low is not None and high is not None:
+        return f" {low:g} to {high:g}"
+    return f" from {low:g}" if low is not None else f" up to {high:g}" if high is not None else ""
+
+
 def _option_row(option: Option) -> tuple[Span, ...]:
     value = " | ".join(option.choices) or {"switch": "true or false"}.get(option.type, option.type)
+    value += _range(option)
     unit = f" ({option.unit})" if option.unit else ""
     many = "list of " if option.multiple else ""
     return (Span(option.name, "bold"), Span(many + value + unit), Span(option.flag), Span(option.description))

@@ -67,6 +67,19 @@ def formats(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
+def listed_calibrations(incomplete: str) -> list[tuple[str, str]]:
+    """Give what may stand behind the last comma of a list of calibrations."""
+    before, comma, start = incomplete.rpartition(",")
+    return [(before + comma + name, summary) for name, summary in calibrations(start)]
+
+
+def templates(incomplete: str) -> list[str]:
+    """Give the shipped sequences that begin so."""
+    from calseq.assets import shipped_sequences  # noqa: PLC0415
+
+    return [path.stem for path in shipped_sequences() if path.stem.startswith(incomplete)]
+
+
 def faults(incomplete: str) -> list[str]:
     """Give the simulator's faults for the step that is typed already."""
     from calseq.simulator.faults import FAULTS, POWER_FAULTS  # noqa: PLC0415

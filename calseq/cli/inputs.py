@@ -15,7 +15,8 @@ from calseq.compiler import compile_plan
 from calseq.diagnostics import count_text, problems_text
 from calseq.document import Document
 from calseq.likeness import did_you_mean
-from calseq.loading import find_sequence, load_sequence, shipped_bench, simulated
+from calseq.loading import compared, find_sequence, load_sequence, shipped_bench, simulated
+from calseq.official import not_official
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_faults
@@ -66,7 +67,13 @@ def gather(request: Request) -> Gathered:
             problems += _faults_of_nobody(request, bench, sequence)
             compilation = compile_plan(sequence, bench)
             problems += compilation.problems
-            plan = compilation.plan
+            plan = compilation.plan and compared(compilation.plan, sequence, bench)
+            refusal = (
+                request.official
+                and plan
+                and not_official(plan.standing, bench.official, sequence.document.top())
+            )
+            problems += [refusal] if refusal else []
     if any(problem.is_error for problem in problems):
         plan = None
     return Gathered(bench, plan, tuple(in_order(problems)), len(documents))

@@ -14,6 +14,7 @@ from calseq.console.view import RunView, State, StepView
 from calseq.console.wording import (
     MODES,
     MOVES,
+    STANDINGS,
     STYLES,
     VERDICT_STYLES,
     attempts,
@@ -99,7 +100,9 @@ def _header(moment: Moment, columns: int, rows: int) -> list[Line]:  # noqa: ARG
     foreign = (view.plan.title, view.module, view.plan.bench)
     names = [letters.text(text) for text in foreign if text]
     rest = letters.dot + letters.dot.join([*names[1:], MODES[view.plan.mode]])
-    spans = [Span(names[0] if names else "calseq", "bold"), Span(rest)]
+    word = view.plan.standing.word
+    standing = [Span(f" {word}", STANDINGS[word])] if word else []
+    spans = [Span(names[0] if names else "calseq", "bold"), *standing, Span(rest)]
     if view.simulated:
         spans[:0] = [Span(" SIMULATED ", "bold reverse yellow"), Span(" ")]
     total = _total(moment)

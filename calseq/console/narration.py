@@ -67,11 +67,12 @@ def heartbeat(step: StepView, view: RunView, now_t: float, tail: Tail, letters: 
 def _(event: RunStarted, view: RunView, letters: Alphabet) -> str:
     simulated = "SIMULATED " if view.simulated else ""
     module = f", module {letters.text(view.module)}" if view.module else ""
+    word = f"{view.plan.standing.word} " if view.plan.standing.word else ""
     where = f"on bench {letters.text(event.bench)}{module}"
     left_out = sum(bool(each.step.left_out) for each in view.steps)
     steps = f"{event.steps} steps{f', {left_out} of them left out' if left_out else ''}"
     said = ", ".join(filter(None, (steps, remaining(view, 0.0).words)))
-    return f"{simulated}run of {letters.text(event.title)} started {where}: {said}"
+    return f"{simulated}{word}run of {letters.text(event.title)} started {where}: {said}"
 
 
 @narrate.register

@@ -81,6 +81,7 @@ def plan_text(
     width = max(width, 1)
     blocks = (
         _header(view, letters, width),
+        _standing(view.plan, letters, width),
         _timing(view, letters, width),
         _instruments(plan, letters, width),
         _outputs(plan, letters, width),
@@ -177,6 +178,7 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         f"bench {letters.text(plan.bench)}",
         MODES[plan.mode] + _speed(plan),
         f"module {modules}" if modules else "",
+        _official(plan, letters),
         f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}{_less(plan)}",
         _total(view),
     )
@@ -189,6 +191,20 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         ),
         *(line(text) for text in gathered(filter(None, facts), letters.dot, width)),
     ]
+
+
+def _official(plan: Plan, letters: Alphabet) -> str:
+    name = letters.text(plan.standing.official)
+    return f"official: {name}" if name else plan.standing.word
+
+
+def _standing(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
+    """Say in what a sequence is not the official one that it goes by the name of."""
+    if not plan.standing.like:
+        return []
+    texts = [f"not the official '{letters.text(plan.standing.like)}':"]
+    texts += [f"- {letters.text(each)}" for each in plan.standing.differences]
+    return [line(Span(part, "yellow")) for text in texts for part in letters.wrap(text, width)]
 
 
 def _speed(plan: Plan) -> str:

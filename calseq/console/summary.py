@@ -9,6 +9,7 @@ from calseq.console.table import Column, table
 from calseq.console.times import spoken
 from calseq.console.view import BAD, RunView, State, StepView
 from calseq.console.wording import (
+    STANDINGS,
     STYLES,
     VERDICT_STYLES,
     rails_line,
@@ -64,8 +65,10 @@ def _opening(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     title = letters.dot.join(
         letters.text(text) for text in (view.plan.title, view.module, view.plan.bench) if text
     )
+    word = view.plan.standing.word
+    standing = (Span(f" {word}", STANDINGS[word]),) if word else ()
     why = [line(text) for text in letters.wrap(letters.text(_reason(view)), width)]
-    return [letters.cut_line((*simulated, Span(title, "bold")), width), *why]
+    return [letters.cut_line((*simulated, Span(title, "bold"), *standing), width), *why]
 
 
 def _reason(view: RunView) -> str:

@@ -48,6 +48,10 @@ MODES = {
 }
 
 
+STANDINGS = {"official": "green", "unofficial": "bold yellow"}
+"""The styles of the one word for whether a sequence is an official one."""
+
+
 def volts(voltage_v: float) -> str:
     """Give a voltage as it is read: `4.0 V`, `-80 V`, `0 V`."""
     if abs(voltage_v) < 0.05:

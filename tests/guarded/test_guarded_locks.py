@@ -81,7 +81,7 @@ def test_a_lock_whose_file_was_deleted_still_holds(stand):
     bench, _ = stand.driven(faults={"iv_curve": "hang"})
     first = stand.on(bench, CURVE)
     in_fault(first)
-    ours = [path for path in lock_folder().glob("calseq-*.lock") if first.record["run"] in path.read_text()]
+    ours = [path for path in lock_folder().glob("calseq-*.lock") if str(first.folder) in path.read_text()]
     assert len(ours) == 3
     for path in ours:
         path.unlink()

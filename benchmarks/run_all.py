@@ -1,6 +1,6 @@
 """Run every benchmark and print the table of benchmarks/README.md. Takes about 15 minutes.
 
-    python benchmarks/run_all.py [startup validate per_step idle bench_time record]
+    python benchmarks/run_all.py [startup validate per_step idle bench_time record archive]
 
 One after another, since they would disturb each other; leave the machine alone meanwhile.
 """
@@ -14,7 +14,7 @@ from importlib import import_module
 
 from measure import table
 
-BENCHMARKS = ("startup", "validate", "per_step", "idle", "bench_time", "record")
+BENCHMARKS = ("startup", "validate", "per_step", "idle", "bench_time", "record", "archive")
 
 
 def main() -> None:

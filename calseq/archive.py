@@ -32,18 +32,18 @@ def find_run(runs: Path, text: str = LATEST) -> Path:
         if (path / "run.json").exists():
             return path.resolve()
         raise _none(f"{printable(text)} is not the folder of a run", "'calseq runs' lists the runs")
-    candidates = (path for path in run_folders(runs) if text == LATEST or text in path.name)
-    found = [path for path in candidates if (path / "run.json").exists()]
-    if text == LATEST and found:
-        return found[0]
+    if text == LATEST:
+        latest = next((path for path in run_folders(runs) if (path / "run.json").exists()), None)
+        if latest is None:
+            raise _none(f"there is no run in {printable(str(runs))}", "give --runs DIR, or --bench FILE")
+        return latest
+    found = [path for path in run_folders(runs) if text in path.name and (path / "run.json").exists()]
     exact = [path for path in found if path.name == text]
     if exact or len(found) == 1:
         return (exact or found)[0]
     if found:
         names = ", ".join(path.name for path in found[:3]) + (", …" if len(found) > 3 else "")
         raise _none(f"'{printable(text, 60)}' is part of {len(found)} runs: {names}", "type more of its name")
-    if text == LATEST:
-        raise _none(f"there is no run in {printable(str(runs))}", "give --runs DIR, or --bench FILE")
     near = did_you_mean(text, [path.name for path in run_folders(runs)[:1000]])
     raise _none(f"no run is named '{printable(text, 60)}'", near or "'calseq runs' lists the runs")
 

@@ -17,10 +17,7 @@ from calseq.bias import Breakdowns
 from calseq.document import MAX_BYTES
 from calseq.plaintext import printable
 from calseq.plan import Output, Step
-from calseq.process import Child, Exit, Left, NotStarted, end_all
-
-RUN_MARK = "CALSEQ_RUN_FOLDER"
-"""The variable by which everything that a run started is known, whoever is its parent by now."""
+from calseq.process import RUN_MARK, Child, Exit, Left, NotStarted, end_all
 
 _LOOK_BYTES = 64 * 1024
 _MAX_FILES = 10_000

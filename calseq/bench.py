@@ -127,6 +127,13 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     return BenchReading(bench, catalog, documents)
 
 
+def runs_of(path: Path) -> Path:
+    """Give where the runs of a bench are, whatever else is wrong with its file: they must be found to be stopped."""
+    data = read_yaml(open_text(path)).data
+    named = data.get("runs") if isinstance(data, dict) else None
+    return (path.resolve().parent / Path(named if isinstance(named, str) else "runs").expanduser()).resolve()
+
+
 class _Files:
     """Reads the files that a bench file names, beside it."""
 

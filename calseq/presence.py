@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from calseq.attempt import RUN_MARK
 from calseq.power.guarded import GUARD
+from calseq.process import RUN_MARK
 
 _CLOCK_SLACK_S = 60.0
 """A wall clock that was set since the run began does not make its process another one."""
@@ -31,25 +31,32 @@ def run_lives(pid: int, since: str) -> bool:
 
 
 def guard_lives(folder: Path) -> bool:
-    """The guard that last wrote to a run's guard.jsonl lives."""
+    """The guard that last began to write to a run's guard.jsonl lives."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
         lines = (folder / "guard.jsonl").read_bytes().splitlines()
         # a resumed run has had several
-        last = [line for line in lines if b'"event": "opening"' in line][-1]
-        pid = int(json.loads(last)["pid"])
+        last = json.loads([line for line in lines if b'"event": "opening"' in line][-1])
+        pid = int(last["pid"])
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return str(GUARD).encode() in words and _began_s(pid) is not None
+        return str(GUARD).encode() in words and run_lives(pid, str(last["time"]))
     return False
 
 
 def children(folder: Path) -> list[int]:
     """Give the processes of a run's steps that live, by the mark in their environment."""
-    mark = f"{RUN_MARK}={folder}".encode()
-    found = []
+    return marked().get(os.path.realpath(folder), [])
+
+
+def marked() -> dict[str, list[int]]:
+    """Give the processes of all runs' steps that live, as far as they may be looked at, by their run's folder."""
+    mark = f"{RUN_MARK}=".encode()
+    found: dict[str, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            if mark in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
+            for word in path.read_bytes().split(b"\0"):
+                if word.startswith(mark):
+                    folder = os.path.realpath(os.fsdecode(word[len(mark) :]))
+                    found.setdefault(folder, []).append(int(path.parent.name))
     return found
 
 

@@ -222,6 +222,7 @@ BEYOND_LIMIT = _code("CS419", "beyond-limit", "a voltage beyond the HV limit of 
 FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sensor forward")
 NO_RUN = _code("CS421", "no-run", "no run of that name, or several")
 NOT_RESUMABLE = _code("CS422", "not-resumable", "a run that cannot be gone on with")
+DAMAGED_RUN = _code("CS423", "damaged-run", "a run folder whose record cannot be read")
 NOT_OFFICIAL = _code(
     "CS440", "not-official", "a sequence that is not the official one, where only that may run"
 )

@@ -15,6 +15,9 @@ from msgspec import Struct
 
 from calseq.plaintext import printable
 
+RUN_MARK = "CALSEQ_RUN_FOLDER"
+"""The variable by which everything that a run started is known, whoever is its parent by now."""
+
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 

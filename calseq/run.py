@@ -60,6 +60,7 @@ from calseq.runs import (
     write_plan,
     write_record,
 )
+from calseq.seal import seal
 from calseq.stops import Stops
 from calseq.supply import open_supplies
 from calseq.verdicts import ExitCode, RunVerdict, Verdict
@@ -253,6 +254,8 @@ class Run(Struct):
                 write_marker(self.folder, self.plan, shown(notes.readings), outcome.reason)
         with suppress(OSError):  # events.jsonl has it all; a full disk must not hide how the run ended
             write_record(self.folder, closed)
+        with suppress(OSError):  # without it 'runs verify' says that the run is not sealed
+            seal(self.folder)
         return closed
 
 

@@ -40,6 +40,7 @@ from calseq.runs import (
     write_plan,
     write_record,
 )
+from calseq.seal import seal
 from calseq.stops import Stops
 
 GUARD_WAIT_S = 900.0
@@ -286,6 +287,7 @@ def settle(ended: EndedRun) -> None:
     )
     try:
         write_record(ended.folder, closed)
+        seal(ended.folder)
     except OSError as error:
         raise no_folder(ended.folder, error.strerror or str(error)) from error
 

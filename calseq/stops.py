@@ -23,9 +23,9 @@ _HANDLED = (
     signal.SIGHUP,
     signal.SIGTSTP,
     signal.SIGCHLD,
+    signal.SIGUSR1,
 )
 _FATAL = (
-    signal.SIGUSR1,
     signal.SIGUSR2,
     signal.SIGALRM,
     signal.SIGVTALRM,
@@ -84,7 +84,7 @@ class SignalStops(Stops):
     """Stops asked for by signals, while its context lasts.
 
     SIGINT, SIGTERM, SIGQUIT and whatever else would end a program ask; SIGHUP asks only if `on_hangup` is 'stop', and else tells `hung_up`.
-    SIGCHLD ends a wait. Works in the main thread, where Python delivers signals; elsewhere it only polls.
+    SIGTSTP tells `suspended`, SIGUSR1 `queried`: neither asks. SIGCHLD ends a wait. Works in the main thread, where Python delivers signals; elsewhere it only polls.
     """
 
     def __init__(
@@ -93,11 +93,13 @@ class SignalStops(Stops):
         on_hangup: str = "continue",
         hung_up: Callable[[], None] = lambda: None,
         suspended: Callable[[], None] = lambda: None,
+        queried: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self._on_hangup = on_hangup
         self._hung_up = hung_up
         self._suspended = suspended
+        self._queried = queried
         self._old: dict[signal.Signals, object] = {}
         self._old_wakeup = -1
         self._pipe: tuple[int, int] | None = None
@@ -150,6 +152,8 @@ class SignalStops(Stops):
             return
         if name == "SIGTSTP":
             self._show(self._suspended)
+        elif name == "SIGUSR1":
+            self._show(self._queried)
         elif name == "SIGHUP" and self._on_hangup != "stop":
             self._show(self._hung_up)
         else:

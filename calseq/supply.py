@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from calseq.attempt import RUN_MARK
 from calseq.plan import Plan, PowerMode, Simulation
 from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Terminal
 from calseq.power.protocol import Power
+from calseq.process import RUN_MARK
 from calseq.runs import simulated_folder
 
 SETUP = "setup.json"

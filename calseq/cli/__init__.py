@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from calseq import __version__
-from calseq.cli import completion
+from calseq.cli import completion, watching
 
 if TYPE_CHECKING:
     from calseq import request as requests
@@ -330,6 +330,9 @@ def _request(
     where = str(bench) if bench else ""
     changes = (tuple(settings or ()), speed, tuple(faults or ()), selection)
     return Request(sequence, where, simulate, *changes, official=official)
+
+
+watching.add_to(app)
 
 
 @app.command(short_help="List the calibrations, or tell all about one.")

@@ -1,7 +1,8 @@
 """What TAB offers: names that are known without reading any YAML."""
 
 from pathlib import Path
-from typing import Any
+
+import typer
 
 FAULT_STEPS = ("sldo_vi_curves", "voltage_trimming", "iv_curve", "tune_1000", "open_bumps", "power")
 
@@ -25,7 +26,7 @@ def calibrations(incomplete: str) -> list[tuple[str, str]]:
     return [(entry.name, entry.summary) for entry in entries if entry.name.startswith(incomplete)]
 
 
-def steps(ctx: Any, incomplete: str) -> list[str]:
+def steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Give the steps of the sequence that is typed already."""
     from calseq.document import open_text  # noqa: PLC0415
     from calseq.loading import find_sequence  # noqa: PLC0415
@@ -40,16 +41,6 @@ def steps(ctx: Any, incomplete: str) -> list[str]:
     except Refused:
         return []
     return [name for name in step_names(document).values() if name.startswith(incomplete)]
-
-
-def runs(ctx: Any, incomplete: str) -> list[str]:
-    """Give the runs in --runs or here, newest first, that have the typed text in their names."""
-    from calseq.archive import LATEST, run_folders  # noqa: PLC0415
-
-    folder = Path(str(ctx.params.get("runs") or "runs")).expanduser()
-    return [name for name in (LATEST, *(path.name for path in run_folders(folder))) if incomplete in name][
-        :50
-    ]
 
 
 def codes(incomplete: str) -> list[tuple[str, str]]:
@@ -89,3 +80,32 @@ def faults(incomplete: str) -> list[str]:
         return [f"{name}=" for name in FAULT_STEPS if name.startswith(incomplete)]
     known = POWER_FAULTS if step == "power" else FAULTS
     return [f"{step}={name}" for name in known if name.startswith(start)]
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Give the runs that begin so, newest first; only their names are looked at."""
+    from calseq.archive import LATEST, run_folders  # noqa: PLC0415
+
+    names = (LATEST, *(path.name for path in run_folders(_where(ctx))))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def run_steps(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Give the steps of the run that is meant that have a log and begin so."""
+    from calseq.archive import LATEST, find_run  # noqa: PLC0415
+    from calseq.problems import Refused  # noqa: PLC0415
+    from calseq.steplogs import step_logs  # noqa: PLC0415
+
+    try:
+        folder = find_run(_where(ctx), str(ctx.params.get("run") or LATEST))
+    except Refused:
+        return []
+    names = dict.fromkeys(log.name for log in step_logs(folder))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _where(ctx: typer.Context) -> Path:
+    from calseq.cli.where import Where  # noqa: PLC0415
+
+    typed = (ctx.params.get("runs"), ctx.params.get("bench"))  # as text: nothing is converted yet
+    return Where(*(Path(each) if each else None for each in typed)).folder

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -22,6 +23,7 @@ from calseq.power.guarded import Terminal as LastTerminal
 from calseq.preflight import check_machine, choose_module, dirigent_version
 from calseq.request import Request
 from calseq.run import Run, RunResult, prepare_run
+from calseq.standing import Phase, Standing
 from calseq.stops import EXIT_CODES, SignalStops, Stops
 from calseq.verdicts import ExitCode
 
@@ -105,7 +107,7 @@ def _shown(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops) -
     with ExitStack() as held:
         mode = cast("Mode", manner.screen)
         screen = open_screen(sys.stderr, run.plan, run.folder, mode=mode, environ=os.environ, clock=now_s)
-        terminal.screen = screen
+        terminal.screen, terminal.status = screen, lambda: _status(run, fold_)
         held.callback(screen.close)
         run.listeners |= {"screen": screen, "summary": fold_}
         restore = restoring(sys.stderr, mode, os.environ)
@@ -139,14 +141,29 @@ def _announce(run: Run, result: RunResult, stops: SignalStops) -> None:
         message(wrong)
 
 
+def _status(run: Run, noted: "_Fold") -> str:
+    """Give the same block as `calseq status` does, from inside the run."""
+    from calseq.console.statusview import glance_at, status_text  # noqa: PLC0415 - only who asks for it pays
+
+    err = sys.stderr
+    standing = Standing(run.folder, run.record, Phase.RUNNING)
+    glance = glance_at(standing, noted.view, noted.now_t())
+    return status_text(glance, columns(err), color=has_color(err), ascii=is_ascii(err))
+
+
 class _Fold:
-    """Keeps the view that the summary is made of."""
+    """Keeps the view that the summary is made of, and the run's clock."""
 
     def __init__(self, view: RunView) -> None:
         self.view = view
+        self._began_s = now_s()
 
     def __call__(self, stamped: Stamped) -> None:
         self.view = fold(self.view, stamped)
+        self._began_s = now_s() - stamped.t
+
+    def now_t(self) -> float:
+        return now_s() - self._began_s
 
 
 class Terminal:
@@ -154,11 +171,19 @@ class Terminal:
 
     def __init__(self) -> None:
         self.screen: Screen | None = None
+        self.status: Callable[[], str] | None = None
         self._hidden = False
 
     def stops(self, on_hangup: str) -> SignalStops:
         """Give the stops that signals ask for, of which those about the terminal come here."""
-        return SignalStops(on_hangup=on_hangup, hung_up=self.hang_up, suspended=self.toggle)
+        return SignalStops(
+            on_hangup=on_hangup, hung_up=self.hang_up, suspended=self.toggle, queried=self.tell_status
+        )
+
+    def tell_status(self) -> None:
+        """SIGUSR1 is answered with one block."""
+        if self.screen and self.status:
+            self.screen.aside(self.status())
 
     def hang_up(self) -> None:
         """Take the screen off a terminal that is lost."""

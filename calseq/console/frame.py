@@ -44,12 +44,16 @@ _COLUMNS = (
 
 
 class Moment(Struct, frozen=True):
-    """What a picture is taken of: the view, the run's clock and the end of the running step's log."""
+    """What a picture is taken of: the view, the run's clock and the end of the running step's log.
+
+    `watched`: it is drawn for somebody who only watches, whose Ctrl-C ends nothing.
+    """
 
     view: RunView
     now_t: float
     tail: Tail
     letters: Alphabet
+    watched: bool = False
 
 
 def frame(moment: Moment, columns: int, rows: int) -> list[Line]:
@@ -135,6 +139,12 @@ def _steps(moment: Moment, columns: int, rows: int) -> list[Line]:
         head=False,
     )
     return _with_more(lines, first, len(steps) - last, moment) if rows >= 4 else lines
+
+
+def all_steps(moment: Moment, columns: int) -> list[Line]:
+    """Give every step in a line of its own, as the picture has it."""
+    rows = [_row(each, moment, columns) for each in moment.view.steps]
+    return table(_COLUMNS, rows, columns, moment.letters, head=False)
 
 
 def window(count: int, place: int, rows: int) -> tuple[int, int]:
@@ -261,7 +271,8 @@ def _log(moment: Moment, columns: int, rows: int) -> list[Line]:  # noqa: ARG001
 
 
 def _hint(moment: Moment, columns: int, rows: int) -> list[Line]:  # noqa: ARG001
-    hints = [moment.letters.text(hint) for hint in stop_hints(moment.view, moment.now_t)]
+    hints = stop_hints(moment.view, moment.now_t, watched=moment.watched)
+    hints = tuple(moment.letters.text(hint) for hint in hints)
     shown = next((hint for hint in hints if width(hint) <= columns), hints[-1])
     return [line(Span(pad(shown, columns), _hint_style(moment.view)))]
 

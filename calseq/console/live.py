@@ -59,6 +59,7 @@ class Live(Struct):
     color: bool
     signs: bool = False
     _title: str = ""
+    watched: bool = False
     _shown: list[str] = field(default_factory=list)
     _shown_size: tuple[int, int] = (0, 0)
     _pictures: int = 0
@@ -94,13 +95,16 @@ class Live(Struct):
 
     def hide(self, parting: str = "") -> None:
         """Give the terminal back as it was found, with its cursor, and leave a line on it."""
-        if self._entered:
-            self.out.write((OLD_TITLE if self._title else "") + LEAVE + parting)
+        if self._entered or parting:
+            restored = (OLD_TITLE if self._title else "") + LEAVE if self._entered else ""
+            self.out.write(restored + parting)
         self._entered, self._title = False, ""
         self._shown = []
 
     def parting(self) -> str:
         """Say what goes on while nothing is drawn."""
+        if self.watched:
+            return "calseq: the run goes on; 'fg' brings its display back\r\n"
         running = self.view.running
         what = (
             f"step {running.step.number} {alphabet(ascii=self.out.ascii).text(running.step.name)}"
@@ -130,7 +134,7 @@ class Live(Struct):
 
     def _frame(self, now_t: float, columns: int, rows: int) -> list[Line]:
         letters = alphabet(ascii=self.out.ascii)
-        return frame(Moment(self.view, now_t, self._look(now_t, rows), letters), columns, rows)
+        return frame(Moment(self.view, now_t, self._look(now_t, rows), letters, self.watched), columns, rows)
 
     def _look(self, now_t: float, rows: int) -> Tail:
         running = self.view.running
@@ -155,10 +159,17 @@ class Live(Struct):
 
 
 def live(
-    out: Outlet, plan_view: RunView, folder: Path, *, color: bool, signs: bool, size: Size | None = None
+    out: Outlet,
+    plan_view: RunView,
+    folder: Path,
+    *,
+    color: bool,
+    signs: bool,
+    size: Size | None = None,
+    watched: bool = False,
 ) -> Live:
     """Make a live view; without a `size`, the terminal is asked before every picture."""
-    return Live(out, plan_view, folder, size or terminal_size(out), color, signs)
+    return Live(out, plan_view, folder, size or terminal_size(out), color, signs, watched=watched)
 
 
 def _painter(*, color: bool) -> Console:

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -48,12 +49,17 @@ class LogTail(Struct):
         return Tail(self._lines[-count:] if count > 0 else (), max(self._size, 0), silent_s)
 
     def _refresh(self, now_s: float, count: int) -> None:
-        if self._size < 0:
+        is_new = self._size < 0
+        if is_new:
             self._grown_at, self._size = now_s, 0
-        size = self.path.stat().st_size
-        if size == self._size and self._wanted >= count:
+        status = self.path.stat()
+        size = status.st_size
+        if is_new:
+            # whoever comes later counts the silence before, too
+            self._grown_at -= max(time.time() - status.st_mtime, 0.0)
+        elif size == self._size and self._wanted >= count:
             return
-        if size != self._size:
+        elif size != self._size:
             self._grown_at = now_s
         self._lines = tail_lines(*_last_bytes(self.path), count)
         self._size, self._wanted = size, count
@@ -81,11 +87,25 @@ def _last_bytes(path: Path) -> tuple[bytes, bool]:
         os.close(descriptor)
 
 
+def shown_line(raw: bytes) -> str:
+    """Give a line as a terminal would leave it, harmless: of a progress bar drawn over itself, the last state."""
+    return printable(_plain(_last_part(raw)))
+
+
 def _shown(raw: bytes, *, torn: bool) -> str:
-    """Give a line as a terminal would leave it: of a progress bar drawn over itself, the last state."""
-    parts = [part for part in raw.split(b"\r") if part.strip()]
-    text = _ANSI.sub("", (parts[-1] if parts else b"").decode("utf-8", "replace"))
-    text = text.expandtabs(4).rstrip()
-    if torn and len(parts) < 2 and len(text) >= LINE_CHARS:
+    text = _plain(_last_part(raw))
+    if torn and not _is_redrawn(raw) and len(text) >= LINE_CHARS:
         return "…" + printable(text[-LINE_CHARS + 1 :])
     return printable(text, LINE_CHARS)
+
+
+def _last_part(raw: bytes) -> bytes:
+    return next((part for part in reversed(raw.split(b"\r")) if part.strip()), b"")
+
+
+def _is_redrawn(raw: bytes) -> bool:
+    return sum(bool(part.strip()) for part in raw.split(b"\r")) > 1
+
+
+def _plain(raw: bytes) -> str:
+    return _ANSI.sub("", raw.decode("utf-8", "replace")).expandtabs(4).rstrip()

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TextIO
 
 from calseq.console.outlet import Outlet, outlet
 from calseq.console.plain import HEARTBEAT_S, Plain
-from calseq.console.view import begin
+from calseq.console.view import RunView, begin
 from calseq.events import Stamped, StepProgressed
 from calseq.plan import Plan
 
@@ -50,6 +50,9 @@ class Screen(Protocol):
     def resume(self) -> None:
         """Take the terminal again."""
 
+    def aside(self, text: str) -> None:
+        """Show lines that somebody asked for, beside the picture; returns at once."""
+
 
 class Artist(Protocol):
     """Does the showing, in one thread and with a stream that may block."""
@@ -72,7 +75,12 @@ class ScreenLostError(Exception):
 
 
 class Dark:
-    """A screen that shows nothing."""
+    """A screen that shows nothing but what is asked for."""
+
+    def __init__(self, out: Outlet) -> None:
+        self._out = out
+        self._asides: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
 
     def __call__(self, stamped: Stamped) -> None:
         """Take no notice."""
@@ -91,11 +99,28 @@ class Dark:
     def resume(self) -> None:
         """Have nothing to take."""
 
+    def aside(self, text: str) -> None:
+        """Write lines in a thread, which alone waits for a stuck stream."""
+        if self._asides.qsize() < _PENDING:
+            self._asides.put(text)
+        if self._writer is None or not self._writer.is_alive():
+            self._writer = threading.Thread(target=self._write, name="calseq-aside", daemon=True)
+            self._writer.start()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError, ValueError, queue.Empty):
+            while True:
+                self._out.write(self._asides.get_nowait())
+
 
 class _Order(Enum):
     SUSPEND = auto()
     RESUME = auto()
     CLOSE = auto()
+
+
+_Letter = tuple[float, Stamped] | _Order | str
+"""What is put into a mailbox: an event and when it came, an order, or lines to show aside."""
 
 
 class Threaded:
@@ -109,7 +134,7 @@ class Threaded:
         self._clock = clock
         self._fixed = started is not None
         self._started = started
-        self._mail: queue.SimpleQueue[tuple[float, Stamped] | _Order] = queue.SimpleQueue()
+        self._mail: queue.SimpleQueue[_Letter] = queue.SimpleQueue()
         self._hidden = threading.Event()
         self._suspended = False
         self._hung_up = False
@@ -149,6 +174,11 @@ class Threaded:
         """Show the run again."""
         self._mail.put(_Order.RESUME)
 
+    def aside(self, text: str) -> None:
+        """Put lines into the mailbox: they are written between two pictures, where these leave them alone."""
+        if self._thread.is_alive() and self._mail.qsize() < _PENDING:
+            self._mail.put(text)
+
     def _work(self) -> None:
         try:
             self._show_until_closed()
@@ -168,7 +198,10 @@ class Threaded:
             if letter is _Order.CLOSE:
                 self._finish()
                 return
-            if isinstance(letter, _Order):
+            if isinstance(letter, str):
+                self._artist.hide(letter)
+                due = self._clock()
+            elif isinstance(letter, _Order):
                 self._obey(letter)
                 due = self._clock()
             elif letter is not None and self._see(*letter):
@@ -176,7 +209,7 @@ class Threaded:
             if not self._suspended and (letter is None or self._clock() >= due):
                 due = self._clock() + self._artist.show(self._now_t())
 
-    def _next(self, due: float) -> tuple[float, Stamped] | _Order | None:
+    def _next(self, due: float) -> _Letter | None:
         """Wait for mail until something is due."""
         try:
             if self._suspended:
@@ -217,16 +250,23 @@ def open_screen(
     size: Callable[[], tuple[int, int]] | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     started: float | None = None,
+    watched: RunView | None = None,
 ) -> Screen:
-    """Open the screen that suits `stream`; `started` is the clock's reading at the run's t = 0, if known."""
-    if mode == "none":
-        return Dark()
+    """Open the screen that suits `stream`; `started` is the clock's reading at the run's t = 0, if known.
+
+    `watched` is how the run stands already, for somebody who only watches it.
+    """
     out = outlet(stream)
+    if mode == "none":
+        return Dark(out)
+    view = watched or begin(plan)
     if mode == "plain" or (mode == "auto" and not suits_live(stream, environ)):
-        return Threaded(Plain(out, begin(plan), folder, heartbeat_s), clock, started)
+        beat_t = 0.0 if started is None else clock() - started
+        return Threaded(Plain(out, view, folder, heartbeat_s, _beat_t=beat_t), clock, started)
     # a title or a bell is for somebody who sits there
     signs = suits_live(stream, environ) and environ.get("TERM") != "linux"
-    return Threaded(_live(out, plan, folder, environ, size, signs=signs), clock, started)
+    artist = _live(out, view, folder, environ, size, signs=signs, watched=watched is not None)
+    return Threaded(artist, clock, started)
 
 
 def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | None:
@@ -251,14 +291,16 @@ def suits_live(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 def _live(
     out: Outlet,
-    plan: Plan,
+    view: RunView,
     folder: Path,
     environ: Mapping[str, str],
     size: Callable[[], tuple[int, int]] | None,
     *,
     signs: bool,
+    watched: bool,
 ) -> Artist:
     # rich takes a tenth of a second to import: only who sees it pays for it
     from calseq.console.live import live  # noqa: PLC0415
 
-    return live(out, begin(plan), folder, color=not environ.get("NO_COLOR"), signs=signs, size=size)
+    color = not environ.get("NO_COLOR")
+    return live(out, view, folder, color=color, signs=signs, size=size, watched=watched)

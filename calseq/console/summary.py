@@ -106,7 +106,7 @@ def _supplies(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         for role in (Role.HV, Role.LV)
         for instrument in view.plan.instruments
         if role in instrument.roles
-        for each in _labelled(
+        for each in labelled(
             role.value.upper(),
             letters.text(f"{instrument.name}, {instrument.instrument_class} at {instrument.resource}", 300),
             letters,
@@ -143,7 +143,8 @@ def _word(each: StepView, view: RunView) -> str:
     return "not run" if view.ended and each.state is State.WAITING else each.state.value
 
 
-def _labelled(label: str, text: str, letters: Alphabet, width: int, style: str = "") -> list[Line]:
+def labelled(label: str, text: str, letters: Alphabet, width: int, style: str = "") -> list[Line]:
+    """Give a text in as many lines as it takes, with its label in the margin."""
     wrapped = letters.wrap(text, max(width - _LABEL, 12))
     return [
         letters.cut_line(
@@ -157,7 +158,7 @@ def _bias(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     return [
         each
         for decision in view.decisions
-        for each in _labelled(
+        for each in labelled(
             "bias",
             f"{'allowed' if decision.allowed else 'not allowed'}: {letters.text(decision.reason)}",
             letters,
@@ -169,7 +170,7 @@ def _bias(view: RunView, letters: Alphabet, width: int) -> list[Line]:
 
 def _rails(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     text, style = _rails_words(view, letters)
-    return _labelled("power", text, letters, width, style)
+    return labelled("power", text, letters, width, style)
 
 
 def _rails_words(view: RunView, letters: Alphabet) -> tuple[str, str]:
@@ -191,7 +192,7 @@ def _notes(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     return [
         each
         for note in sorted(latest, key=lambda note: note.t)
-        for each in _labelled("note", letters.text(note.text), letters, width, "red" if note.grave else "")
+        for each in labelled("note", letters.text(note.text), letters, width, "red" if note.grave else "")
     ]
 
 
@@ -202,7 +203,7 @@ def _cause(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     why = f": {letters.text(failed.reason)}" if failed.reason else ""
     heading = f"{step_place(failed, view, letters)} {failed.state.value}{why}"
     return [
-        *_labelled("cause", heading, letters, width, "bold"),
+        *labelled("cause", heading, letters, width, "bold"),
         *(each for text in failed.last_lines[-_QUOTED_LINES:] for each in _quoted(text, letters, width)),
     ]
 

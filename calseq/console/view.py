@@ -98,9 +98,10 @@ class StepView(Struct, frozen=True):
 
 
 class RailsView(Struct, frozen=True):
-    """The rails as last read back. `driven` are those a child holds now: what was read of them is void."""
+    """The rails as last read back, and when. `driven` are those a child holds now: what was read of them is void."""
 
     readings: Readings | None = None
+    read_t: float | None = None
     moving: Move | None = None
     driven: frozenset[Role] = frozenset()
     touched: bool = False
@@ -317,13 +318,13 @@ def _(event: RailMoving, view: RunView, t: float) -> RunView:
 
 @_after.register
 def _(event: RailMoved, view: RunView, t: float) -> RunView:
-    rails = replace(view.rails, moving=None, readings=event.readings, touched=True)
+    rails = replace(view.rails, moving=None, readings=event.readings, read_t=t, touched=True)
     return replace(view, rails=rails)
 
 
 @_after.register
 def _(event: RailsRead, view: RunView, t: float) -> RunView:
-    return replace(view, rails=replace(view.rails, readings=event.readings))
+    return replace(view, rails=replace(view.rails, readings=event.readings, read_t=t))
 
 
 @_after.register
@@ -346,7 +347,7 @@ def _(event: SafeEndStarted, view: RunView, t: float) -> RunView:
 
 @_after.register
 def _(event: SafeEndFinished, view: RunView, t: float) -> RunView:
-    rails = replace(view.rails, readings=event.readings, moving=None)
+    rails = replace(view.rails, readings=event.readings, read_t=t, moving=None)
     changed = replace(view, making_safe=False, safe_end=event, rails=rails)
     if event.confirmed or (not view.plan.controls_rails and event.reason == NOT_CONTROLLED):
         return changed

@@ -124,8 +124,8 @@ def step_end(event: StepEnded, letters: Alphabet) -> str:
     return f"{event.verdict.value} {word} {spoken(event.duration_s)}{why}"
 
 
-def stop_hints(view: RunView, now_t: float) -> tuple[str, ...]:
-    """Give what Ctrl-C does right now, from the longest wording to the shortest."""
+def stop_hints(view: RunView, now_t: float, *, watched: bool = False) -> tuple[str, ...]:
+    """Give what Ctrl-C does right now, from the longest wording to the shortest; for who only watches, nothing much."""
     if view.ended:
         if view.ended.verdict is RunVerdict.UNSAFE:
             return (UNKNOWN_HARDWARE, "HV may be on")
@@ -135,6 +135,15 @@ def stop_hints(view: RunView, now_t: float) -> tuple[str, ...]:
             f"making safe: {_safely(view, ', then ')} (please wait)",
             f"making safe: {_safely(view, ', then ')}",
         )
+    return _hints_for_watchers(view) if watched else _hints_while_running(view, now_t)
+
+
+def _hints_for_watchers(view: RunView) -> tuple[str, ...]:
+    leave = f"Ctrl-C: stop watching, the run {'is stopping' if view.stop else 'goes on'}"
+    return (f"{leave}; 'calseq stop': stop it safely", leave, "Ctrl-C: stop watching")
+
+
+def _hints_while_running(view: RunView, now_t: float) -> tuple[str, ...]:
     running = view.running
     if running is None or running.pid is None:
         return _hints_between_steps(view)

@@ -16,7 +16,7 @@ CODES = {
     signal.SIGINT: 130,
     signal.SIGTERM: 143,
     signal.SIGQUIT: 131,
-    signal.SIGUSR1: 130,
+    signal.SIGUSR2: 130,
     signal.SIGALRM: 130,
 }
 BIASED = (step("iv_curve"), step("custom_sequence", name="tuning"), step("get_module_info"))

@@ -18,7 +18,7 @@ ORDER = [
     "template", "dirigent_class", "conversion", "site", "official",
     "instruments", "bench", "inspection", "fixes", "explanations", "reports", "limits", "compiler", "loading", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "history", "notice", "record_schema", "executor", "resumption", "preflight", "supply", "run", "sequel", "api", "doctor", "console", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "record_schema", "executor", "resumption", "preflight", "supply", "run", "sequel", "api", "doctor", "console", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},

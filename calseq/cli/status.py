@@ -1,0 +1,90 @@
+"""`calseq status`: how a run stands, from any shell, without disturbing it."""
+
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+
+from calseq.cli.chosen import chosen, look
+from calseq.cli.terminal import columns, has_color, is_ascii, results
+from calseq.cli.where import Where
+from calseq.console.statusview import Glance, next_words, status_text, truthful
+from calseq.console.view import StepView
+from calseq.standing import GOING_ON
+from calseq.verdicts import ExitCode
+
+FORMAT = 1
+
+
+def status(where: Where, text: str | None, format_: str) -> int:
+    """Say how a run stands; give the exit code."""
+    glance, _ = look(chosen(where, text))
+    out = sys.stdout
+    if format_ == "json":
+        results(status_json(glance))
+    else:
+        block = status_text(glance, columns(out), color=has_color(out), ascii=is_ascii(out))
+        results(block.rstrip("\n"))
+    return int(ExitCode.GOOD)
+
+
+def status_json(glance: Glance) -> str:
+    """Give how a run stands as JSON, for programs."""
+    standing, record = glance.standing, glance.standing.record
+    view = truthful(glance.view, standing.phase)
+    going_on = standing.phase in GOING_ON
+    read_t = view.rails.read_t
+    value = {
+        "format": FORMAT,
+        "run": standing.name,
+        "folder": str(standing.folder),
+        "state": standing.phase,
+        "verdict": record.verdict,
+        "exit_code": record.exit_code,
+        "safe": standing.safe,
+        "reason": record.reason,
+        "title": record.title,
+        "module": record.module,
+        "bench": record.bench,
+        "operator": record.operator,
+        "host": record.host,
+        "pid": record.pid,
+        "simulated": record.simulated,
+        "started": record.started,
+        "duration_s": glance.now_t if going_on else record.duration_s or view.t,
+        "running": view.running.step.name if view.running else None,
+        "steps": [_step(each, glance.now_t) for each in view.steps],
+        "rails": {
+            "readings": view.rails.readings,
+            "read": _utc(view.at - view.t + read_t) if read_t is not None else None,
+            "moving": view.rails.moving,
+            "driven_by_step": sorted(view.rails.driven),
+            "controlled": view.plan.controls_rails,
+        },
+        "stopping": view.stop is not None,
+        "notes": [note.text for note in view.notes],
+        "log": {"last_line": "".join(glance.tail.lines[-1:]), "silent_s": glance.tail.silent_s},
+        "damage": glance.damage,
+        "next": next_words(standing),
+    }
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _step(each: StepView, now_t: float) -> dict[str, object]:
+    return {
+        "number": each.step.number,
+        "name": each.step.name,
+        "calibration": each.step.calibration,
+        "state": each.state,
+        "attempt": each.attempt,
+        "elapsed_s": each.elapsed_s(now_t),
+        "part": each.part,
+        "parts": each.parts,
+        "part_title": each.title,
+        "reason": each.reason,
+        "log": each.log,
+    }
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

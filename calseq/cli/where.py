@@ -1,0 +1,31 @@
+"""Where runs are to be looked for: in the folder that was named, or in that of the bench that is near."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from calseq.assets import find_bench
+
+
+class Where(Struct, frozen=True):
+    """Where runs are to be looked for, as it was typed."""
+
+    runs: Path | None = None
+    bench: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of runs: the one that was named, else the bench's, else the near bench's, else `runs` here."""
+        if self.runs is not None:
+            return self.runs.expanduser().absolute()
+        bench = self.bench or find_bench(Path.cwd())
+        return Path("runs").absolute() if bench is None else _runs_of(bench)
+
+
+def _runs_of(bench: Path) -> Path:
+    # reading a bench takes a tenth of a second: only where there is one
+    from calseq.bench import runs_of  # noqa: PLC0415
+    from calseq.loading import shipped_bench  # noqa: PLC0415
+
+    bundled = bench.resolve() == shipped_bench().resolve()
+    return Path("runs").absolute() if bundled else runs_of(bench)

@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from stat import S_ISREG
@@ -16,7 +15,7 @@ from msgspec.structs import replace
 from calseq.archive import run_folders
 from calseq.events import RunEnded
 from calseq.journal import decode
-from calseq.plan import Plan, PowerMode, from_json
+from calseq.plan import PowerMode
 from calseq.presence import guard_lives, marked, run_lives
 from calseq.runs import RunRecord, ended_safely, read_record
 from calseq.verdicts import ExitCode
@@ -60,11 +59,6 @@ class Standing(Struct, frozen=True):
         """The name of the run's folder."""
         return self.folder.name
 
-    @property
-    def since(self) -> str:
-        """When the process that the record names had certainly begun, in UTC."""
-        return _since(self.folder, self.record)
-
 
 class Damaged(Struct, frozen=True):
     """A run folder whose record cannot be read, and why not."""
@@ -89,7 +83,7 @@ def _phase(folder: Path, record: RunRecord, others: Mapping[str, list[int]] | No
         return Phase.ENDED
     if record.host != socket.gethostname():
         return Phase.ELSEWHERE
-    if run_lives(record.pid, _since(folder, record)):
+    if run_lives(record.pid, record.since):
         return Phase.RUNNING
     left = (marked() if others is None else others).get(os.path.realpath(folder))
     return Phase.DYING if left or guard_lives(folder) else Phase.DIED
@@ -120,23 +114,6 @@ def _touched(folder: Path) -> float:
         return 0.0
 
 
-def read_plan(folder: Path) -> Plan:
-    """Read the plan of a run: of several, as a resumed run has them, the latest.
-
-    Raises:
-        OSError: it is not there.
-        msgspec.DecodeError: it is damaged.
-    """
-    return from_json(plan_file(folder).read_bytes())
-
-
-def plan_file(folder: Path) -> Path:
-    """Give the file of a run's latest plan: `plan.json`, `plan.2.json`, …"""
-    numbers = [path.name.split(".")[1] for path in folder.glob("plan.*.json")]
-    latest = max((int(number) for number in numbers if number.isdecimal()), default=0)
-    return folder / (f"plan.{latest}.json" if latest else "plan.json")
-
-
 def _record(folder: Path) -> RunRecord | Damaged:
     try:
         status = (folder / "run.json").stat()
@@ -147,14 +124,6 @@ def _record(folder: Path) -> RunRecord | Damaged:
         return Damaged(folder, f"run.json cannot be read: {(error.strerror or str(error)).lower()}")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Damaged(folder, f"run.json is damaged: {error}")
-
-
-def _since(folder: Path, record: RunRecord) -> str:
-    """A run that was resumed has another process than at its start: whoever it is wrote run.json."""
-    with suppress(OSError, ValueError):
-        written = datetime.fromtimestamp((folder / "run.json").stat().st_mtime, UTC)
-        return max(written, datetime.fromisoformat(record.started)).isoformat()
-    return record.started
 
 
 def _gone(folder: Path, record: RunRecord) -> Standing:

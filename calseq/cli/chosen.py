@@ -13,7 +13,8 @@ from calseq.console.view import RunView, begin, fold
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
 from calseq.replay import Skim, skim
-from calseq.standing import Damaged, Phase, Standing, going_on, plan_file, read_plan, stand
+from calseq.runs import read_plan
+from calseq.standing import Damaged, Phase, Standing, going_on, stand
 
 
 def chosen(where: Where, text: str | None) -> Standing:
@@ -37,7 +38,7 @@ def look(standing: Standing) -> tuple[Glance, Skim]:
         Refused: its plan or its journal cannot be read.
     """
     skimmed = _skim(standing.folder)
-    view = _begin(standing.folder)
+    view = _begin(standing)
     for stamped in skimmed.stamped:
         view = fold(view, stamped)
     torn = skimmed.torn and standing.phase is not Phase.RUNNING
@@ -62,12 +63,13 @@ def _skim(folder: Path) -> Skim:
         ) from error
 
 
-def _begin(folder: Path) -> RunView:
+def _begin(standing: Standing) -> RunView:
+    folder, plan = standing.folder, standing.record.plan
     try:
-        return begin(read_plan(folder))
+        return begin(read_plan(folder, plan)[0])
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise _damaged(folder, f"{plan_file(folder).name} cannot be read: {why.lower()}") from error
+        raise _damaged(folder, f"{plan} cannot be read: {why.lower()}") from error
 
 
 def _damaged(folder: Path, reason: str) -> Refused:

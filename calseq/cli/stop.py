@@ -58,7 +58,7 @@ def _asked(standing: Standing, *, wait: bool) -> int:
     record, name = standing.record, printable(standing.name)
     shown = _Shown(standing)
     try:
-        ask_to_stop(standing.folder, record.pid, standing.since)
+        ask_to_stop(standing.folder, record.pid, record.since)
     except PermissionError:
         message(f"{name} belongs to {_owner(standing)}: ask them, or root, to type: calseq stop {name}")
         return int(ExitCode.REFUSED)

@@ -238,7 +238,7 @@ ALL = [
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        (["status", ""], ALL),
+        (["status", ""], ["latest", *ALL]),
         (["attach", "20261122"], ALL[2:3]),
         (["stop", "20261123"], ALL[1:2]),
         (["logs", "--run", "2026112"], ALL),

@@ -6,16 +6,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 from console_runs import a_plan, good_run, unsafe_run, until_tuning
 from watch_runs import NAME, guard_says, write_run
 
-from calseq.plan import PowerMode, to_json
+from calseq.plan import PowerMode
 from calseq.power.guarded import GUARD
 from calseq.process import RUN_MARK
-from calseq.runs import read_record, write_record
-from calseq.standing import Damaged, Phase, going_on, plan_file, read_plan, stand, standings
+from calseq.standing import Damaged, Phase, going_on, stand, standings
 
 NOW = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -43,17 +41,13 @@ def test_a_run_whose_process_lives_runs(tmp_path):
 
 
 def test_another_process_that_has_its_pid_by_now_is_not_it(tmp_path):
-    """This process began after the run, of which nothing was written since."""
-    folder = unended(tmp_path, pid=os.getpid())
-    long_ago = 1_700_000_000
-    record = msgspec.structs.replace(read_record(folder), started="2023-11-14T22:13:20+00:00")
-    write_record(folder, record)
-    os.utime(folder / "run.json", (long_ago, long_ago))
+    """This process began after the run did."""
+    folder = unended(tmp_path, pid=os.getpid(), started="2023-11-14T22:13:20+00:00")
     assert stand(folder).phase is Phase.DIED
 
 
 def test_a_resumed_run_has_a_process_that_began_after_its_start(tmp_path):
-    folder = unended(tmp_path, pid=os.getpid(), started="2020-01-01T00:00:00+00:00")
+    folder = unended(tmp_path, pid=os.getpid(), started="2020-01-01T00:00:00+00:00", resumed=(NOW,))
     assert stand(folder).phase is Phase.RUNNING
 
 
@@ -152,12 +146,3 @@ def test_a_run_that_goes_on_is_found_among_many_though_an_old_one_was_resumed(tm
     unended(tmp_path, name="20200101-020000-old", pid=os.getpid(), started=NOW)
     assert [each.name for each in going_on(tmp_path)] == ["20200101-020000-old"]
     assert going_on(tmp_path / "none") == []
-
-
-def test_the_latest_plan_of_a_run_is_the_one_that_counts(tmp_path):
-    folder = unended(tmp_path)
-    assert plan_file(folder).name == "plan.json"
-    for number in (2, 10):
-        (folder / f"plan.{number}.json").write_bytes(to_json(a_plan(title=f"plan {number}")))
-    (folder / "plan.old.json").write_text("")
-    assert read_plan(folder).title == "plan 10"

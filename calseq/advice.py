@@ -19,7 +19,10 @@ PLACEHOLDER = "FILL_ME_IN"
 
 def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Problem]:
     """Warn of the order of the steps that are to run, each kind once, of each that defeats itself, and of what has no effect."""
-    listed = list(steps)
+    yield from map(document.at_home, _advise(document, list(steps)))
+
+
+def _advise(document: Document, listed: list[SequenceStep]) -> Iterator[Problem]:
     kept = [step for step in listed if not step.left_out]
     yield from _bias_without_curve(document, listed)
     yield from _curve_after_tuning(document, kept)

@@ -27,10 +27,10 @@ def load(path: str | Path, *, bench: Bench | None = None, settings: Iterable[str
     Raises:
         InvalidCalibration, MissingTuning, Refused: with every problem of the file.
     """
-    document, sequence = load_sequence(
+    documents, sequence = load_sequence(
         find_sequence(str(path)), bench.catalog if bench else builtin(), settings
     )
-    refuse_errors(in_order(document.problems))
+    refuse_errors(in_order(problem for document in documents for problem in document.problems))
     if sequence is None:
         raise RuntimeError("a sequence without problems was not read")
     return sequence

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.bench import Bench, Sweep
+from calseq.document import Document
 from calseq.limits import limit_problems
 from calseq.official import standing
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
@@ -42,7 +43,6 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     if any(problem.is_error for problem in problems):
         return Compilation(None, tuple(problems))
     following = _following(sequence.steps)
-    document = sequence.document
     plan = Plan(
         title=sequence.title,
         description=sequence.description,
@@ -59,7 +59,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         on_finish=bench.on_finish,
         bias=bench.bias,
         simulation=bench.simulation,
-        inputs=(InputFile("sequence", document.path, document.sha256()), *bench.inputs),
+        inputs=(*_sequence_files(sequence.document), *bench.inputs),
         standing=standing(sequence, bench.official),
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
@@ -100,8 +100,16 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         stop_grace_s=step.policies.stop_grace_s,
         sweep_end_v=_sweep_end(step, bench),
         line=step.place.span.line,
+        origin=step.origin,
         left_out=step.left_out,
     )
+
+
+def _sequence_files(document: Document) -> Iterator[InputFile]:
+    """Give the file of a sequence and, if it is a variant, that of its base."""
+    yield InputFile("sequence", document.path, document.sha256())
+    if document.base:
+        yield InputFile("base", document.base.path, document.base.sha256())
 
 
 def _sweep_end(step: SequenceStep, bench: Bench) -> float | None:

@@ -4,10 +4,12 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.plaintext import printable
@@ -41,7 +43,8 @@ class Document(Struct):
     place of every alias, whose values stand elsewhere. `bad_characters` are the offsets of characters that no
     file needs; a reader may go on as if they were deleted. `doubts` gives what may be meant by a text that YAMLs
     read differently, with the problem it is; `unused` the anchors that no alias uses; `ignored` the lines and codes
-    of warnings that an author has silenced.
+    of warnings that an author has silenced. `base` is what a variant was put together with, and `base_advice` what
+    is seldom meant in that alone.
     """
 
     source: Source
@@ -59,6 +62,8 @@ class Document(Struct):
     readable: bool = True
     raw: bytes = b""
     path: str = ""
+    base: "Document | None" = None
+    base_advice: tuple[Problem, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -93,13 +98,25 @@ class Document(Struct):
         self.spoilt.add(path)
 
     def ignores(self, problem: Problem) -> bool:
-        """Its author has silenced this warning."""
+        """Its author, or that of its base, has silenced this warning."""
         place = problem.place
-        return (
-            place is not None
-            and place.source is self.source
-            and (place.span.line, problem.code) in self.ignored
-        )
+        if place is not None and place.source is self.source:
+            return (place.span.line, problem.code) in self.ignored
+        return self.base is not None and self.base.ignores(problem)
+
+    def at_home(self, problem: Problem) -> Problem:
+        """Give a problem the place of what is to blame.
+
+        What is said of a variant's whole and not of its base alone is the variant's doing, whichever line it is about.
+        """
+        place, base = problem.place, self.base
+        if place is None or base is None or place.source is not base.source:
+            return problem
+        if any((each.code, each.place) == (problem.code, place) for each in self.base_advice):
+            return problem
+        line = f"{place.source.name.rpartition('/')[2]}:{place.span.line}"
+        within = f"{problem.within} of {line}" if problem.within else line
+        return replace(problem, place=self.place(("extends",)), within=within, fix=None)
 
     def problem_at(
         self,
@@ -121,6 +138,14 @@ class Document(Struct):
         """Note a problem after which nothing of the text can be taken."""
         self.problems.append(Problem(code, message, cure, place or self.top()))
         self.readable = False
+
+
+def routes(data: Data) -> Iterator[Path]:
+    """Give the route of everything below a value."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        yield (key,)
+        yield from ((key, *below) for below in routes(value))
 
 
 def open_text(path: FilePath, name: str | None = None) -> Document:

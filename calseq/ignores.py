@@ -37,13 +37,19 @@ def heeded(document: Document, warnings: Iterable[Problem]) -> list[Problem]:
     What is silenced is noted in the document, for the warnings that its bench will give.
     """
     listed = list(warnings)
-    if "calseq:" not in document.source.text or "ignore" not in document.source.text:
-        return listed
-    ignores = list(_ignores(document))
+    may_ignore = "calseq:" in document.source.text and "ignore" in document.source.text
+    ignores = list(_ignores(document)) if may_ignore else []
     document.ignored.update((ignore.line, ignore.code) for ignore in ignores if ignore.code)
-    told = {(problem.place.span.line, problem.code) for problem in listed if problem.place}
+    told = set(_told_here(document, listed))
     needless = (_needless(ignore) for ignore in ignores if not _silences(ignore, told))
     return [*(problem for problem in listed if not document.ignores(problem)), *needless]
+
+
+def _told_here(document: Document, problems: Iterable[Problem]) -> Iterator[tuple[int, Code]]:
+    """Give the lines of this file that have a warning, and which; some may be of a variant's base."""
+    for problem in problems:
+        if problem.place and problem.place.source is document.source:
+            yield problem.place.span.line, problem.code
 
 
 def _silences(ignore: Ignore, told: set[tuple[int, Code]]) -> bool:

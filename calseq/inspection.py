@@ -5,9 +5,9 @@ from pathlib import Path
 
 from calseq.catalog import Catalog, with_site
 from calseq.document import Document
+from calseq.loading import read_whole
 from calseq.problems import UNREADABLE
 from calseq.schema import check, stored_schema
-from calseq.sequence_reader import read_sequence
 from calseq.yaml_reader import read_yaml
 
 MARKS = ("calseq", "calseq-bench", "calseq-calibrations")
@@ -35,7 +35,7 @@ def judge(document: Document, path: Path, catalog: Catalog) -> Iterable[Document
         check(document, stored_schema("calibrations"))
         with_site(document)
     else:
-        read_sequence(document, catalog)
+        return read_whole(document, catalog, folder=path.parent)[0]
     return [document]
 
 

@@ -14,7 +14,9 @@ from calseq.yaml_reader import read_yaml
 from calseq.yaml_tree import MODELINE, Block, Entry, Leaf, Tree, grow
 
 _STEP_HEAD = ("name", "calibration")
+_INSERTION = ("before", "after", "steps")
 _HEAD = ("calseq", "extends", "title", "description")
+_STEPS = ("steps", "set", "change", "insert", "drop")
 
 
 class KeyOrder(Struct, frozen=True):
@@ -30,13 +32,14 @@ class KeyOrder(Struct, frozen=True):
 
 def key_order(schema: dict[str, dict[str, object]]) -> KeyOrder:
     """Take the order of keys from a schema, in which a file's own properties have a good one."""
-    top = list(schema["properties"])
-    if "steps" not in top:
-        return KeyOrder(tuple(top))
+    definitions: dict[str, dict[str, dict[str, object]]] = schema.get("definitions", {})  # type: ignore[assignment]
+    if "whole" not in definitions:
+        return KeyOrder(tuple(schema["properties"]))
+    own = (key for kind in ("variant", "whole") for key in definitions[kind]["properties"])
+    top = list(dict.fromkeys((*_HEAD, *own)))
     top.insert(top.index("defaults") if "defaults" in top else len(top), "x-")
-    step: dict[str, dict[str, object]] = schema["definitions"]["step"]  # type: ignore[assignment]
-    rest = [key for key in step["properties"] if key not in _STEP_HEAD]
-    return KeyOrder(tuple(top), (*_STEP_HEAD, *rest), spaced=True)
+    rest = [key for key in definitions["step"]["properties"] if key not in _STEP_HEAD]
+    return KeyOrder(tuple(top), (*_INSERTION, *_STEP_HEAD, *rest), spaced=True)
 
 
 def laid_out(document: Document, order: KeyOrder) -> str | Problem:
@@ -77,15 +80,23 @@ def _sheet(tree: Tree, order: KeyOrder) -> Iterator[str]:
     root = tree.root
     head = _head(root.entries[0])
     _arrange(root, order.top)
-    for entry in root.entries:
-        if entry.key and entry.key.value == "steps" and isinstance(entry.value, Block):
-            for step in entry.value.entries:
-                if isinstance(step.value, Block) and not step.value.is_list:
-                    _arrange(step.value, order.step)
+    for block in _step_blocks(root):
+        _arrange(block, order.step)
     if order.spaced:
         _space(root.entries)
     lines = [*head, *_block(root, 0)]
     yield from lines[1:] if lines[0] == "" else lines
+
+
+def _step_blocks(root: Block) -> Iterator[Block]:
+    """Give the steps of a sequence; of a variant those that are changed, and the insertions with theirs."""
+    for entry in root.entries:
+        key = entry.key.value if entry.key else ""
+        if key in ("steps", "change", "insert") and isinstance(entry.value, Block):
+            for each in entry.value.entries:
+                if isinstance(each.value, Block) and not each.value.is_list:
+                    yield each.value
+                    yield from _step_blocks(each.value) if key == "insert" else ()
 
 
 def _head(first: Entry) -> list[str]:
@@ -120,7 +131,7 @@ def _group(entry: Entry) -> str:
     key = entry.key.value if entry.key else ""
     if key in _HEAD:
         return "head"
-    return key if key == "steps" else "own" if key.startswith("x-") else "settings"
+    return "steps" if key in _STEPS else "own" if key.startswith("x-") else "settings"
 
 
 def _block(block: Block, indent: int) -> Iterator[str]:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from calseq import problems as codes
 from calseq.assets import sequences, shipped_sequence, shipped_sequences
-from calseq.bench import Bench
 from calseq.catalog import Catalog
 from calseq.document import Document, open_text
 from calseq.likeness import did_you_mean
@@ -16,9 +16,12 @@ from calseq.plaintext import printable
 from calseq.plan import Plan, PowerMode, Simulation
 from calseq.problems import Place, Problem, Refused, Source, Span
 from calseq.sequence import Sequence
-from calseq.sequence_reader import read_sequence
+from calseq.sequence_reader import is_variant, read_sequence
 from calseq.settings import apply_settings
 from calseq.yaml_reader import read_yaml
+
+if TYPE_CHECKING:
+    from calseq.bench import Bench  # 10 ms that a check of a sequence does not need
 
 
 def find_sequence(name: str) -> Path:
@@ -28,7 +31,7 @@ def find_sequence(name: str) -> Path:
         Refused: there is none.
     """
     path = Path(name)
-    if "/" in name or path.suffix in (".yaml", ".yml") or _is_there(path):
+    if _is_path(name) or _is_there(path):
         return path
     shipped = shipped_sequence(name)
     if shipped is None:
@@ -41,6 +44,10 @@ def find_sequence(name: str) -> Path:
     return shipped
 
 
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith((".yaml", ".yml"))
+
+
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
@@ -50,20 +57,76 @@ def _is_there(path: Path) -> bool:
 
 def load_sequence(
     path: Path, catalog: Catalog, settings: Iterable[str] = ()
-) -> tuple[Document, Sequence | None]:
+) -> tuple[tuple[Document, ...], Sequence | None]:
     """Read a sequence file and put `step.option=value` settings into it.
 
-    The sequence is None if the document has an error.
+    Gives its documents, a variant's base last; the sequence is None if one of them has an error.
     """
+    return read_whole(read_yaml(open_text(path)), catalog, settings)
+
+
+def read_whole(
+    document: Document, catalog: Catalog, settings: Iterable[str] = (), folder: Path | None = None
+) -> tuple[tuple[Document, ...], Sequence | None]:
+    """Type a sequence; a variant together with its base, which is looked for in `folder`, else where the variant is."""
     typed = tuple(settings)
-    document = read_yaml(open_text(path))
+    documents, sequence = _whole(document, catalog, typed, folder)
+    return documents, sequence and replace(sequence, departures=tuple(f"--set {each}" for each in typed))
+
+
+def _whole(
+    document: Document, catalog: Catalog, settings: Iterable[str], folder: Path | None
+) -> tuple[tuple[Document, ...], Sequence | None]:
+    if is_variant(document):
+        from calseq.variant import read_variant  # noqa: PLC0415 - most files are no variants
+
+        beside = folder or Path(document.path).parent
+        whole, sequence = read_variant(document, _base_of(document, beside), catalog, settings)
+        return (whole, whole.base) if whole.base else (whole,), sequence
     if document.readable:
-        apply_settings(document, typed)
-    sequence = read_sequence(document, catalog)
-    return document, sequence and replace(sequence, departures=tuple(f"--set {each}" for each in typed))
+        apply_settings(document, settings)
+    return (document,), read_sequence(document, catalog)
 
 
-def compared(plan: Plan, sequence: Sequence, bench: Bench) -> Plan:
+def _base_of(variant: Document, folder: Path) -> Document | None:
+    """Open what a variant extends, or note in it why that is not possible."""
+    route = ("extends",)
+    name = variant.data["extends"] if isinstance(variant.data, dict) else None
+    if not isinstance(name, str) or not name or variant.is_spoilt(route):
+        return None
+    base = read_yaml(open_text(*_base_path(variant, name, folder)))
+    shown = printable(name, 60)
+    unreadable = next((each for each in base.problems if each.code is codes.UNREADABLE), None)
+    if unreadable:
+        variant.problem_at(route, codes.NO_BASE, unreadable.message, _base_cure(name, folder))
+    elif base.path == variant.path:
+        cure = "name the sequence that it changes, or delete the line"
+        variant.problem_at(route, codes.BASE_IS_VARIANT, f"'{shown}' extends itself", cure)
+    elif is_variant(base):
+        cure = "extend the one that it extends, and repeat its changes here"
+        variant.problem_at(route, codes.BASE_IS_VARIANT, f"'{shown}' is itself a variant", cure)
+    return None if variant.is_spoilt(route) else base
+
+
+def _base_path(variant: Document, name: str, folder: Path) -> tuple[Path, str]:
+    """Give the path of a base, from the folder of the variant or that of the shipped sequences, and its name to show."""
+    path = folder / name if _is_path(name) else shipped_sequence(name) or folder / name
+    if path.parent != folder and not _is_path(name):
+        return path, str(path)
+    return path, str(Path(variant.source.name).parent / (name if _is_path(name) else path.name))
+
+
+def _base_cure(name: str, folder: Path) -> str:
+    shipped = [path.stem for path in shipped_sequences()]
+    stem = Path(name).stem
+    if stem in shipped and stem != name:
+        return f"'extends: {stem}' is the one that comes with calseq"
+    beside = [path.name for path in folder.glob("*.y*ml")]
+    known = ", ".join(shipped)
+    return did_you_mean(name, [*beside, *shipped]) or f"give its path from here, or one of {known}"
+
+
+def compared(plan: Plan, sequence: Sequence, bench: "Bench") -> Plan:
     """Give the plan of a sequence that goes by an official one's name with all in which the two differ."""
     like = plan.standing.like
     official = _official_text(like, sequence, bench) if like else None
@@ -74,7 +137,7 @@ def compared(plan: Plan, sequence: Sequence, bench: Bench) -> Plan:
     return replace(plan, standing=replace(plan.standing, differences=(*plan.standing.differences, *found)))
 
 
-def _official_text(name: str, sequence: Sequence, bench: Bench) -> Sequence | None:
+def _official_text(name: str, sequence: Sequence, bench: "Bench") -> Sequence | None:
     """Look for the text that a pinned digest is of: the file itself, beside the bench, or among those shipped."""
     folder = Path(bench.document.path).parent
     shipped = shipped_sequence(name)
@@ -93,7 +156,7 @@ def shipped_bench() -> Path:
     return sequences() / "benches" / "double" / "bench.yaml"
 
 
-def simulated(bench: Bench, speed: float | None = None, faults: Mapping[str, str] | None = None) -> Bench:
+def simulated(bench: "Bench", speed: float | None = None, faults: Mapping[str, str] | None = None) -> "Bench":
     """Give the bench with the bundled simulator in the place of everything real."""
     present = bench.simulation or Simulation()
     simulation = Simulation(speed or present.speed, {**present.faults, **(faults or {})})

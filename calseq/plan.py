@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
@@ -21,6 +21,10 @@ class PowerMode(StrEnum):
     ICICLE = "icicle"
     DIRIGENT = "dirigent"
     SIMULATED = "simulated"
+
+
+Origin: TypeAlias = Literal["base", "changed", "inserted"]
+"""Where a step of a variant comes from: its base, its base with changes of the variant, or the variant alone."""
 
 
 class OnFailure(StrEnum):
@@ -42,7 +46,8 @@ class Step(Struct, frozen=True):
 
     `after` is how the step leaves the rails once it has passed; after a curve it is what calseq moves to
     if the bias decision allows it. `sweep_end_v` is how far an IV curve is known to go, in volts.
-    `line` is where the step stands in its sequence file; `left_out` why it is not to run, if it is not.
+    `line` is where the step stands in its sequence file; of a variant, `origin` tells whether that is its base.
+    `left_out` is why it is not to run, if it is not.
     """
 
     number: int
@@ -63,6 +68,7 @@ class Step(Struct, frozen=True):
     stop_grace_s: float = 180.0
     sweep_end_v: float | None = None
     line: int = 0
+    origin: Origin | None = None
     left_out: str = ""
 
     @property

@@ -53,8 +53,7 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     for error in sorted(validator.iter_errors(document.data), key=_rank):
         for finding in _findings(error):
             is_missing = error.validator == "required"
-            if finding.means:
-                meant.add(finding.means)
+            meant.update(finding.means)
             if not (is_missing and (finding.path in meant or finding.path[:-1] in document.incomplete)):
                 _note(document, finding)
 
@@ -98,8 +97,8 @@ def _value_of(text: str) -> object:
 class _Finding(Struct, frozen=True):
     """One thing to say: `path` is what it is about, `at` where to point if that is elsewhere.
 
-    `means` is the key that was probably meant: that it is missing is not worth another word. `spelling` mends
-    it for certain.
+    `means` are the keys that were probably meant: that they are missing is not worth another word. `spelling`
+    mends it for certain.
     """
 
     path: Path
@@ -108,7 +107,7 @@ class _Finding(Struct, frozen=True):
     cure: str = ""
     key: bool = False
     at: Path | None = None
-    means: Path | None = None
+    means: tuple[Path, ...] = ()
     spelling: Spelling | None = None
 
 
@@ -140,6 +139,8 @@ def _fix(finding: _Finding, place: Place) -> Edit | None:
 
 def within(document: Document, path: Path) -> str:
     """Say which step a route is in: 'step 3', with its name when that says more."""
+    if path[:1] == ("change",) and len(path) > 1:
+        return f"step {printable(str(path[1]), 40)} of the base"
     if len(path) < 2 or path[0] != "steps" or not isinstance(path[1], int):
         return ""
     steps = document.data.get("steps") if isinstance(document.data, dict) else None
@@ -156,6 +157,8 @@ def _rank(error: "jsonschema.ValidationError") -> tuple[int, int]:
 
 def _findings(error: "jsonschema.ValidationError") -> Iterator[_Finding]:
     path: Path = tuple(error.absolute_path)
+    if _parts(error)[0].get("x-reader"):
+        return
     if "propertyNames" in error.absolute_schema_path:
         yield _bad_name(path, error)
         return
@@ -207,12 +210,13 @@ def _bad_name(path: Path, error: "jsonschema.ValidationError") -> _Finding:
 
 def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
     schema, instance = _parts(error)
-    known = list(schema.get("properties", {}))
+    listed_keys = schema.get("properties", {})
+    known = [name for name, rule in listed_keys.items() if "not" not in rule]
     code = CODES[schema["x-code"]] if "x-code" in schema else codes.UNKNOWN_KEY
     free = tuple(name for name in known if name not in instance)
     listed = _choices(known if code is codes.UNKNOWN_OPTION else list(free), code)
     for key in instance:
-        if key in known or ("patternProperties" in schema and key.startswith("x-")):
+        if key in listed_keys or ("patternProperties" in schema and key.startswith("x-")):
             continue
         below = (*path, key)
         message = f"'{_shown(key)}' is not a key that belongs here"
@@ -220,14 +224,15 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
             message = f"{schema['x-of']} has no option '{_shown(key)}'"
         elif key in schema.get("x-calibrations", ()) and "calibration" in free:
             cure = f"write '- calibration: {key}', and its settings below"
-            spelling = (
-                Spelling(key, f"calibration: {key}", "")
-                if len(instance) == 1 and instance[key] is None
-                else None
-            )
-            yield _Finding(
-                below, code, message, cure, key=True, means=(*path, "calibration"), spelling=spelling
-            )
+            alone = len(instance) == 1 and instance[key] is None
+            spelling = Spelling(key, f"calibration: {key}", "") if alone else None
+            named: tuple[Path, ...] = ((*path, "calibration"),)
+            yield _Finding(below, code, message, cure, key=True, means=named, spelling=spelling)
+            continue
+        elif key in schema.get("x-inside", {}):
+            inside = schema["x-inside"][key]
+            cure = f"it belongs into '{inside}:'"
+            yield _Finding(below, code, message, cure, key=True, means=((*path, inside),))
             continue
         elif "x-options" in schema and key.lower() in _RAILS:
             cure = "delete it: the type of the calibration switches HV and LV"
@@ -237,19 +242,22 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
             cure = "it is an option: write it in 'options:'"
             yield _Finding(below, code, message, cure, key=True)
             continue
-        close = closest(key, free) or _version_key(key, free)
-        there = "" if close else closest(str(key)[:64], tuple(known))
-        cure = f"did you mean '{close or there}'?" if close or there else listed
-        cure += " it is there already" if there else ""
-        yield _Finding(
-            below,
-            code,
-            message,
-            cure,
-            key=True,
-            means=(*path, close) if close else None,
-            spelling=slip(key, free),
-        )
+        close = closest(key, known) or _version_key(key, free)
+        cure = f"did you mean '{close}'?" if close else listed
+        if close not in free:
+            # an option may be there in the base of a variant, or in the file that --set changes
+            cure += " it is there already" if close and code is not codes.UNKNOWN_OPTION else ""
+            close = ""
+        means = tuple((*path, name) for name in _meant_keys(schema, close))
+        spelling = slip(key, free) if close else None
+        yield _Finding(below, code, message, cure, key=True, means=means, spelling=spelling)
+
+
+def _meant_keys(schema: dict[str, Any], close: str) -> Iterator[str]:
+    """Give the key that was meant, and those that are not needed where it is."""
+    if close:
+        yield close
+        yield from schema.get("x-instead", {}).get(close, ())
 
 
 def _version_key(key: str, free: Iterable[str]) -> str:
@@ -348,7 +356,7 @@ def _const(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding
 def _forbidden(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
     schema, instance = _parts(error)
     code = CODES[schema["x-code"]]
-    key = code is codes.UNEXPECTED_TUNING
+    key = code in (codes.UNEXPECTED_TUNING, codes.UNKNOWN_KEY)
     hint = schema.get("x-hint") or f"write it as '- calibration: {_shown(instance)}' with that key below"
     yield _Finding(path, code, schema["errorMessage"], hint, key=key)
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from calseq.catalog import Calibration
 from calseq.document import Document
-from calseq.plan import OnFailure
+from calseq.plan import OnFailure, Origin
 from calseq.problems import Place, Problem
 from calseq.rails import Role
 
@@ -27,7 +27,7 @@ class SequenceStep(Struct, frozen=True):
 
     `sweep_end_v` is how far an IV curve is said to go; `sweep_is_open` if its arguments may say otherwise; `waits_s`
     the time that it spends on waiting between two measurements alone, if all that is said. `left_out` says
-    why the step is not to run, if it is not.
+    why the step is not to run, if it is not; `origin` where it comes from, if the sequence is a variant.
     """
 
     number: int
@@ -43,6 +43,7 @@ class SequenceStep(Struct, frozen=True):
     sweep_place: Place
     place: Place
     left_out: str = ""
+    origin: Origin | None = None
 
 
 class Sequence(Struct, frozen=True):

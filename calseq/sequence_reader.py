@@ -16,28 +16,24 @@ from calseq.problems import Place, Problem
 from calseq.rails import Role, StepType
 from calseq.schema import check, within
 from calseq.sequence import Policies, Sequence, SequenceStep
-from calseq.sequence_schema import sequence_schema
+from calseq.sequence_schema import OWNED_ARGUMENTS, sequence_schema
 from calseq.voltages import hv_limit, options_beyond
 
 MIN_STOP_GRACE_S = 30.0
 
-OWNED_ARGUMENTS = {
-    "--directory": "the run folder decides it",
-    "--instruments-dict": "the bench decides it",
-    "--channels-dict": "the bench decides it",
-    "--no-monitoring": "set 'dirigent: {flags: …}' in the bench file",
-    "-p": "write the option by its long name",
-    "-l": "write the option by its long name",
-    "-m": "write the option by its long name",
-}
-"""Arguments that calseq itself gives to dirigent, and who decides over them."""
-
 
 def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
-    """Judge a document and type it; every problem is noted in the document, None if one is an error."""
+    """Judge a document and type it; every problem is noted in the document, None if one is an error.
+
+    A variant is not whole without its base: `variant.read_variant` reads both.
+    """
     check(document, sequence_schema(catalog))
     data = document.data
     if not document.readable or not isinstance(data, dict):
+        return None
+    if is_variant(document):
+        message, cure = "a variant, and its base is not known here", "give it as a file"
+        document.problem_at(("extends",), codes.NO_BASE, message, cure)
         return None
     steps = _Reader(document, catalog, data).steps()
     _check_names(document, steps)
@@ -53,6 +49,11 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
         document=document,
         warnings=tuple(document.problems),
     )
+
+
+def is_variant(document: Document) -> bool:
+    """It names a base."""
+    return isinstance(document.data, dict) and "extends" in document.data
 
 
 class _Reader:

@@ -7,7 +7,7 @@ from calseq import problems as codes
 from calseq.document import BAD_CHARACTERS, Data, Document
 from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
-from calseq.problems import Code, Problem, Source
+from calseq.problems import Code, Place, Problem, Source
 from calseq.scalars import Doubt, plain_scalar
 
 _SETTING = re.compile(r"([^=]+)\.([^.=]+)=(.*)", re.DOTALL)
@@ -40,38 +40,42 @@ class _Setting:
         names = step_names(self.document)
         index = next((index for index, name in names.items() if name == match.group(1)), None)
         if index is None:
-            cure = did_you_mean(match.group(1), names.values()) or _steps_named(names.values())
+            cure = did_you_mean(match.group(1), names.values()) or steps_named(names.values())
             message = f"no step is named '{printable(match.group(1), 40)}'"
             return self._note(codes.UNKNOWN_STEP, message, cure, *match.span(1))
         value = _value(match.group(3))
         if isinstance(value, Doubt):
             return self._note(value.code, value.message, value.cure, *match.span(3))
-        return self._put(index, match, value)
+        places = (self._place(*match.span(2)), self._place(*match.span(3)))
+        return put_option(self.document, index, match.group(2), value, *places)
 
-    def _put(self, index: int, match: "re.Match[str]", value: Data) -> None:
-        """Write new mappings: an alias may show the old ones in other steps."""
-        document, option = self.document, match.group(2)
-        data = document.data if isinstance(document.data, dict) else {}
-        steps = data.get("steps")
-        step = steps[index] if isinstance(steps, list) else None
-        path = ("steps", index)
-        if isinstance(step, str):
-            document.values[(*path, "calibration")] = document.values[path]
-            step = {"calibration": step}
-        options = step.get("options", {}) if isinstance(step, dict) else None
-        if not isinstance(steps, list) or not isinstance(step, dict) or not isinstance(options, dict):
-            return
-        data["steps"] = [*steps[:index], {**step, "options": {**options, option: value}}, *steps[index + 1 :]]
-        below = (*path, "options", option)
-        document.spoilt.discard(below)
-        document.keys[below] = self._place(*match.span(2))
-        document.values[below] = self._place(*match.span(3))
-
-    def _place(self, start: int, end: int) -> codes.Place:
+    def _place(self, start: int, end: int) -> Place:
         return self.source.place(start, max(1, end - start))
 
     def _note(self, code: Code, message: str, cure: str, start: int, end: int) -> None:
         self.document.problems.append(Problem(code, message, cure, self._place(start, end)))
+
+
+def put_option(document: Document, index: int, option: str, value: Data, key: Place, at: Place) -> None:
+    """Put an option into a step; its key and its value keep their places.
+
+    New mappings are written: an alias may show the old ones in other steps.
+    """
+    data = document.data if isinstance(document.data, dict) else {}
+    steps = data.get("steps")
+    step = steps[index] if isinstance(steps, list) else None
+    path = ("steps", index)
+    if isinstance(step, str):
+        document.values[(*path, "calibration")] = document.values[path]
+        step = {"calibration": step}
+    options = step.get("options", {}) if isinstance(step, dict) else None
+    if not isinstance(steps, list) or not isinstance(step, dict) or not isinstance(options, dict):
+        return
+    steps[index] = {**step, "options": {**options, option: value}}
+    below = (*path, "options", option)
+    document.spoilt.discard(below)
+    document.keys[below], document.values[below] = key, at
+    document.values.setdefault(below[:-1], at)
 
 
 def _value(text: str) -> "Data | Doubt":
@@ -80,7 +84,8 @@ def _value(text: str) -> "Data | Doubt":
     return text[1:-1] if quoted else plain_scalar(text)
 
 
-def _steps_named(names: Iterable[str]) -> str:
+def steps_named(names: Iterable[str]) -> str:
+    """Name the steps that there are: what to do about a name that none has."""
     listed = list(names)
     return "steps: " + printable(", ".join(listed[:12]), 200) if listed else "the sequence has no steps"
 

@@ -23,6 +23,7 @@ from calseq.document import (
     Data,
     Document,
     Path,
+    routes,
 )
 from calseq.likeness import closest, meant
 from calseq.plaintext import printable
@@ -178,7 +179,7 @@ class _Builder(Struct):
     def _show_again(self, anchor: _Anchor, path: Path) -> None:
         """What an alias brings stands where its anchor is: what is wrong with it is wrong there, once."""
         origin = anchor.document
-        for below in _routes(anchor.data) if isinstance(anchor.data, (dict, list)) else ():
+        for below in routes(anchor.data) if isinstance(anchor.data, (dict, list)) else ():
             target, source = (*path, *below), (*anchor.path, *below)
             self.document.values[target] = origin.values[source]
             if source in origin.keys:
@@ -327,14 +328,6 @@ def _is_absent(event: Any) -> bool:
 def _is_same(one: Data, other: Data) -> bool:
     """None may stand for what could not be read."""
     return one is not None and type(one) is type(other) and one == other
-
-
-def _routes(data: Data) -> Iterator[Path]:
-    """Give the route of everything below a value."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    for key, value in items:
-        yield (key,)
-        yield from ((key, *below) for below in _routes(value))
 
 
 def scalar_stretches(document: Document) -> list[tuple[int, int]]:

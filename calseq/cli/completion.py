@@ -28,16 +28,15 @@ def calibrations(incomplete: str) -> list[tuple[str, str]]:
 
 def steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Give the steps of the sequence that is typed already."""
-    from calseq.document import open_text  # noqa: PLC0415
-    from calseq.loading import find_sequence  # noqa: PLC0415
+    from calseq.catalog import builtin  # noqa: PLC0415
+    from calseq.loading import find_sequence, load_sequence  # noqa: PLC0415
     from calseq.problems import Refused  # noqa: PLC0415
     from calseq.settings import step_names  # noqa: PLC0415
-    from calseq.yaml_reader import read_yaml  # noqa: PLC0415
 
     # behind an option that still waits for its value click has parsed no argument
     typed = ctx.params.get("sequence") or next(iter(ctx.args), "")
     try:
-        document = read_yaml(open_text(find_sequence(str(typed))))
+        (document, *_), _ = load_sequence(find_sequence(str(typed)), builtin())
     except Refused:
         return []
     return [name for name in step_names(document).values() if name.startswith(incomplete)]

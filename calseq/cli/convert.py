@@ -64,8 +64,8 @@ def _is_sequence(source: Path) -> bool:
 
 
 def _to_class(source: Path, catalog: Catalog) -> str:
-    document, sequence = load_sequence(find_sequence(str(source)), catalog)
-    refuse_errors(document.problems)
+    documents, sequence = load_sequence(find_sequence(str(source)), catalog)
+    refuse_errors([problem for document in documents for problem in document.problems])
     problems: list[Problem] = []
     text = class_text(sequence, problems) if sequence else ""
     refuse_errors(problems)

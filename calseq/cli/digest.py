@@ -24,11 +24,11 @@ def digest(names: list[str], bench: Path | None, format_: str) -> int:
     lines: list[str] = []
     for name in names:
         try:
-            document, sequence = load_sequence(find_sequence(name), catalog)
+            documents, sequence = load_sequence(find_sequence(name), catalog)
         except Refused as refused:
             problems += refused.problems
             continue
-        problems += [problem for problem in document.problems if problem.is_error]
+        problems += [problem for each in documents for problem in each.problems if problem.is_error]
         if sequence and format_ == "json":
             lines.append(json.dumps(meaning(sequence), indent=2, sort_keys=True, ensure_ascii=False))
         elif sequence:

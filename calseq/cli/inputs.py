@@ -46,8 +46,8 @@ def gather(request: Request) -> Gathered:
     catalog = reading.catalog if reading else builtin()
     sequence = None
     try:
-        document, sequence = load_sequence(find_sequence(request.sequence), catalog, request.settings)
-        documents.append(document)
+        read, sequence = load_sequence(find_sequence(request.sequence), catalog, request.settings)
+        documents += read
         if sequence:
             sequence, wrong = select(sequence, request.selection)
             problems += wrong

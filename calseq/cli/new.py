@@ -13,9 +13,9 @@ from calseq.cli.terminal import message
 from calseq.cli.writing import exists, tell_refusal, write_new
 from calseq.document import from_bytes
 from calseq.likeness import did_you_mean
+from calseq.loading import read_whole
 from calseq.plaintext import printable
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order, refuse_errors
-from calseq.sequence_reader import read_sequence
 from calseq.template import STARTING, new_sequence, starting_sequence, titled
 from calseq.verdicts import ExitCode
 from calseq.yaml_reader import read_yaml
@@ -125,8 +125,8 @@ def _from_template(template: str, title: str, schema: str) -> str:
 
 def _problems(text: str, name: str, catalog: Catalog) -> list[Problem]:
     document = read_yaml(from_bytes(text.encode(errors="surrogatepass"), printable(name)))
-    read_sequence(document, catalog)
-    return document.problems
+    documents, _ = read_whole(document, catalog, folder=Path(name).parent)
+    return [problem for each in documents for problem in each.problems]
 
 
 def _bad_name(name: str, error: ValueError) -> Refused:

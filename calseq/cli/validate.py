@@ -30,17 +30,24 @@ class Manner(Struct, frozen=True):
 
 
 class _Checked(Struct):
-    """All files that were looked at, by path, and what came of fixing them."""
+    """All files that were looked at, by path, and what came of fixing them.
+
+    `bases` are those of variants: what is wrong with them is told, and left to whoever gives them as files.
+    """
 
     documents: dict[str, Document]
     paths: dict[str, Path]
+    bases: dict[str, Document] = {}
     skipped: int = 0
     fixed: int = 0
     refusals: list[str] = []
     differences: list[str] = []
 
     def problems(self) -> list[Problem]:
-        return in_order(problem for document in self.documents.values() for problem in document.problems)
+        return in_order(problem for document in self.all() for problem in document.problems)
+
+    def all(self) -> list[Document]:
+        return list({**self.bases, **self.documents}.values())
 
 
 def validate(paths: list[Path], bench: Path | None, manner: Manner) -> int:
@@ -53,8 +60,10 @@ def validate(paths: list[Path], bench: Path | None, manner: Manner) -> int:
             checked.skipped += 1
             continue
         checked.paths.setdefault(_key(document), _shown(path, manner))
-        for judged in judge(document, _shown(path, manner), catalog):
-            checked.documents.setdefault(_key(judged), judged)
+        first, *others = judge(document, _shown(path, manner), catalog)
+        for judged in (first, *others):
+            known = checked.bases if judged is first.base else checked.documents
+            known.setdefault(_key(judged), judged)
     if manner.fix or manner.diff:
         _mend(checked, catalog, manner)
     _print(checked, manner)
@@ -107,6 +116,17 @@ def _mend(checked: _Checked, catalog: Catalog, manner: Manner) -> None:
             else:
                 checked.documents[name] = mended.document
                 checked.fixed += mended.fixed
+    if checked.fixed:
+        _judge_variants(checked, catalog)
+
+
+def _judge_variants(checked: _Checked, catalog: Catalog) -> None:
+    """A variant may have been judged with a base that is mended now."""
+    for name, document in checked.documents.items():
+        base = document.base
+        if base and _key(base) in checked.documents and checked.documents[_key(base)].raw != base.raw:
+            path = checked.paths[name]
+            checked.documents[name] = next(iter(judge(read(open_text(path), path), path, catalog)))
 
 
 def _print(checked: _Checked, manner: Manner) -> None:
@@ -123,7 +143,7 @@ def _print(checked: _Checked, manner: Manner) -> None:
     else:
         from calseq.reports import Report, report_text  # noqa: PLC0415 - only who asks for one pays for it
 
-        names = tuple(dict.fromkeys(document.source.name for document in checked.documents.values()))
+        names = tuple(dict.fromkeys(document.source.name for document in checked.all()))
         text = report_text(Report(tuple(problems), names, checked.fixed), form)
         if form == "concise":
             results("\n".join(filter(None, (text, last))))
@@ -140,8 +160,9 @@ def _write_differences(differences: list[str]) -> None:
 
 
 def _last_line(checked: _Checked, problems: list[Problem], manner: Manner) -> str:
-    count = count_text(problems, len(checked.documents))
-    fixable = sum(problem.fix is not None for problem in problems)
+    count = count_text(problems, len(checked.all()))
+    given = {document.source.name for document in checked.documents.values()}
+    fixable = sum(problem.fix is not None and problem.fix.source.name in given for problem in problems)
     if checked.fixed:
         left = f": {count}" if problems else ""
         count = f"{plural(checked.fixed, 'problem')} fixed, {len(problems)} left{left}"

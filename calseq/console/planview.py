@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from msgspec import Struct
 
@@ -27,6 +28,8 @@ _COLUMNS = (
     Column("timeout", worth=3, right=True),
     Column("on fail", worth=2, least=6),
 )
+_ORIGIN = Column("from", worth=5)
+_ORIGIN_STYLES = {"base": "dim", "changed": "yellow", "inserted": "cyan"}
 
 _INSTRUMENT_COLUMNS = (
     Column("role", worth=8),
@@ -174,7 +177,9 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     plan = view.plan
     simulated = [Span(" SIMULATED ", "bold reverse yellow"), Span(" ")] if plan.simulated else []
     modules = ", ".join(letters.text(each.name or f"channel {each.channel}") for each in plan.modules)
+    base = next((PurePath(file.path).name for file in plan.inputs if file.kind == "base"), "")
     facts = (
+        f"variant of {letters.text(base)}" if base else "",
         f"bench {letters.text(plan.bench)}",
         MODES[plan.mode] + _speed(plan),
         f"module {modules}" if modules else "",
@@ -255,7 +260,7 @@ def _source(view: RunView, letters: Alphabet, width: int) -> list[Line]:
 
 def _listed(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     """Give the table of the steps; of one that is left out the reason takes the place of all that it would do."""
-    heading, *rows = table(_COLUMNS, _rows(view, letters), width, letters)
+    heading, *rows = table(_columns(view.plan), _rows(view, letters), width, letters)
     shown = [
         letters.cut_line(line(Span(f"{text_of(row).rstrip()}  {_reason(step, letters)}", "dim")), width)
         if step.left_out
@@ -284,9 +289,17 @@ def _legend(letters: Alphabet, width: int) -> list[Line]:
     return [letters.cut_line(line(Span(text, "dim")), width) for text in gathered(meanings, "   ", width)]
 
 
+def _columns(plan: Plan) -> tuple[Column, ...]:
+    return (*_COLUMNS, _ORIGIN) if _is_variant(plan) else _COLUMNS
+
+
+def _is_variant(plan: Plan) -> bool:
+    return any(step.origin for step in plan.steps)
+
+
 def _rows(view: RunView, letters: Alphabet) -> list[tuple[Span, ...]]:
     return [
-        (Span(str(step.number)), Span(letters.text(step.name)), *[Span("")] * 5)
+        (Span(str(step.number)), Span(letters.text(step.name)), *[Span("")] * (5 + bool(step.origin)))
         if step.left_out
         else (
             Span(str(step.number), "dim"),
@@ -296,6 +309,7 @@ def _rows(view: RunView, letters: Alphabet) -> list[tuple[Span, ...]]:
             Span(usual(each.expected, "") or "?"),
             Span(rounded(step.timeout_s) if step.timeout_s else "none"),
             Span(_policy(step)),
+            *([Span(step.origin, _ORIGIN_STYLES[step.origin])] if step.origin else ()),
         )
         for each in view.steps
         for step in (each.step,)

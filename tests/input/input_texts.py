@@ -10,10 +10,9 @@ from calseq.compiler import compile_plan
 from calseq.document import Document, from_bytes
 from calseq.inspection import judge, read
 from calseq.json_reader import read_json
+from calseq.loading import read_whole
 from calseq.problems import Problem, in_order
 from calseq.sequence import Sequence
-from calseq.sequence_reader import read_sequence
-from calseq.settings import apply_settings
 from calseq.yaml_reader import read_yaml
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -40,10 +39,8 @@ def sequence_of(
     text: str | bytes, *settings: str, catalog: Catalog | None = None
 ) -> tuple[Sequence | None, list[Problem]]:
     """Read a sequence; give it, and its problems in order."""
-    document = yaml_of(text)
-    apply_settings(document, settings)
-    sequence = read_sequence(document, catalog or builtin())
-    return sequence, in_order(document.problems)
+    documents, sequence = read_whole(yaml_of(text), catalog or builtin(), settings)
+    return sequence, in_order(problem for document in documents for problem in document.problems)
 
 
 def problems_of(text: str | bytes, *settings: str, catalog: Catalog | None = None) -> list[Problem]:

@@ -15,8 +15,8 @@ ORDER = [
     "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "formats", "plan", "expectations",
     "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
-    "template", "dirigent_class", "conversion", "site", "official",
-    "instruments", "bench", "inspection", "fixes", "explanations", "reports", "limits", "compiler", "loading", "bias",
+    "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
+    "instruments", "bench", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "reports", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "record_schema", "executor", "resumption", "preflight", "supply", "run", "sequel", "api", "doctor", "console", "cli",
 ]  # fmt: skip
@@ -32,7 +32,7 @@ DOORS = {
 }
 PURE = [
     "plaintext", "problems", "verdicts", "rails", "durations", "formats", "plan", "expectations", "scalars", "likeness", "yaml_text", "yaml_reader", "json_reader",
-    "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "instruments",
+    "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "overrides", "variant", "instruments",
     "compiler", "bias", "executor", "resumption", "yaml_writer", "yaml_tree", "layout", "template", "dirigent_class", "conversion", "site",
     "official",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import re
 
 import jsonschema
 import pytest
-from input_texts import CORPUS, HEAD, SHIPPED, yaml_of
+from input_texts import CORPUS, HEAD, SHIPPED, problems_of, yaml_of
 
 from calseq.assets import builtin_calibrations, schemas
 from calseq.catalog import builtin
@@ -106,6 +106,26 @@ def test_jsonschema_alone_gives_one_error_per_defect(path):
     assert len(errors) <= (2 if path.stem in TWICE else shared), errors
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{calibration: iv_curve, args: [--max-voltage=-80]}",
+        "{calibration: iv_curve, args: [--directory, x]}",
+        "{calibration: calibrate_module, tuning: T, args: [-t]}",
+        "{calibration: iv_curve, timeout: 0h0m}",
+        "{calibration: iv_curve, stop_grace: none}",
+        "{calibration: iv_curve, stop_grace: 0m29s}",
+        "{calibration: iv_curve, options: {max_voltage: -.inf}}",
+    ],
+)
+def test_what_the_schema_marks_for_editors_alone_is_refused_by_calseq_in_words(step):
+    text = f"{HEAD}steps:\n  - {step}\n"
+    if ".inf" not in text:
+        [error] = jsonschema.Draft7Validator(stored_schema("sequence")).iter_errors(yaml_of(text).data)
+        assert error.schema["x-reader"]
+    assert len([problem for problem in problems_of(text) if problem.is_error]) == 1
+
+
 @pytest.mark.parametrize("name", builtin().names())
 def test_a_wrong_option_of_a_calibration_is_one_error_of_jsonschema(name):
     needs = {
@@ -123,4 +143,6 @@ def test_the_schemas_have_the_fields_of_the_types():
     assert set(bench["bias"]["properties"]) == set(BiasRule.__struct_fields__)
     assert set(bench["simulator"]["properties"]) == set(Simulation.__struct_fields__)
     policies = {field.removesuffix("_s") for field in Policies.__struct_fields__}
-    assert set(stored_schema("sequence")["properties"]["defaults"]["properties"]) == policies
+    for kind in ("whole", "variant"):
+        defaults = stored_schema("sequence")["definitions"][kind]["properties"]["defaults"]
+        assert set(defaults["properties"]) == policies

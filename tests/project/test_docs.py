@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 import calseq
+from calseq.assets import shipped_sequences
 from calseq.catalog import builtin
 from calseq.document import from_bytes
+from calseq.loading import read_whole
 from calseq.rails import RAIL_RULES, Hv, StepType
 from calseq.reports import FORMATS
-from calseq.sequence_reader import read_sequence
+from calseq.sequence_schema import sequence_schema
 from calseq.simulator.faults import FAULTS, POWER_FAULTS
 from calseq.verdicts import EXIT_CODE_MEANINGS, Verdict
 from calseq.yaml_reader import read_yaml
@@ -105,12 +107,27 @@ def test_the_safety_page_has_every_verdict():
 
 @pytest.mark.parametrize("page", ["README.md", "docs/sequences.md"])
 def test_a_sequence_shown_in_the_documents_is_a_good_one(page):
-    shown = [text for text in fences((ROOT / page).read_text(), "yaml") if "\nsteps:" in text]
+    texts = fences((ROOT / page).read_text(), "yaml")
+    shown = [text for text in texts if "\nsteps:" in text or "\nextends:" in text]
     assert shown
     for text in shown:
-        document = read_yaml(from_bytes(text.encode(), page))
-        assert read_sequence(document, builtin()) is not None
-        assert [str(problem.message) for problem in document.problems] == []
+        documents, sequence = read_whole(read_yaml(from_bytes(text.encode(), page)), builtin())
+        assert sequence is not None
+        assert [str(problem.message) for each in documents for problem in each.problems] == []
+
+
+def test_the_page_of_sequences_tells_how_every_key_of_a_variant_combines():
+    table = (
+        (ROOT / "docs" / "sequences.md").read_text().split("how base and variant combine")[1].split("\n\n")[0]
+    )
+    keys = set(sequence_schema(builtin())["definitions"]["variant"]["properties"])
+    told = set(re.findall(r"`([a-z_]+)", table))
+    assert keys - told == {"calseq", "extends", "steps", "insert", "drop"}
+
+
+def test_the_readme_names_what_is_shipped():
+    for path in shipped_sequences():
+        assert f"`{path.stem}`" in README
 
 
 def test_the_python_page_works_as_written(tmp_path):

@@ -46,7 +46,9 @@ from calseq.simulator.supplies import SimulatedBench  # noqa: E402
 PATIENCE_S = 90.0
 SHIPPED = sorted(path.stem for path in (ROOT / "sequences").glob("*.yaml"))
 APPENDED = {"events.jsonl", "guard.jsonl", "guard.log", "simulated/power.jsonl"}
-REPLACED = {"run.json", "run.json.new", "simulated/bench.json", "simulated/bench.json.new"}
+CLOSED = {"run.json", "run.json.new", "SHA256SUMS", "SHA256SUMS.new"}
+"""What a run that is over may still have written, if calseq was killed before it had done that."""
+REPLACED = {*CLOSED, "simulated/bench.json", "simulated/bench.json.new"}
 
 
 @dataclass
@@ -123,7 +125,8 @@ class Trial:
             return
         self.check_kept(before)
         if over:
-            if self.files() != before:
+            after = {name: each for name, each in self.files().items() if name not in CLOSED}
+            if after != {name: each for name, each in before.items() if name not in CLOSED}:
                 self.finding.wrong.append("a run that was over was touched")
         else:
             self.check_again(passed, whole=True)
@@ -285,6 +288,12 @@ class Trial:
             wrong.append(f"run.json says of the steps {record['steps']}")
         if self.passed() != self.steps() or getattr(events[-1].event, "exit_code", None) != 0:
             wrong.append("the journal does not say that all passed")
+        argv = [sys.executable, "-m", "calseq", "runs", "verify", str(folder)]
+        verified = subprocess.run(
+            argv, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
+        if verified.returncode:
+            wrong.append(f"it does not verify: {verified.stdout[-300:]}")
         self.check_safe()
 
 

@@ -40,7 +40,7 @@ from calseq.runs import (
     write_plan,
     write_record,
 )
-from calseq.seal import seal
+from calseq.seal import SEAL, seal
 from calseq.stops import Stops
 
 GUARD_WAIT_S = 900.0
@@ -267,23 +267,27 @@ def go_on(
 
 
 def settle(ended: EndedRun) -> None:
-    """Close the record of a run that is over, if calseq was killed between the journal's last line and that.
+    """Close and seal the record of a run that is over, if calseq was killed between the journal's last line and that.
 
     Raises:
         Refused: the folder cannot be written.
     """
     last, record = ended.past.ended, ended.record
-    if last is None or record.state == "ended":
+    if last is None or (record.state == "ended" and (ended.folder / SEAL).exists()):
         return
-    closed = replace(
-        record,
-        state="ended",
-        ended=utc(datetime.fromtimestamp(ended.reading.stamped[-1].at).astimezone()),
-        duration_s=round(last.duration_s, 3),
-        verdict=str(last.verdict),
-        exit_code=int(last.exit_code),
-        reason=last.reason,
-        steps={step.name: "left-out" if step.left_out else "passed" for step in ended.plan.steps},
+    closed = (
+        record
+        if record.state == "ended"
+        else replace(
+            record,
+            state="ended",
+            ended=utc(datetime.fromtimestamp(ended.reading.stamped[-1].at).astimezone()),
+            duration_s=round(last.duration_s, 3),
+            verdict=str(last.verdict),
+            exit_code=int(last.exit_code),
+            reason=last.reason,
+            steps={step.name: "left-out" if step.left_out else "passed" for step in ended.plan.steps},
+        )
     )
     try:
         write_record(ended.folder, closed)

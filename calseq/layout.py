@@ -135,11 +135,26 @@ def _group(entry: Entry) -> str:
 
 
 def _block(block: Block, indent: int) -> Iterator[str]:
-    for place, entry in enumerate(block.entries):
+    before: Entry | None = None
+    for entry in block.entries:
         lead = _collapsed([*_taken_lead(entry), *_late_notes(entry)])
-        yield from _indented(lead[1:] if place == 0 and lead[:1] == [""] else lead, indent)
+        joins = before is None or _takes_empty_lines(before.value)
+        yield from _indented(lead[1:] if joins and lead[:1] == [""] else lead, indent)
+        before = entry
         yield from _item(entry, indent) if entry.key is None else _pair(entry, entry.key, indent)
     yield from _indented(_collapsed(block.tail), indent)
+
+
+def _takes_empty_lines(value: Block | Leaf | None) -> bool:
+    """It ends with a scalar in lines with '+', to whose text an empty line behind it would belong."""
+    if isinstance(value, Block):
+        return bool(value.entries) and not value.tail and _takes_empty_lines(value.entries[-1].value)
+    return value is not None and value.kind in ("|", ">") and "+" in _header(value)
+
+
+def _header(leaf: Leaf) -> str:
+    """Give the first line of a scalar in lines: how it is to be read."""
+    return leaf.text.partition("\n")[0].partition("#")[0]
 
 
 def _taken_lead(entry: Entry) -> list[str]:
@@ -216,8 +231,7 @@ def _below(leaf: Leaf, lines: list[str], indent: int, old_column: int) -> Iterat
 def _scalar_lines(leaf: Leaf, lines: list[str], indent: int, old_column: int) -> Iterator[str]:
     """Every line of a scalar in lines moves by as much; one that is blank and not deeper is empty."""
     content = next((_depth(line) for line in lines if line.strip()), 0)
-    header = leaf.text.partition("\n")[0].partition("#")[0]
-    has_own_depth = any(char.isdigit() for char in header)
+    has_own_depth = any(char.isdigit() for char in _header(leaf))
     moved = indent - old_column if has_own_depth else indent + 2 - content
     for line in lines:
         blank = not line.strip(" ") and _depth(line) <= content

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from texts_with_comments import Author, json_of
 
@@ -40,12 +40,13 @@ def laid(text: str, order: KeyOrder = ORDER) -> str:
     return result
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(st.integers(0, 1 << 48))
+@example(147905)  # an empty line between a key and its value, behind a scalar to which it would belong
+@example(238096703)
 def test_any_sequence_keeps_its_meaning_and_its_comments_and_is_laid_out_once(seed):
     text = Author(Random(seed)).text()
-    once = laid_out(read(text), ORDER)
-    assume(isinstance(once, str))  # refused, and so left as it is: rare, or hypothesis complains
+    once = laid(text)
     assert json_of(read(once).data) == json_of(read(text).data)
     assert Counter(COMMENT.findall(once)) == Counter(COMMENT.findall(text))
     assert laid(once) == once

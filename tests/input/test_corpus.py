@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from input_texts import CORPUS, SHIPPED_FOLDER, at, corpus_files, corpus_problems
+from input_texts import CORPUS, SHIPPED_FOLDER, at, corpus_files, corpus_problems, sequence_of
 
 from calseq.catalog import builtin
 from calseq.diagnostics import problems_text
@@ -66,3 +66,9 @@ def test_the_corpus_has_every_calibration_and_so_every_type():
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in FILES)
     assert [name for name in builtin().calibrations if not re.search(rf"\b{name}", text)] == []
     assert {each.type for each in builtin().calibrations.values()} == set(StepType)
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.yaml")), ids=name_of)
+def test_an_error_leaves_no_sequence_and_a_warning_does(path):
+    sequence, problems = sequence_of(path.read_bytes())
+    assert (sequence is None) == any(problem.is_error for problem in problems)

@@ -20,8 +20,8 @@ with atheris.instrument_imports(include=["calseq"]):
     from calseq.fixes import mend
     from calseq.inspection import judge, read
     from calseq.plaintext import printable
+    from calseq.problem_formats import FORMATS, Report, report_text
     from calseq.problems import in_order
-    from calseq.reports import FORMATS, Report, report_text
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("f.yaml", "instruments.json", "site.yaml", "f.yaml")

@@ -52,7 +52,7 @@ def codes(incomplete: str) -> list[tuple[str, str]]:
 
 def formats(incomplete: str) -> list[str]:
     """Give the forms of a report that begin so."""
-    from calseq.reports import FORMATS  # noqa: PLC0415
+    from calseq.problem_formats import FORMATS  # noqa: PLC0415
 
     return [name for name in FORMATS if name.startswith(incomplete)]
 

@@ -141,7 +141,7 @@ def _print(checked: _Checked, manner: Manner) -> None:
         color = has_color(sys.stdout)
         results("\n\n".join(filter(None, (problems_text(problems, color=color), last))))
     else:
-        from calseq.reports import Report, report_text  # noqa: PLC0415 - only who asks for one pays for it
+        from calseq.problem_formats import Report, report_text  # noqa: PLC0415 - only who asks for one pays for it
 
         names = tuple(dict.fromkeys(document.source.name for document in checked.all()))
         text = report_text(Report(tuple(problems), names, checked.fixed), form)

@@ -13,8 +13,8 @@ from calseq.assets import shipped_sequences
 from calseq.catalog import builtin
 from calseq.document import from_bytes
 from calseq.loading import read_whole
+from calseq.problem_formats import FORMATS
 from calseq.rails import RAIL_RULES, Hv, StepType
-from calseq.reports import FORMATS
 from calseq.sequence_schema import sequence_schema
 from calseq.simulator.faults import FAULTS, POWER_FAULTS
 from calseq.verdicts import EXIT_CODE_MEANINGS, Verdict

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
+from calseq.problem_formats.report import Report, told
 from calseq.problems import Problem
-from calseq.reports.report import Report, told
 
 
 def text(report: Report) -> str:

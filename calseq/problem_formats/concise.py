@@ -1,7 +1,7 @@
 """One line per problem, `file:line:col: CS203 message; cure`: what vim reads as `%f:%l:%c: %m`."""
 
+from calseq.problem_formats.report import Report, told
 from calseq.problems import Problem
-from calseq.reports.report import Report, told
 
 
 def text(report: Report) -> str:

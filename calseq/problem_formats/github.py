@@ -1,7 +1,7 @@
 """GitHub's workflow commands: each problem becomes an annotation of a line in a pull request."""
 
+from calseq.problem_formats.report import Report, told
 from calseq.problems import Problem
-from calseq.reports.report import Report, told
 
 
 def text(report: Report) -> str:

@@ -6,8 +6,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from calseq import __version__
+from calseq.problem_formats.report import Report
 from calseq.problems import Edit, Problem, Severity
-from calseq.reports.report import Report
 
 VERSION: Literal[1] = 1
 _Count = Annotated[int, Meta(ge=0)]

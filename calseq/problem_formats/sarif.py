@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from calseq import __version__
 from calseq.explanations import explanation
+from calseq.problem_formats.report import Report, told
 from calseq.problems import CODES, Code, Edit, Place, Problem
-from calseq.reports.report import Report, told
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 Json = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from calseq.reports.report import Report
+from calseq.problem_formats.report import Report
 
 __all__ = ["FORMATS", "Report", "report_text"]
 
@@ -19,5 +19,5 @@ FORMATS = ("full", *_MODULES)
 
 def report_text(report: Report, format_: str) -> str:
     """Write a report in one of `FORMATS` but 'full', without a final newline."""
-    module = import_module(f"calseq.reports.{_MODULES[format_]}")
+    module = import_module(f"calseq.problem_formats.{_MODULES[format_]}")
     return str(module.text(report))

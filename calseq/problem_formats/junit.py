@@ -2,8 +2,8 @@
 
 from xml.sax.saxutils import escape, quoteattr
 
+from calseq.problem_formats.report import Report, told
 from calseq.problems import Problem
-from calseq.reports.report import Report, told
 
 
 def text(report: Report) -> str:

@@ -11,9 +11,9 @@ from input_texts import HEAD, corpus_files, corpus_problems, sequence_of
 
 from calseq.assets import schemas
 from calseq.document import from_bytes
+from calseq.problem_formats import FORMATS, Report, report_text
+from calseq.problem_formats.listing import Listing, schema
 from calseq.problems import BAD_VALUE, NO_BENCH, SHORT_TIMEOUT, Place, Problem, Source, Span, in_order
-from calseq.reports import FORMATS, Report, report_text
-from calseq.reports.listing import Listing, schema
 from calseq.schema import stored_schema
 
 EVIL = "a\"b<c>&d,e:f%g]]>'h\U0001f600 µ"

@@ -1,14 +1,15 @@
-"""The editor: how far yaml-language-server, with nothing but calseq's schema, agrees with `calseq validate`.
+"""The editor: how far `calseq lsp`, and yaml-language-server with nothing but the schema, agree with `calseq validate`.
 
-    python benchmarks/editor.py                 the oldest and the newest version that the tests drive
-    python benchmarks/editor.py 1.18.0          another one
+    python benchmarks/editor.py                 with the oldest and the newest version that the tests drive
+    python benchmarks/editor.py 1.18.0          with another one
 
 Each version comes from npm into a temporary folder. The files are those of tests/input/corpus and
 tests/variants/corpus, one defect each. The same line: one of the editor's marks is on the line to which calseq
-points. Nothing else: no other line is marked. Target: at least 95 % of what a schema can say.
+points. Nothing else: no other line is marked. Target: at least 95 %; of what a schema can say where there is only that.
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,9 +27,24 @@ STEPS = "calseq: 1\ntitle: T\nsteps:\n"
 
 
 def figures(versions: tuple[str, ...] = VERSIONS) -> list[Figure]:
-    """Measure every version."""
+    """Measure calseq's own server, and every version of the other."""
     with scratch_folder() as scratch:
-        return [figure for version in versions for figure in _of(version, scratch / version)]
+        others = [figure for version in versions for figure in _of(version, scratch / version)]
+        return [*_own(scratch), *others]
+
+
+def _own(scratch: Path) -> list[Figure]:
+    """Show calseq's own server the files where a site has them, so that it finds the bases of variants."""
+    corpora = [(SEQUENCES, "sequences"), (VARIANTS, "variants")]
+    figures_ = []
+    with serving([sys.executable, "-m", "calseq", "lsp"]) as server:
+        for corpus, kind in corpora:
+            place = shutil.copytree(corpus, scratch / kind / "sequences")
+            found = agreement(server, place, in_place=True)
+            told = f"{sum(found.agreed.values())} of {sum(found.files.values())}"
+            alone = f"{told}, nothing else marked in {sum(found.alone.values())}: "
+            figures_.append(_judged(f"calseq lsp: same line, all {kind}", found.share(), alone))
+    return figures_
 
 
 def _of(version: str, folder: Path) -> list[Figure]:

@@ -164,18 +164,18 @@ def open_text(path: FilePath, name: str | None = None) -> Document:
     except ValueError as error:
         document.refuse(codes.UNREADABLE, f"cannot read '{shown}': {error}", "give the path of a file")
     else:
-        if len(raw) <= MAX_BYTES:
-            document = from_bytes(raw, shown)
-            document.path = resolved
-            return document
-        limit = f"more than {MAX_BYTES // 1024} KiB"
-        document.refuse(codes.TOO_LARGE, f"'{shown}' has {limit}", "is it the right file?")
+        document = from_bytes(raw, shown)
+        document.path = resolved
     return document
 
 
 def from_bytes(raw: bytes, name: str) -> Document:
-    """Decode a text; what is no text, and characters that no calibration file needs, are problems."""
+    """Decode a text; what is too long or no text, and characters that no calibration file needs, are problems."""
     document = Document(Source(name, ""), raw=raw)
+    if len(raw) > MAX_BYTES:
+        message = f"'{name}' has more than {MAX_BYTES // 1024} KiB"
+        document.refuse(codes.TOO_LARGE, message, "is it the right file?")
+        return document
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:2]:
         document.refuse(codes.NOT_UTF8, "UTF-16 text, or no text at all", "save the file as UTF-8")
         return document

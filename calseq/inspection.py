@@ -1,16 +1,25 @@
 """A text judged as what it says it is: a bench, calibrations, instruments, modules, else a sequence."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from calseq.catalog import Catalog, with_site
+from calseq.catalog import Catalog, builtin, with_site
 from calseq.document import Document
 from calseq.loading import read_whole
 from calseq.problems import UNREADABLE
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
 
-MARKS = ("calseq", "calseq-bench", "calseq-calibrations")
+if TYPE_CHECKING:
+    from calseq.layout import KeyOrder
+
+PLACES = r"(^|/)(sequences?|benches)/|(^|/)bench\.ya?ml$|\.calseq\.ya?ml$"
+"""Where files are certainly calseq's: what the hook for pre-commit checks."""
+
+KINDS = {"calseq-bench": "bench", "calseq-calibrations": "calibrations", "calseq": "sequence"}
+"""The key by which a file says that it is calseq's, and what it then is."""
 
 
 def read(document: Document, path: Path) -> Document:
@@ -51,7 +60,24 @@ def _judge_json(document: Document, data: Mapping[str, object]) -> None:
 def is_ours(document: Document) -> bool:
     """It says that it is calseq's, or nobody can tell."""
     if document.readable:
-        return isinstance(document.data, dict) and any(mark in document.data for mark in MARKS)
+        return isinstance(document.data, dict) and any(mark in document.data for mark in KINDS)
     return any(problem.code is UNREADABLE for problem in document.problems) or any(
-        line.startswith(MARKS) for line in document.source.text.splitlines()
+        line.startswith(tuple(KINDS)) for line in document.source.text.splitlines()
     )
+
+
+def belongs(path: Path) -> bool:
+    """A file of this name is meant for calseq, whatever is in it."""
+    return re.search(PLACES, path.as_posix()) is not None
+
+
+def key_order_of(document: Document) -> "KeyOrder | None":
+    """Give the order of keys of the kind of file that a text says it is; None if it says none."""
+    from calseq.layout import key_order  # noqa: PLC0415 - whoever only checks files has no use for their layout
+    from calseq.sequence_schema import sequence_schema  # noqa: PLC0415
+
+    data = document.data if isinstance(document.data, dict) else {}
+    kind = next((kind for mark, kind in KINDS.items() if mark in data), None)
+    if kind is None:
+        return None
+    return key_order(sequence_schema(builtin()) if kind == "sequence" else stored_schema(kind))

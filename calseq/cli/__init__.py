@@ -457,6 +457,19 @@ def fmt(
     _exit(command(paths, check=check, diff=diff))
 
 
+@app.command(short_help="Serve an editor: problems while you type, fixes, layout.")
+def lsp(
+    _stdio: Annotated[bool, typer.Option("--stdio", hidden=True, help="What editors add.")] = False,
+) -> None:
+    """Speak the language server protocol on the standard streams, for an editor to start.
+
+    It marks what 'calseq validate' tells, in the same words, offers the fixes, and lays files out.
+    """
+    from calseq.cli.lsp import lsp as command  # noqa: PLC0415
+
+    _exit(command())
+
+
 @app.command(short_help="Turn dirigent's Python lists into a sequence file, and back.")
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A .py, YAML or JSON file.")],

@@ -8,20 +8,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq import problems as codes
-from calseq.catalog import builtin
 from calseq.cli.terminal import has_color, message, results
 from calseq.cli.writing import write_over
 from calseq.diagnostics import count_text, problems_text
 from calseq.document import Document, from_bytes, open_text
-from calseq.layout import KeyOrder, key_order, laid_out
+from calseq.inspection import key_order_of
+from calseq.layout import laid_out
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused, in_order
-from calseq.schema import stored_schema
-from calseq.sequence_schema import sequence_schema
 from calseq.verdicts import ExitCode
 from calseq.yaml_reader import read_yaml
-
-_KINDS = {"calseq-bench": "bench", "calseq-calibrations": "calibrations", "calseq": "sequence"}
 
 
 class _Laid(Struct, frozen=True):
@@ -60,7 +56,7 @@ def _laid(path: Path) -> _Laid:
     document = read_yaml(_read(path))
     if document.is_refused or not document.readable:
         return _Laid(path, document, None, tuple(document.problems))
-    order = _order(document)
+    order = key_order_of(document)
     if order is None:
         cure = "a sequence begins with 'calseq: 1', a bench with 'calseq-bench: 1'"
         shown = f"'{document.source.name}' is not a file of calseq's"
@@ -75,14 +71,6 @@ def _read(path: Path) -> Document:
     if str(path) == "-":
         return from_bytes(sys.stdin.buffer.read(), "-")
     return open_text(path)
-
-
-def _order(document: Document) -> KeyOrder | None:
-    data = document.data if isinstance(document.data, dict) else {}
-    kind = next((kind for mark, kind in _KINDS.items() if mark in data), None)
-    if kind is None:
-        return None
-    return key_order(sequence_schema(builtin()) if kind == "sequence" else stored_schema(kind))
 
 
 def _finish(laid: _Laid, *, check: bool, diff: bool) -> None:

@@ -13,7 +13,7 @@ from calseq.diagnostics import count_text, plural, problems_text
 from calseq.document import MAX_BYTES, Document, from_bytes, open_text
 from calseq.inspection import is_ours, judge, read
 from calseq.plaintext import printable
-from calseq.problems import TOO_LARGE, Problem, in_order
+from calseq.problems import Problem, in_order
 from calseq.verdicts import ExitCode
 
 STDIN = "-"
@@ -79,13 +79,7 @@ def _key(document: Document) -> str:
 def _opened(path: Path, manner: Manner) -> Document:
     if str(path) != STDIN:
         return open_text(path)
-    raw = sys.stdin.buffer.read(MAX_BYTES + 1)
-    name = printable(manner.stdin_name or "<stdin>")
-    if len(raw) <= MAX_BYTES:
-        return from_bytes(raw, name)
-    document = from_bytes(b"", name)
-    document.refuse(TOO_LARGE, f"more than {MAX_BYTES // 1024} KiB", "is it the right file?")
-    return document
+    return from_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), printable(manner.stdin_name or "<stdin>"))
 
 
 def _shown(path: Path, manner: Manner) -> Path:

@@ -42,8 +42,11 @@ class Agreement:
         return f"{self.agreed[group]} of {self.files[group]}"
 
 
-def agreement(server: LanguageServer, folder: Path) -> Agreement:
-    """Show every file of a corpus to a server; the same line is marked if one of its marks is where calseq's is."""
+def agreement(server: LanguageServer, folder: Path, *, in_place: bool = False) -> Agreement:
+    """Show every file of a corpus to a server; the same line is marked if one of its marks is where calseq's is.
+
+    With `in_place` it is told where the file is, and can find what that names; else it is somewhere in 'sequences'.
+    """
     found = Agreement()
     for path in sorted(folder.glob("*.yaml")):
         document = read_yaml(open_text(path))
@@ -55,7 +58,7 @@ def agreement(server: LanguageServer, folder: Path) -> Agreement:
         if not own:
             continue  # a sound base, or a mistake that stands in another file
         group = _group(path, own[0])
-        marks = server.problems(path.read_bytes().decode(errors="replace"))
+        marks = server.problems(path.read_bytes().decode(errors="replace"), path if in_place else None)
         lines = {line for line, _ in marks}
         line = own[0].place.span.line if own[0].place else 0
         found.files[group] += 1

@@ -1,10 +1,10 @@
-"""yaml-language-server as an editor drives it: JSON-RPC on its standard streams, one document at a time."""
+"""A language server as an editor drives it: JSON-RPC on its standard streams, one document at a time."""
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,16 @@ class Unanswered(Exception):
     """The server went away, or said something that nobody asked for in the place of an answer."""
 
 
-def installed(folder: Path, version: str) -> Path:
-    """Install a version of the server into a folder with npm; give its program.
+def installed(folder: Path, version: str) -> list[str]:
+    """Install a version of yaml-language-server into a folder with npm; give its command.
 
     Raises:
         NoServer: npm, node or the network is missing.
     """
     program = folder / "node_modules" / ".bin" / "yaml-language-server"
+    command = [str(program), "--stdio"]
     if program.exists():
-        return program
+        return command
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise NoServer("npm and node are not there")
@@ -50,15 +51,15 @@ def installed(folder: Path, version: str) -> Path:
         raise NoServer(f"npm did not end within {INSTALL_TIMEOUT_S} s") from error
     if ran.returncode:
         raise NoServer(f"npm cannot install yaml-language-server {version}: {ran.stderr.strip()[-300:]}")
-    return program
+    return command
 
 
 class LanguageServer:
-    """A server that knows one schema, for whatever file it is shown."""
+    """A server, and for one that takes a schema the one that it uses for whatever file it is shown."""
 
-    def __init__(self, program: Path, schema: Path) -> None:
+    def __init__(self, command: Sequence[str], schema: Path | None = None) -> None:
         self._process = subprocess.Popen(
-            [str(program), "--stdio"],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -66,7 +67,7 @@ class LanguageServer:
         )
         self._settings = {
             "yaml": {
-                "schemas": {schema.as_uri(): "*.yaml"},
+                "schemas": {schema.as_uri(): "*.yaml"} if schema else {},
                 "schemaStore": {"enable": False},
                 "validate": True,
                 "hover": True,
@@ -86,10 +87,12 @@ class LanguageServer:
                 "publishDiagnostics": {},
             },
         }
-        self._ask("initialize", {"processId": os.getpid(), "rootUri": None, "capabilities": capabilities})
-        self._tell("initialized", {})
-        self._tell("workspace/didChangeConfiguration", {"settings": self._settings})
-        self._wait_for_schema()
+        hello = {"processId": os.getpid(), "rootUri": None, "capabilities": capabilities}
+        self.can = self.ask("initialize", hello)["capabilities"]
+        self.tell("initialized", {})
+        self.tell("workspace/didChangeConfiguration", {"settings": self._settings})
+        if schema:
+            self._wait_for_schema()
 
     def _wait_for_schema(self) -> None:
         """It asks for its settings once it has started, and knows no schema before it has them."""
@@ -99,8 +102,8 @@ class LanguageServer:
     def close(self) -> None:
         """Ask it to end, and see that it does."""
         with suppress(Unanswered, OSError):
-            self._ask("shutdown", None)
-            self._tell("exit", None)
+            self.ask("shutdown", None)
+            self.tell("exit", None)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -116,23 +119,27 @@ class LanguageServer:
         self._opened += 1
         address = path.as_uri() if path else f"file:///sequences/shown{self._opened}.yaml"
         document = {"uri": address, "languageId": "yaml", "version": 1, "text": text}
-        self._tell("textDocument/didOpen", {"textDocument": document})
+        self.tell("textDocument/didOpen", {"textDocument": document})
         return address
 
     def problems(self, text: str, path: Path | None = None) -> list[tuple[int, str]]:
         """Give every problem of a text: its line, from 1, and the words."""
-        address = self.open(text, path)
+        found = self.marks(self.open(text, path))
+        return sorted((each["range"]["start"]["line"] + 1, each["message"]) for each in found)
+
+    def marks(self, address: str) -> list[dict[str, Any]]:
+        """Wait for what it says next of a text, all of it."""
         while True:
             said = self._hear()
             if said.get("method") == "textDocument/publishDiagnostics" and said["params"]["uri"] == address:
-                found = said["params"]["diagnostics"]
-                return sorted((each["range"]["start"]["line"] + 1, each["message"]) for each in found)
+                found: list[dict[str, Any]] = said["params"]["diagnostics"]
+                return found
 
     def completions(self, text: str) -> dict[str, str]:
         """Give what it offers where `|` stands in a text, each with its line of help."""
         text, position = _at_bar(text)
         asked = {"textDocument": {"uri": self.open(text)}, "position": position}
-        answer = self._ask("textDocument/completion", asked)
+        answer = self.ask("textDocument/completion", asked)
         items = answer["items"] if isinstance(answer, dict) else answer or []
         return {each["label"]: _words(each.get("documentation")) for each in items}
 
@@ -140,10 +147,11 @@ class LanguageServer:
         """Give what it says of the word in which `|` stands."""
         text, position = _at_bar(text)
         asked = {"textDocument": {"uri": self.open(text)}, "position": position}
-        answer = self._ask("textDocument/hover", asked)
+        answer = self.ask("textDocument/hover", asked)
         return _words(answer["contents"]) if answer else ""
 
-    def _ask(self, method: str, params: Any) -> Any:
+    def ask(self, method: str, params: Any) -> Any:
+        """Ask it something, and give its answer."""
         self._asked += 1
         self._send({"id": self._asked, "method": method, "params": params})
         while True:
@@ -153,7 +161,8 @@ class LanguageServer:
                     raise Unanswered(str(said["error"]))
                 return said.get("result")
 
-    def _tell(self, method: str, params: Any) -> None:
+    def tell(self, method: str, params: Any) -> None:
+        """Tell it something that it does not answer."""
         self._send({"method": method, "params": params})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -184,9 +193,9 @@ class LanguageServer:
 
 
 @contextmanager
-def serving(program: Path, schema: Path) -> Iterator[LanguageServer]:
+def serving(command: Sequence[str], schema: Path | None = None) -> Iterator[LanguageServer]:
     """Start a server, and end it."""
-    server = LanguageServer(program, schema)
+    server = LanguageServer(command, schema)
     try:
         yield server
     finally:

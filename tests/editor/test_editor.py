@@ -29,10 +29,10 @@ TOP = {"title", "description", "required_instruments", "limits", "defaults"}
 @pytest.fixture(scope="module", params=VERSIONS)
 def server(request, tmp_path_factory):
     try:
-        program = installed(tmp_path_factory.mktemp("npm"), request.param)
+        command = installed(tmp_path_factory.mktemp("npm"), request.param)
     except NoServer as missing:
         pytest.skip(str(missing))
-    with serving(program, schemas() / "sequence.schema.json") as started:
+    with serving(command, schemas() / "sequence.schema.json") as started:
         yield started
 
 

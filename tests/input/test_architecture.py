@@ -16,7 +16,7 @@ ORDER = [
     "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
-    "instruments", "bench", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "bias",
+    "instruments", "bench", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "record_schema", "executor", "resumption", "preflight", "supply", "run", "sequel", "api", "doctor", "console", "cli",
 ]  # fmt: skip
@@ -28,6 +28,8 @@ DOORS = {
     "typer": {"cli"},
     "click": {"simulator"},
     "tomllib": {"bench", "doctor", "explanations", "simulator"},
+    "pygls": {"editor"},
+    "lsprotocol": {"editor"},
     "msgspec": set(ORDER),
 }
 PURE = [

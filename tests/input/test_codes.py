@@ -48,7 +48,10 @@ def test_every_code_is_used_by_its_name():
 
 
 def test_every_code_of_an_input_has_a_test_that_produces_it():
-    folders = (Path(__file__).parent, TESTS / "cli_input", TESTS / "writing", TESTS / "variants")
+    folders = (
+        Path(__file__).parent,
+        *(TESTS / name for name in ("cli_input", "editor", "writing", "variants")),
+    )
     text = "".join(map(sources, folders))
     text += "\n".join(path.read_text() for path in TESTS.glob("*/corpus/**/*.txt"))
     assert [code for code in CODES if code not in OF_THE_RUN and text.count(code) == 0] == []

@@ -1,0 +1,22 @@
+"""`calseq lsp`: the language server, on the standard streams."""
+
+from importlib.util import find_spec
+
+from calseq import problems as codes
+from calseq.problems import Problem, Refused
+from calseq.verdicts import ExitCode
+
+
+def lsp() -> int:
+    """Serve an editor until it says that it is enough; give the exit code.
+
+    Raises:
+        Refused: pygls is not installed.
+    """
+    if find_spec("pygls") is None:
+        message = "the language server needs pygls, which is not installed"
+        raise Refused([Problem(codes.MISSING_EXTRA, message, "pip install 'calseq[editor]'")])
+    from calseq.editor.server import server  # noqa: PLC0415 - 0.6 s that only an editor waits for
+
+    server().start_io()
+    return int(ExitCode.GOOD)

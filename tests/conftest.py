@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +19,20 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("calseq")
+
+
+@pytest.fixture
+def golden(request) -> Callable[[str | Path, str], None]:
+    """Compare a text with a file, or write it when UPDATE_GOLDEN is set; a name is that of one in `golden/` beside the test."""
+
+    def check(name: str | Path, text: str) -> None:
+        path = request.path.parent / "golden" / name
+        if os.environ.get("UPDATE_GOLDEN"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{path.name} differs: UPDATE_GOLDEN=1 rewrites it"
+
+    return check
 
 
 @pytest.fixture(scope="session", autouse=True)

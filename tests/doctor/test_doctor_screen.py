@@ -21,7 +21,6 @@ from calseq.cli.doctor import doctor, doctor_text, verdict_line
 from calseq.console.line import text_of
 from calseq.doctor import Check, Status
 
-GOLDEN = Path(__file__).parent / "golden"
 CALL = "import sys; from pathlib import Path; from calseq.cli.doctor import doctor; "
 CALL += "sys.exit(doctor(Path(sys.argv[1]), 'text'))"
 
@@ -36,19 +35,12 @@ CHECKS = [
 ]  # fmt: skip
 
 
-def golden(name: str, text: str) -> None:
-    path = GOLDEN / name
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8"), f"{name} differs: UPDATE_GOLDEN=1 rewrites it"
-
-
 def drawn(width: int, *, color: bool = False, ascii: bool = False) -> str:  # noqa: A002
     return "".join(piece + "\n" for piece in doctor_text(CHECKS, width, color=color, ascii=ascii))
 
 
 @pytest.mark.parametrize("width", [100, 80, 36])
-def test_the_screen_at_a_width_wraps_and_cuts_nothing(width):
+def test_the_screen_at_a_width_wraps_and_cuts_nothing(golden, width):
     text = drawn(width)
     long = [line for line in text.splitlines() if len(line) > width]
     assert all(line.strip().startswith(("`", "→ `")) for line in long)
@@ -58,7 +50,7 @@ def test_the_screen_at_a_width_wraps_and_cuts_nothing(width):
     golden(f"screen-{width}.txt", text)
 
 
-def test_the_screen_in_ascii_and_in_colours():
+def test_the_screen_in_ascii_and_in_colours(golden):
     text = drawn(80, ascii=True)
     assert text.isascii()
     golden("screen-ascii.txt", text)

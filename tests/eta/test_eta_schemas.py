@@ -1,7 +1,6 @@
 """The schemas of what a run writes: current, and true of every line of a real run, of today and of long ago."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -45,12 +44,10 @@ def lines_of(folder):
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_FILES)
-def test_the_schema_on_disk_is_the_one_of_the_types(kind):
+def test_the_schema_on_disk_is_the_one_of_the_types(golden, kind):
     path = schemas() / f"{kind}.schema.json"
     text = json.dumps(record_schema(kind), indent=2, ensure_ascii=False) + "\n"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == text, "stale: UPDATE_GOLDEN=1 rewrites it"
+    golden(path, text)
     jsonschema.Draft202012Validator.check_schema(json.loads(text))
 
 

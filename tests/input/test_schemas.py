@@ -1,7 +1,6 @@
 """The schemas: as the catalogue makes them, of the shape that gives one error per defect, fully described."""
 
 import json
-import os
 import re
 
 import jsonschema
@@ -29,12 +28,10 @@ def nodes(schema):
             yield from nodes(value)
 
 
-def test_the_sequence_schema_on_disk_is_the_one_of_the_catalogue():
+def test_the_sequence_schema_on_disk_is_the_one_of_the_catalogue(golden):
     path = schemas() / "sequence.schema.json"
     text = json.dumps(sequence_schema(builtin()), indent=2, ensure_ascii=False) + "\n"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == text, "stale: UPDATE_GOLDEN=1 rewrites it"
+    golden(path, text)
 
 
 def test_the_builtin_calibrations_fit_their_schema():

@@ -68,12 +68,10 @@ def test_the_readme_names_every_module():
     assert named - present == {"calibrations", "codes"}
 
 
-def test_the_codes_page_is_made_of_the_codes():
+def test_the_codes_page_is_made_of_the_codes(golden):
     path, script = ROOT / "docs" / "codes.md", ROOT / "docs" / "codes_page.py"
     made = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(made.stdout)
-    assert path.read_text() == made.stdout, "stale: UPDATE_GOLDEN=1 rewrites it"
+    golden(path, made.stdout)
 
 
 def test_the_codes_page_names_every_format():

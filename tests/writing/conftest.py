@@ -1,4 +1,4 @@
-"""Golden files with an update switch (`UPDATE_GOLDEN=1`), and the command line in a folder of its own."""
+"""The command line in a folder of its own."""
 
 import os
 import subprocess
@@ -6,22 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-@pytest.fixture
-def golden():
-    """Compare a text with the file of that name, or write it when UPDATE_GOLDEN is set."""
-
-    def check(name: str, text: str) -> None:
-        path = GOLDEN / name
-        if os.environ.get("UPDATE_GOLDEN"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        assert text == path.read_text(encoding="utf-8"), f"{name} differs: UPDATE_GOLDEN=1 rewrites it"
-
-    return check
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import msgspec
-
 from calseq.assets import find_bench
 from calseq.bench import Bench, BenchReading, read_bench
+from calseq.cli.facts import json_text
 from calseq.cli.inputs import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.alphabet import Alphabet, alphabet, pad
@@ -57,7 +56,7 @@ def doctor(
         if stops.level:
             message(f"calseq: stopped by {stops.who}; not everything was looked at")
             return int(EXIT_CODES[stops.cause])
-    results(_json(kept) if format_ == "json" else _verdict(kept, found))
+    results(json_text({"format": FORMAT, "checks": kept}) if format_ == "json" else _verdict(kept, found))
     if refused:
         return int(ExitCode.REFUSED)
     return int(ExitCode.FAILED if any(check.status is Status.FAILED for check in kept) else ExitCode.GOOD)
@@ -122,10 +121,6 @@ def _verdict(checks: list[Check], bench: Bench | None) -> str:
     simulated = bench is not None and bench.mode is PowerMode.SIMULATED
     told = verdict_line(checks, bench=bench is not None, simulated=simulated)
     return "\n" + sheet([told], color=has_color(sys.stdout)).rstrip("\n")
-
-
-def _json(checks: list[Check]) -> str:
-    return msgspec.json.format(msgspec.json.encode({"format": FORMAT, "checks": checks}), indent=2).decode()
 
 
 def _told(check: Check, letters: Alphabet, width: int) -> Iterator[Line]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from calseq.archive import find_run
+from calseq.cli.facts import facts, json_text
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import Where
 from calseq.console.alphabet import Alphabet, alphabet
@@ -88,11 +88,7 @@ def verdict(findings: Iterable[Finding]) -> Line:
 def runs_json(found: Iterable[Standing | Damaged], now_s: float) -> str:
     """Give runs as JSON, for programs."""
     listed = [_damaged_entry(each) if isinstance(each, Damaged) else _entry(each, now_s) for each in found]
-    return _json({"format": FORMAT, "runs": listed})
-
-
-def _json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return json_text({"format": FORMAT, "runs": listed})
 
 
 def _matching(choice: Choice, folder: Path) -> Iterator[Standing | Damaged]:
@@ -122,28 +118,12 @@ def _footer(choice: Choice, folder: Path, shown: int, *, more: bool) -> str:
 
 
 def _entry(standing: Standing, now_s: float) -> dict[str, object]:
-    record = standing.record
-    return {
-        "run": standing.name,
-        "folder": str(standing.folder),
-        "state": standing.phase,
-        "verdict": record.verdict,
-        "exit_code": record.exit_code,
-        "safe": standing.safe,
-        "started": record.started,
-        "ended": record.ended,
+    own = {
         "duration_s": duration_s(standing, now_s),
-        "title": record.title,
-        "module": record.module,
-        "bench": record.bench,
-        "operator": record.operator,
-        "host": record.host,
-        "pid": record.pid,
-        "simulated": record.simulated,
         "failed": failed_steps(standing),
-        "steps": record.steps,
-        "reason": record.reason,
+        "steps": standing.record.steps,
     }
+    return {**facts(standing), **own}
 
 
 def _damaged_entry(damaged: Damaged) -> dict[str, object]:

@@ -3,9 +3,8 @@
 import sys
 from datetime import UTC, datetime
 
-import msgspec
-
 from calseq.cli.chosen import chosen, look
+from calseq.cli.facts import facts, json_text
 from calseq.cli.terminal import columns, has_color, is_ascii, results
 from calseq.cli.where import Where
 from calseq.console.statusview import Glance, next_words, status_text, truthful
@@ -36,21 +35,7 @@ def status_json(glance: Glance) -> str:
     read_t = view.rails.read_t
     value = {
         "format": FORMAT,
-        "run": standing.name,
-        "folder": str(standing.folder),
-        "state": standing.phase,
-        "verdict": record.verdict,
-        "exit_code": record.exit_code,
-        "safe": standing.safe,
-        "reason": record.reason,
-        "title": record.title,
-        "module": record.module,
-        "bench": record.bench,
-        "operator": record.operator,
-        "host": record.host,
-        "pid": record.pid,
-        "simulated": record.simulated,
-        "started": record.started,
+        **facts(standing),
         "duration_s": glance.now_t if going_on else record.duration_s or view.t,
         "running": view.running.step.name if view.running else None,
         "steps": [_step(each, glance.now_t) for each in view.steps],
@@ -67,7 +52,7 @@ def status_json(glance: Glance) -> str:
         "damage": glance.damage,
         "next": next_words(standing),
     }
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return json_text(value)
 
 
 def _step(each: StepView, now_t: float) -> dict[str, object]:

@@ -59,16 +59,15 @@ def _asked(standing: Standing, *, wait: bool) -> int:
     shown = _Shown(standing)
     try:
         ask_to_stop(standing.folder, record.pid, record.since)
-    except PermissionError:
-        message(f"{name} belongs to {_owner(standing)}: ask them, or root, to type: calseq stop {name}")
-        return int(ExitCode.REFUSED)
-    try:
         _say(f"{name} is asked to stop: its step ends first, then comes its safe end")
         if not wait:
             return int(ExitCode.GOOD)
         shown.until_let_go(Stops())
-    except KeyboardInterrupt:
-        message(f"{name} goes on stopping: 'calseq status {name}' says how far it is")
+    except PermissionError:
+        message(f"{name} belongs to {_owner(standing)}: ask them, or root, to type: calseq stop {name}")
+        return int(ExitCode.REFUSED)
+    except KeyboardInterrupt:  # whether it was asked by then, only its record says
+        message(f"no longer watched: 'calseq status {name}' says how far its stopping is")
         return int(ExitCode.INTERRUPTED)
     return _after(stand(standing.folder), told=True)
 

@@ -113,7 +113,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_stopping(stand):
     waiting.send_signal(signal.SIGINT)
     _, warned = waiting.communicate(timeout=20)
     assert waiting.returncode == 130
-    assert "goes on stopping: 'calseq status" in warned
+    assert "no longer watched: 'calseq status" in warned
     assert run.process.poll() is None
     time.sleep(0.12)  # two signals within a tenth of a second are one press
     run.press()

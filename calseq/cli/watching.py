@@ -30,16 +30,9 @@ Bench = Annotated[
 ]
 Format = Annotated[str, typer.Option("--format", metavar="text|json", help="How to write it.")]
 
+app = typer.Typer(rich_markup_mode=None)
 runs_app = typer.Typer(rich_markup_mode=None)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Give these commands to the command line."""
-    app.add_typer(runs_app, name="runs", short_help="List runs; 'runs verify' proves that a record is whole.")
-    app.command(short_help="Say how a run stands, from any shell.")(status)
-    app.command(short_help="Show a run live that was started elsewhere.")(attach)
-    app.command(short_help="Show what a step printed.")(logs)
-    app.command(short_help="Stop a run safely, from any shell.")(stop)
+app.add_typer(runs_app, name="runs")
 
 
 @runs_app.callback(invoke_without_command=True)
@@ -81,6 +74,7 @@ def verify(
     raise typer.Exit(verify_run(Where(runs, bench), run))
 
 
+@app.command()
 def status(run: Run = None, bench: Bench = None, runs: Runs = None, format_: Format = "text") -> None:
     """Say how a run stands: what runs and for how long, the steps, the rails as last read, and what to type next."""
     from calseq.cli.status import status as command  # noqa: PLC0415
@@ -90,6 +84,7 @@ def status(run: Run = None, bench: Bench = None, runs: Runs = None, format_: For
     raise typer.Exit(command(Where(runs, bench), run, format_))
 
 
+@app.command()
 def attach(run: Run = None, bench: Bench = None, runs: Runs = None) -> None:
     """Show a run as if it had been started here. Ctrl-C, or a lost connection, ends only the showing."""
     from calseq.cli.attach import attach as command  # noqa: PLC0415
@@ -98,6 +93,7 @@ def attach(run: Run = None, bench: Bench = None, runs: Runs = None) -> None:
     raise typer.Exit(command(Where(runs, bench), run))
 
 
+@app.command()
 def logs(
     step: Annotated[
         str | None,
@@ -136,6 +132,7 @@ def logs(
     raise typer.Exit(command(Where(runs, bench), run, step, last, follow=follow))
 
 
+@app.command()
 def stop(
     run: Run = None,
     bench: Bench = None,

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from calseq.yaml_reader import read_yaml
 FLAGS = ("-p", "-l", "-m", "--no-monitoring")
 """dirigent's flags in the class that calseq replaces; what the letters mean is nowhere written."""
 
+_LONGEST_WORD = 32
 _OWNED_FLAGS = {"-C", "--directory", "--instruments-dict", "--channels-dict"}
 
 
@@ -90,7 +91,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     files = _Files(document, data, path.resolve())
     catalog = files.catalog()
     instruments, wiring = files.wiring()
-    names = files.module_names()
+    described = files.modules()
     config, sweeps = files.dirigent_config()
     _check_simulator(document, data)
     _check_monitors(document, data)
@@ -108,7 +109,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         cwd=files.path(dirigent.get("cwd", ".")),
         variables=files.table("env"),
         wiring=wiring,
-        modules=tuple(Module(channel, names.get(channel, "")) for channel in wiring.channels),
+        modules=tuple(described.get(channel, Module(channel)) for channel in wiring.channels),
         mode=mode,
         power_python=power.get("python", ""),
         bias=convert(files.table("bias"), BiasRule),
@@ -169,15 +170,14 @@ class _Files:
             return self.document, None
         return instruments, read_wiring(read_json(instruments))
 
-    def module_names(self) -> dict[str, str]:
-        """Give the module's name per channel: the key below 'Hybrid' is the channel's."""
+    def modules(self) -> dict[str, Module]:
+        """Give what is told of the module per channel: the key below 'Hybrid' is the channel's."""
         modules = self._open("modules", self.data.get("modules"), ("modules",))
         if modules is None:
             return {}
         check(read_json(modules), stored_schema("modules"))
         data: Any = {} if modules.is_refused else modules.data
-        names = {channel: _module_name(chips) for channel, chips in data.get("Hybrid", {}).items()}
-        return {channel: name for channel, name in names.items() if name}
+        return {channel: _module(channel, chips) for channel, chips in data.get("Hybrid", {}).items()}
 
     def dirigent_config(self) -> tuple[Path | None, dict[str, Sweep]]:
         """Give dirigent.toml, and how far it lets each IV curve go."""
@@ -215,10 +215,17 @@ def _beside(bench: str, named: str) -> str:
     return printable(named if named.startswith("/") or not folder else f"{folder}/{named}")
 
 
-def _module_name(chips: Mapping[str, Any]) -> str:
-    """Find `module_name` in a hybrid: below its chip type and 'info'."""
-    infos = (chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict))
-    return next((str(info["module_name"]) for info in infos if "module_name" in info), "")
+def _module(channel: str, chips: Mapping[str, Any]) -> Module:
+    """Find what a hybrid tells of its module: below its chip type and 'info'."""
+    infos = [chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict)]
+    name = next((str(info["module_name"]) for info in infos if "module_name" in info), "")
+    return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"))
+
+
+def _told(infos: Iterable[Mapping[str, Any]], key: str) -> str:
+    """Give a word that the infos have; whatever else stands there is nobody's word, and refuses no bench."""
+    words = (info.get(key) for info in infos)
+    return next((word for word in words if isinstance(word, str) and 0 < len(word) <= _LONGEST_WORD), "")
 
 
 def _sweep(table: Mapping[str, Any]) -> Sweep:

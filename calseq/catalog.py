@@ -16,7 +16,7 @@ from calseq.assets import builtin_calibrations
 from calseq.document import Document, Path
 from calseq.durations import seconds
 from calseq.plaintext import printable
-from calseq.plan import Output
+from calseq.plan import Column, CurveTable, Output
 from calseq.problems import Problem
 from calseq.rails import RAIL_RULES, Role, StepType
 
@@ -60,6 +60,7 @@ class Calibration(Struct, frozen=True):
     flags: tuple[str, ...] = ()
     tuning: Tuning | None = None
     outputs: tuple[Output, ...] = ()
+    curves: tuple[CurveTable, ...] = ()
     usual_s: float | None = None
     sweep_end: str = ""
     sweep_positive: str = ""
@@ -189,10 +190,19 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> Calibration:
         outputs=tuple(
             Output(output["files"], output.get("at_least", 1)) for output in entry.get("outputs", ())
         ),
+        curves=tuple(map(_curves, entry.get("curves", ()))),
         usual_s=seconds(usual) if usual else None,
         sweep_end=entry["sweep_end"] if entry.get("sweep_end") in options else "",
         sweep_positive=entry["sweep_positive"] if entry.get("sweep_positive") in options else "",
     )
+
+
+def _curves(entry: Mapping[str, Any]) -> CurveTable:
+    columns = (
+        Column(quantity, tuple(column["headings"]), column.get("unit", ""))
+        for quantity, column in entry["columns"].items()
+    )
+    return CurveTable(entry["files"], entry["kind"], tuple(columns))
 
 
 def _default_tuning(type_: StepType) -> Tuning | None:

@@ -102,6 +102,7 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         line=step.place.span.line,
         origin=step.origin,
         left_out=step.left_out,
+        curves=calibration.curves,
     )
 
 

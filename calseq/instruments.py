@@ -81,7 +81,12 @@ class Wiring(Struct, frozen=True):
             if Role.HV in wires:
                 modules.setdefault(wires[Role.HV].instrument, []).append(Module(key, names.get(key, "")))
         return tuple(
-            BiasSupply(name, float(self.instruments[name]["default_voltage"]), tuple(listed))
+            BiasSupply(
+                name,
+                float(self.instruments[name]["default_voltage"]),
+                tuple(listed),
+                _number(self.instruments[name].get("default_current")),
+            )
             for name, listed in modules.items()
         )
 

@@ -41,13 +41,36 @@ class Output(Struct, frozen=True):
     at_least: int = 1
 
 
+CurveKind: TypeAlias = Literal["iv", "vi"]
+"""What a table of numbers is: current over voltage of a sensor, or voltages over input current of the chips' regulators."""
+
+
+class Column(Struct, frozen=True):
+    """A column of a table: the quantity that it is, and the headings by which it is known.
+
+    `{chip}` in a heading stands for the number of a chip. `unit` holds where the file tells none.
+    """
+
+    quantity: str
+    headings: tuple[str, ...]
+    unit: str = ""
+
+
+class CurveTable(Struct, frozen=True):
+    """Files of a step that are curves: a glob of their names, what they are, and their columns."""
+
+    pattern: str
+    kind: CurveKind
+    columns: tuple[Column, ...]
+
+
 class Step(Struct, frozen=True):
     """One calibration, ready to run. `argv` is complete but for the result directory.
 
     `after` is how the step leaves the rails once it has passed; after a curve it is what calseq moves to
     if the bias decision allows it. `sweep_end_v` is how far an IV curve is known to go, in volts.
     `line` is where the step stands in its sequence file; of a variant, `origin` tells whether that is its base.
-    `left_out` is why it is not to run, if it is not.
+    `left_out` is why it is not to run, if it is not. `curves` tell which of its files are curves.
     """
 
     number: int
@@ -70,6 +93,7 @@ class Step(Struct, frozen=True):
     line: int = 0
     origin: Origin | None = None
     left_out: str = ""
+    curves: tuple[CurveTable, ...] = ()
 
     @property
     def id(self) -> str:
@@ -101,18 +125,27 @@ class Instrument(Struct, frozen=True):
 
 
 class Module(Struct, frozen=True):
-    """A detector module: its channel key in instruments.json, and its name where modules.json tells it."""
+    """A detector module: its channel key in instruments.json, and what modules.json tells of it.
+
+    `type` is `1x2` for a double and `2x2` for a quad.
+    """
 
     channel: str
     name: str = ""
+    type: str = ""
+    subdetector: str = ""
 
 
 class BiasSupply(Struct, frozen=True):
-    """An HV output, the bias it gives (`target_v`, volts, signed) and every module that hangs on it."""
+    """An HV output, the bias it gives (`target_v`, volts, signed) and every module that hangs on it.
+
+    Of the modules only channel and name are said here. `compliance_a` is the current at which it limits, in amperes.
+    """
 
     instrument: str
     target_v: float
     modules: tuple[Module, ...]
+    compliance_a: float | None = None
 
 
 class BiasRule(Struct, frozen=True):

@@ -208,7 +208,7 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
     """
     plan = from_json(to_json(plan))
     old, found = ended.plan, ended.past
-    if old.modules != plan.modules:
+    if _who(old) != _who(plan):
         was, now = (", ".join(f"{each.name or '?'} on channel {each.channel}" for each in each_plan.modules) for each_plan in (old, plan))  # fmt: skip
         raise _refused(
             f"modules.json names {printable(now)}, and the run measured {printable(was)}", "start a new run"
@@ -223,6 +223,11 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
     }
     resumption = resume(found, old, old if plan == old else plan, breakdowns, ("dirigent",) if other else ())
     return replace(resumption, changed=(*changed_files(old, plan), *about))
+
+
+def _who(plan: Plan) -> list[tuple[str, str]]:
+    """Give which modules there are: an older calseq did not note more of them than this."""
+    return [(module.channel, module.name) for module in plan.modules]
 
 
 # Going on

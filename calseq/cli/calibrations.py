@@ -83,6 +83,9 @@ def _told(calibration: Calibration) -> Iterator[Line]:
     )
     yield line("usual time    " + (spelled(calibration.usual_s) if calibration.usual_s else "unknown"))
     yield line("must leave    " + (", ".join(_outputs(calibration)) or "nothing"))
+    for curves in calibration.curves:
+        quantities = ", ".join(column.quantity for column in curves.columns)
+        yield line(f"curves        {curves.pattern} ({curves.kind}: {quantities})")
     if calibration.tuning:
         yield line(f"tuning        {_tuning(calibration.tuning)}")
     if calibration.flags:

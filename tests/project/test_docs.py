@@ -162,6 +162,7 @@ def test_every_command_shown_is_one_that_exists():
     known = {"validate", "plan", "execute", "calibrations", "schema", "power", "doctor", "explain"}
     known |= {"new", "init", "fmt", "convert", "digest", "lsp"}
     known |= {"runs", "status", "attach", "logs", "stop"}
+    known |= {"compare"}
     for page in DOCS:
         used = set(
             re.findall(

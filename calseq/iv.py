@@ -1,0 +1,220 @@
+"""The figures of an IV curve, as Panthera shows them: reverse bias in positive volts, currents as magnitudes."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+
+from calseq.curves import IvCurve, IvPoint
+from calseq.plan import Module, Plan
+
+AREAS_CM2 = {"1x2": 7.85, "2x2": 15.41}
+"""The sensor's area by module type, as Panthera has it."""
+
+SHOWN_AT_V = (25.0, 80.0, 100.0, 120.0)
+"""Where Panthera shows the current."""
+
+MARKED_V = (25.0, 80.0)
+"""Where a plot has a mark."""
+
+DEPLETED_V = 60.0
+STEP_V = 5.0
+RISE = 0.2
+"""dirigent's definition of a breakdown: the first voltage above full depletion (60 V) at which the current rises by
+more than 20 % against the previous measurement, in steps of 5 V."""
+
+_STEP_TOLERANCE_V = 0.25
+"""A measured voltage is not exactly the one that was asked for: 4.75 V to 5.25 V are a step of 5 V."""
+_NEAR_ZERO_V = 0.5
+_NOISE_A = 1e-9
+_LIMITING = 0.99
+"""A supply that limits reads a little less than its compliance."""
+
+
+class Biased(Struct, frozen=True):
+    """One measurement as it is shown: reverse bias in positive volts, the current's magnitude in amperes."""
+
+    bias_v: float
+    current_a: float
+
+
+class CurrentAt(Struct, frozen=True):
+    """The current at a voltage, interpolated between its two neighbours; None if the sweep did not reach it."""
+
+    bias_v: float
+    current_a: float | None
+
+
+class Breakdown(Struct, frozen=True):
+    """Where the sensor breaks down. `said` tells why there is no voltage: none was found, or it is not `defined`."""
+
+    bias_v: float | None = None
+    said: str = ""
+    defined: bool = True
+
+
+class IvFigures(Struct, frozen=True):
+    """What an IV curve comes to. `notes` say what to keep in mind, and why something is missing.
+
+    `way_up` are the measurements that the figures are of: of a sweep both ways only the way up. `limited_at_v` is
+    where the current first reached the supply's compliance, `working_v` the supply's own setting, with its sign.
+    """
+
+    way_up: tuple[Biased, ...]
+    at: tuple[CurrentAt, ...]
+    breakdown: Breakdown
+    reached_v: float | None = None
+    area_cm2: float | None = None
+    working_v: float | None = None
+    working: CurrentAt | None = None
+    compliance_a: float | None = None
+    limited_at_v: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def density(self, current_a: float | None) -> float | None:
+        """Give a current in µA per cm² of the sensor; None if either is not known."""
+        return None if current_a is None or not self.area_cm2 else current_a * 1e6 / self.area_cm2
+
+
+def area_cm2(module_type: str) -> float | None:
+    """Give the area of a module's sensor; None for a type that is not known."""
+    return AREAS_CM2.get(module_type)
+
+
+def figures(
+    curve: IvCurve,
+    *,
+    module_type: str = "",
+    working_v: float | None = None,
+    compliance_a: float | None = None,
+) -> IvFigures:
+    """Work out what a curve comes to. `working_v` is the supply's `default_voltage`: its sign is that of reverse bias."""
+    way_up, notes = _way_up(biased(curve.points, working_v))
+    notes += _signs(curve.points)
+    area = area_cm2(module_type)
+    if area is None:
+        unknown = f"the area of a module of type '{module_type}' is not known"
+        why = unknown if module_type else "modules.json does not tell the type of the module"
+        notes.append(f"no current per cm²: {why}")
+    breakdown = find_breakdown(way_up)
+    found_a = None if breakdown.bias_v is None else current_at(way_up, breakdown.bias_v)
+    if found_a is not None and found_a < _NOISE_A:
+        notes.append("the breakdown is of currents below 1 nA: it may be noise")
+    return IvFigures(
+        way_up=way_up,
+        at=tuple(CurrentAt(bias_v, current_at(way_up, bias_v)) for bias_v in SHOWN_AT_V),
+        breakdown=breakdown,
+        reached_v=way_up[-1].bias_v if way_up else None,
+        area_cm2=area,
+        working_v=working_v,
+        working=CurrentAt(abs(working_v), current_at(way_up, abs(working_v))) if working_v else None,
+        compliance_a=compliance_a,
+        limited_at_v=_limited_at(way_up, compliance_a),
+        notes=tuple(notes),
+    )
+
+
+def figures_in(curve: IvCurve, plan: Plan) -> IvFigures:
+    """Work out what a curve comes to, with what its plan knows of the module and its supply."""
+    module = module_of(curve, plan)
+    supplies = [
+        supply
+        for supply in plan.supplies
+        if module is None or module.channel in {each.channel for each in supply.modules}
+    ]
+    targets = {supply.target_v for supply in supplies}
+    limits = {supply.compliance_a for supply in supplies}
+    return figures(
+        curve,
+        module_type=module.type if module else "",
+        working_v=targets.pop() if len(targets) == 1 else None,
+        compliance_a=limits.pop() if len(limits) == 1 else None,
+    )
+
+
+def module_of(curve: IvCurve, plan: Plan) -> Module | None:
+    """Give the module that a curve is of: the one its file names, or the only one there is."""
+    if not curve.module:
+        return plan.modules[0] if len(plan.modules) == 1 else None
+    return next((each for each in plan.modules if each.name == curve.module), None)
+
+
+def biased(points: Sequence[IvPoint], working_v: float | None = None) -> tuple[Biased, ...]:
+    """Give measurements as they are shown; forward bias is negative then."""
+    reverse = 1.0 if working_v is not None and working_v > 0 else -1.0
+    # adding 0 makes a zero of the negative one
+    return tuple(Biased(reverse * each.voltage_v + 0.0, abs(each.current_a)) for each in points)
+
+
+def find_breakdown(way_up: Sequence[Biased]) -> Breakdown:
+    """Find the first voltage beyond 60 V at which the current is more than 20 % above that of 5 V before.
+
+    That is the previous measurement in steps of 5 V. In smaller steps it is interpolated; in larger ones, and where
+    the current before is zero, there is nothing to compare with.
+    """
+    if not way_up or way_up[-1].bias_v <= DEPLETED_V:
+        end = f"ends at {way_up[-1].bias_v:g} V" if way_up else "no sweep to judge"
+        return Breakdown(said=f"undefined: {end}", defined=False)
+    for before, now in pairwise(way_up):
+        step_v = now.bias_v - before.bias_v
+        if now.bias_v <= DEPLETED_V:
+            continue
+        if step_v > STEP_V + _STEP_TOLERANCE_V:
+            said = f"undefined: steps of {step_v:.3g} V, not {STEP_V:g} V"
+            return Breakdown(said=said, defined=False)
+        whole = step_v >= STEP_V - _STEP_TOLERANCE_V
+        compared_a = before.current_a if whole else current_at(way_up, now.bias_v - STEP_V)
+        # 20 % exactly is not more, whatever the last binary digit says
+        if compared_a and now.current_a > (1.0 + RISE) * compared_a * (1.0 + 1e-9):
+            return Breakdown(now.bias_v)
+    return Breakdown(said=f"none up to {way_up[-1].bias_v:g} V")
+
+
+def _way_up(shown: tuple[Biased, ...]) -> tuple[tuple[Biased, ...], list[str]]:
+    """Give the measurements from the first one to the largest reverse bias, and what there is to say about it."""
+    if not shown:
+        return (), ["no points"]
+    reverse = [each for each in shown if each.bias_v >= -_NEAR_ZERO_V]
+    forward = len(shown) - len(reverse)
+    if not reverse or (forward and max(each.bias_v for each in reverse) <= _NEAR_ZERO_V):
+        why = "it goes the other way than the bias: forward, or written without its sign"
+        return (), [f"no figures: {why}"]
+    notes = (
+        [f"{forward} of {len(shown)} points are at forward bias, and not in the figures"] if forward else []
+    )
+    top = max(range(len(reverse)), key=lambda place: reverse[place].bias_v)
+    way_up = reverse[: top + 1]
+    if any(now.bias_v <= before.bias_v for before, now in pairwise(way_up)):
+        return (), [*notes, "no figures: the voltage does not rise from point to point"]
+    if len(way_up) == 1 and len(reverse) > 1:
+        return (), [*notes, "no figures: the sweep begins at its largest voltage, and has no way up"]
+    if len(way_up) < len(reverse):
+        notes.append("a sweep both ways: the figures are of the way up")
+    return tuple(way_up), notes
+
+
+def _signs(points: Sequence[IvPoint]) -> list[str]:
+    odd = sum(each.voltage_v * each.current_a < 0 and abs(each.voltage_v) > _NEAR_ZERO_V for each in points)
+    return [f"{odd} of {len(points)} currents have the other sign than their voltage"] if odd else []
+
+
+def current_at(way_up: Sequence[Biased], bias_v: float) -> float | None:
+    """Give the current at a voltage, interpolated between its two neighbours; None outside the sweep."""
+    place = bisect_left(way_up, bias_v, key=lambda each: each.bias_v)
+    if place == len(way_up):
+        return None
+    above = way_up[place]
+    if above.bias_v == bias_v:
+        return above.current_a
+    if place == 0:
+        return None
+    below = way_up[place - 1]
+    share = (bias_v - below.bias_v) / (above.bias_v - below.bias_v)
+    return below.current_a + share * (above.current_a - below.current_a)
+
+
+def _limited_at(way_up: Sequence[Biased], compliance_a: float | None) -> float | None:
+    if not compliance_a:
+        return None
+    return next((each.bias_v for each in way_up if each.current_a >= _LIMITING * compliance_a), None)

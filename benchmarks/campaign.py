@@ -194,6 +194,7 @@ class Trial:
             "-m",
             "calseq",
             "execute",
+            "--no-report",
             word,
             "--simulate",
             "--speed",

@@ -303,6 +303,7 @@ def start(command: list[str], place: Path) -> "subprocess.Popen[str]":
         "-m",
         "calseq",
         "execute",
+        "--no-report",
         *command,
         "--screen",
         "none",

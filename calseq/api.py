@@ -13,6 +13,7 @@ from calseq.loading import find_sequence, load_sequence, shipped_bench, simulate
 from calseq.plan import Plan
 from calseq.preflight import check_faults, check_machine
 from calseq.problems import in_order, refuse_errors
+from calseq.report.courtesy import forget_report, leave_report
 from calseq.run import RunResult
 from calseq.selection import Selection, select
 from calseq.sequence import Sequence
@@ -79,10 +80,12 @@ def execute(
     module: str = "",
     operator: str = "",
     listeners: dict[str, Listener] | None = None,
+    report: bool = True,
 ) -> RunResult:
     """Run a plan. Whatever happens, HV and then LV are off when this returns, or its verdict is 'unsafe'.
 
-    The record goes to a new folder below `runs`. `listeners` hear every event; one that raises is dropped.
+    The record goes to a new folder below `runs`, and a page that tells it, `report.html`, unless `report` is False.
+    `listeners` hear every event; one that raises is dropped.
     In the main thread SIGINT and SIGTERM stop the run safely instead of raising.
 
     Raises:
@@ -92,7 +95,8 @@ def execute(
         begun = run.prepare_run(plan, Path(runs), module=module, operator=operator)
         begun.listeners.update(listeners or {})
         result = begun.go(stops)
-        begun.announce(result, stops)
+        page = leave_report(result.folder, stops).path if report else None
+        begun.announce(result, stops, str(page or ""))
         return result
 
 
@@ -103,6 +107,7 @@ def resume(
     operator: str = "",
     acknowledge: bool = False,
     listeners: dict[str, Listener] | None = None,
+    report: bool = True,
 ) -> RunResult | None:
     """Go on with a run that ended early, in its folder; None if there is nothing to do.
 
@@ -122,7 +127,11 @@ def resume(
                 return None
             begun = sequel.go_on(ended, resumption, operator=operator, acknowledge=acknowledge)
             begun.listeners.update(listeners or {})
-            return begun.go(stops)
+            forget_report(begun.folder)
+            result = begun.go(stops)
+            if report:
+                leave_report(result.folder, stops)
+            return result
         finally:
             ended.mine.release()
 

@@ -31,11 +31,12 @@ VARIABLES = {
     "CALSEQ_FAILED_STEPS": "the steps that were tried and did not pass, with a space between two",
     "CALSEQ_DURATION_S": "how long it took, in seconds",
     "CALSEQ_SIMULATED": "`1` if nothing real was measured, else `0`",
+    "CALSEQ_REPORT": "the path of the run's `report.html`; empty if there is none",
 }
 """What the command is told. The mark of a run's own processes is not among it: this is none of them."""
 
 
-def told(record: RunRecord, folder: Path) -> dict[str, str]:
+def told(record: RunRecord, folder: Path, report: str = "") -> dict[str, str]:
     """Give the variables of a run that has ended."""
     well = (Verdict.PASSED, Verdict.SKIPPED)
     tried = [verdict.value for verdict in Verdict if verdict not in well]
@@ -52,29 +53,37 @@ def told(record: RunRecord, folder: Path) -> dict[str, str]:
         " ".join(name for name, verdict in record.steps.items() if verdict in tried),
         f"{record.duration_s:.1f}",
         str(int(record.simulated)),
+        report,
     )
     return {name: printable(value) for name, value in zip(VARIABLES, values, strict=True)}
 
 
 def announce(
-    notice: Notice, record: RunRecord, folder: Path, *, cwd: str, environment: Mapping[str, str], stops: Stops
+    notice: Notice,
+    record: RunRecord,
+    folder: Path,
+    *,
+    report: str = "",
+    cwd: str,
+    environment: Mapping[str, str],
+    stops: Stops,
 ) -> str:
     """Run the command to its end, and say what went wrong with it; empty if nothing did. A stop ends it at once."""
     try:
-        return _announced(notice, record, folder, cwd=cwd, environment=environment, stops=stops)
+        variables = {**environment, **told(record, folder, report)}
+        return _announced(notice, record.run, folder, cwd=cwd, environment=variables, stops=stops)
     except OSError as error:
         return f"on_finish: {printable((error.strerror or str(error)).lower())}"
 
 
 def _announced(
-    notice: Notice, record: RunRecord, folder: Path, *, cwd: str, environment: Mapping[str, str], stops: Stops
+    notice: Notice, run: str, folder: Path, *, cwd: str, environment: Mapping[str, str], stops: Stops
 ) -> str:
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        mark = f"CALSEQ_ON_FINISH={record.run}"
+        mark = f"CALSEQ_ON_FINISH={run}"
         name, _, value = mark.partition("=")
-        variables = {**environment, **told(record, folder), name: value}
-        child = Child(notice.command, cwd=cwd, env=variables, log=log, mark=mark)
+        child = Child(notice.command, cwd=cwd, env={**environment, name: value}, log=log, mark=mark)
         reason = _waited(child, notice.timeout_s, log, stops)
         if reason:
             _end(child, stops)

@@ -7,6 +7,7 @@ import msgspec
 
 from calseq.events import KINDS
 from calseq.plan import Plan
+from calseq.report.facts import Facts
 from calseq.runs import RunRecord
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,13 +25,17 @@ _STAMP = {
 
 
 def record_schema(kind: str) -> dict[str, Any]:
-    """Give the schema of 'run' (run.json), 'plan' (plan.json) or 'events' (a line of events.jsonl)."""
+    """Give the schema of 'run' (run.json), 'plan' (plan.json), 'events' (a line of events.jsonl) or 'report'."""
     if kind == "events":
         return _of_events()
-    type_ = {"run": RunRecord, "plan": Plan}[kind]
+    type_, title = {
+        "run": (RunRecord, "calseq run.json"),
+        "plan": (Plan, "calseq plan.json"),
+        "report": (Facts, "calseq report --format json"),
+    }[kind]
     (schema,), components = _made((type_,))
     whole = components.pop(schema["$ref"].rpartition("/")[2])
-    return {"$schema": _DIALECT, **whole, "title": f"calseq {kind}.json", "$defs": components}
+    return {"$schema": _DIALECT, **whole, "title": title, "$defs": components}
 
 
 def _of_events() -> dict[str, Any]:

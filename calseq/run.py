@@ -128,15 +128,24 @@ class Run(Struct):
         self.release()
         return RunResult(self.folder, outcome, record)
 
-    def announce(self, result: RunResult, stops: Stops) -> str:
-        """Run the site's `on_finish`, if it has one, and say what went wrong with it; the run is over by now."""
+    def announce(self, result: RunResult, stops: Stops, report: str = "") -> str:
+        """Run the site's `on_finish`, if it has one, and say what went wrong with it; the run is over by now.
+
+        `report` is the path of the page that tells of the run, if there is one.
+        """
         notice, surroundings = self.plan.on_finish, self.plan.environment
         if notice is None:
             return ""
         stops.renew()
         environment = {**os.environ, **surroundings.variables}
         return announce(
-            notice, result.record, self.folder, cwd=surroundings.cwd, environment=environment, stops=stops
+            notice,
+            result.record,
+            self.folder,
+            report=report,
+            cwd=surroundings.cwd,
+            environment=environment,
+            stops=stops,
         )
 
     def release(self) -> None:

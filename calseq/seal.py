@@ -21,8 +21,9 @@ from calseq.plan import Plan, from_json
 from calseq.runs import replace_file
 
 SEAL = "SHA256SUMS"
-CHANGING = ("simulated/", "on_finish.log")
-"""What may change after the end: the simulated supplies, which `calseq power off` still switches; what is told then."""
+CHANGING = ("simulated/", "on_finish.log", "report.html")
+"""What may change after the end: the simulated supplies, which `calseq power off` still switches; what is told then;
+the report, which is made of all the others and can be made anew."""
 
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}

@@ -151,7 +151,7 @@ def _safe(record: RunRecord) -> bool | None:
 
 def _journal_end(folder: Path) -> RunEnded | None:
     """Give the last event of a journal, if it is the end of the run."""
-    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    with suppress(OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         with (folder / "events.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             event = decode(file.read().splitlines(keepends=True)[-1]).event

@@ -86,8 +86,8 @@ def schema(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="[sequence|bench|calibrations|instruments|problems|events|run|plan]",
-            help="Which schema; the last three are of what a run writes.",
+            metavar="[sequence|bench|calibrations|instruments|problems|events|run|plan|report]",
+            help="Which schema; the last four are of what a run writes.",
         ),
     ] = "sequence",
     bench: Bench = None,

@@ -17,6 +17,7 @@ COMMANDS = {
     "attach": ("watching", "Show a run live that was started elsewhere."),
     "logs": ("watching", "Show what a step printed."),
     "stop": ("watching", "Stop a run safely, from any shell."),
+    "report": ("reporting", "Tell a run on one page: verdict, timeline, curves, what broke."),
     "compare": ("reporting", "Compare runs: their steps, and what their IV curves come to."),
     "calibrations": ("checking", "List the calibrations, or tell all about one."),
     "power": ("tending", "Read the rails of a bench, or switch them off, from any shell."),

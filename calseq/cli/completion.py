@@ -57,6 +57,13 @@ def formats(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
+def report_formats(incomplete: str) -> list[str]:
+    """Give the forms of a run's report that begin so."""
+    from calseq.report import FORMATS  # noqa: PLC0415
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
 def listed_calibrations(incomplete: str) -> list[tuple[str, str]]:
     """Give what may stand behind the last comma of a list of calibrations."""
     before, comma, start = incomplete.rpartition(",")

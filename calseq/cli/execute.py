@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 from calseq.bench import Bench
 from calseq.cli.inputs import gather, lasting, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
+from calseq.cli.where import near
 from calseq.clocks import now_s
 from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
@@ -21,6 +22,7 @@ from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.power.guarded import Terminal as LastTerminal
 from calseq.preflight import check_machine, choose_module, dirigent_version
+from calseq.report.courtesy import forget_report, leave_report
 from calseq.request import Request
 from calseq.run import Run, RunResult, prepare_run
 from calseq.standing import Phase, Standing
@@ -41,6 +43,7 @@ class Manner(Struct, frozen=True):
     screen: str = "auto"
     on_hangup: str = "continue"
     acknowledge: bool = False
+    report: bool = True
 
 
 def execute(request: Request, manner: Manner) -> int:
@@ -83,10 +86,12 @@ def carry_out(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops
     """Run what is ready, with its screen and its summary; give the exit code."""
     if run.complaint:
         message(printable(run.complaint))
+    forget_report(run.folder)
     result, view = _shown(run, terminal, manner, stops)
     stops.deaf_after = True
     _summarise(view, result)
-    _announce(run, result, stops)
+    report = _report(result, stops) if manner.report else ""
+    _announce(run, result, stops, report)
     return int(result.outcome.exit_code)
 
 
@@ -119,9 +124,7 @@ def _shown(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops) -
 
 def _summarise(view: RunView, result: RunResult) -> None:
     err = sys.stderr
-    folder = result.folder
-    with suppress(ValueError, OSError):
-        folder = folder.relative_to(Path.cwd())
+    folder = near(result.folder)
     try:
         text = summary(view, folder, columns(err), color=has_color(err), ascii=is_ascii(err)).rstrip("\n")
     except Exception as error:  # noqa: BLE001 - a bug in the words must not hide how the run ended
@@ -130,13 +133,23 @@ def _summarise(view: RunView, result: RunResult) -> None:
     message(text)
 
 
-def _announce(run: Run, result: RunResult, stops: SignalStops) -> None:
+def _report(result: RunResult, stops: SignalStops) -> str:
+    """Write the page that tells the run, and say where it is; give its path, empty if there is none."""
+    left = leave_report(result.folder, stops)
+    if left.path is None:
+        message(left.complaint)
+        return ""
+    message(f"report   {printable(str(near(left.path)))}")
+    return str(left.path)
+
+
+def _announce(run: Run, result: RunResult, stops: SignalStops, report: str) -> None:
     """Run the site's own command; the run is over, and nothing about it changes any more."""
     notice = run.plan.on_finish
     if notice is None:
         return
     message(f"on_finish: {printable(notice.command[0])} (at most {notice.timeout_s:g} s, Ctrl-C ends it)")
-    wrong = run.announce(result, stops)
+    wrong = run.announce(result, stops, report)
     if wrong:
         message(wrong)
 

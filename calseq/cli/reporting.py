@@ -1,4 +1,4 @@
-"""The commands that say what runs measured: what may be typed."""
+"""The commands that tell of runs that are over: what may be typed."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,43 @@ from typing import Annotated
 import typer
 
 from calseq.cli import completion
-from calseq.cli.watching import Bench, Runs
+from calseq.cli.watching import Bench, Run, Runs
 
 app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def report(
+    run: Run = None,
+    bench: Bench = None,
+    runs: Runs = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="html|json|junit|markdown",
+            help="How to write it.",
+            autocompletion=completion.report_formats,
+        ),
+    ] = "html",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to; '-' is stdout. Default: report.html in the run folder, for the others stdout.",
+        ),
+    ] = "",
+) -> None:
+    """Write the report of a run, whatever state it is in. The page needs no network and no script."""
+    from calseq.cli.report import report as command  # noqa: PLC0415
+    from calseq.cli.where import Where  # noqa: PLC0415
+
+    known = completion.report_formats("")
+    if format_ not in known:
+        raise typer.BadParameter(f"'{format_}' is not one of {', '.join(known)}", param_hint="--format")
+    raise typer.Exit(command(Where(runs, bench), run, format_, output))
 
 
 @app.command()

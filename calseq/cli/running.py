@@ -179,6 +179,9 @@ def execute(
         ),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Resume without asking.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html; 'calseq report' makes one at any time.")
+    ] = False,
     speed: Speed = None,
     faults: Faults = None,
 ) -> None:
@@ -191,7 +194,7 @@ def execute(
     ):
         if value not in known:
             raise typer.BadParameter(f"'{value}' is not one of {', '.join(known)}", param_hint=name)
-    manner = Manner(module, operator, runs, dry_run, screen, on_hangup, acknowledge)
+    manner = Manner(module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report)
     selection = _selection(only, skip, start, until)
     if resume:
         told = {

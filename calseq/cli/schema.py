@@ -11,7 +11,7 @@ from calseq.catalog import builtin
 from calseq.cli.terminal import results
 from calseq.verdicts import ExitCode
 
-KINDS = ("sequence", "bench", "calibrations", "instruments", "problems", "events", "run", "plan")
+KINDS = ("sequence", "bench", "calibrations", "instruments", "problems", "events", "run", "plan", "report")
 
 
 def schema(kind: str, bench: Path | None) -> int:

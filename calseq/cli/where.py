@@ -1,5 +1,6 @@
 """Where runs are to be looked for: in the folder that was named, or in that of the bench that is near."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +21,13 @@ class Where(Struct, frozen=True):
             return self.runs.expanduser().absolute()
         bench = self.bench or find_bench(Path.cwd())
         return Path("runs").absolute() if bench is None else _runs_of(bench)
+
+
+def near(path: Path) -> Path:
+    """Give a path as it is written from here, if it lies below."""
+    with suppress(ValueError, OSError):
+        return path.relative_to(Path.cwd())
+    return path
 
 
 def _runs_of(bench: Path) -> Path:

@@ -376,11 +376,11 @@ def _commands(plan: Plan, letters: Alphabet) -> list[Line]:
     lines = [line(Span("commands", "bold"), Span(f" ({DIRECTORY} is named by the run)", "dim"))]
     for step in (step for step in plan.steps if not step.left_out):
         lines.append(line(Span(f"{step.number} {letters.text(step.name)}", "bold")))
-        lines += [line(f"  {letters.text(text, 1 << 20)}") for text in _quoted(step, step.argv)]
+        lines += [line(f"  {letters.text(text, 1 << 20)}") for text in quoted(step, step.argv)]
     return lines
 
 
-def _quoted(step: Step, argv: tuple[str, ...]) -> list[str]:
+def quoted(step: Step, argv: tuple[str, ...]) -> list[str]:
     """Give a command, one group of arguments per line, each but the last with a backslash at its end."""
     groups = [" ".join(_quote(word) for word in group) for group in _groups(step, argv)]
     indented = [f"    {group}" if place else group for place, group in enumerate(groups)]
@@ -453,7 +453,7 @@ def _script_step(step: Step, plan: Plan) -> list[str]:
         place = f"step {step.number}/{len(plan.steps)} {printable(step.name)}"
         return ["", f"# {place} is left out: {printable(step.left_out)}"]
     folder = f'"$RUN/data/"{_quote(step.id)}' if re.search(r"[^\w.-]", step.id) else f'"$RUN/data/{step.id}"'
-    groups = _quoted(step, step.argv)
+    groups = quoted(step, step.argv)
     command = [text.replace(shlex.quote(DIRECTORY), folder) for text in groups]
     timeout = f", timeout {rounded(step.timeout_s)}" if step.timeout_s else ""
     if step.on_failure is OnFailure.CONTINUE:

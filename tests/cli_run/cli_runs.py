@@ -161,7 +161,7 @@ class Stand:
             words += ["--bench", str(SHIPPED / "benches" / bench / "bench.yaml")]
         for name, fault in (faults or {}).items():
             words += ["--fault", f"{name}={fault}"]
-        argv = [*prefix, sys.executable, "-m", "calseq", "execute", *words, *arguments]
+        argv = [*prefix, sys.executable, "-m", "calseq", "execute", "--no-report", *words, *arguments]
         return self.launch(argv, **popen)
 
     def launch(self, argv, **popen):

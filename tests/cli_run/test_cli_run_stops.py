@@ -209,7 +209,7 @@ def execute(stand, bench, **popen):
         "--screen",
         "none",
     ]
-    return stand.launch([sys.executable, "-m", "calseq", "execute", *words], **popen)
+    return stand.launch([sys.executable, "-m", "calseq", "execute", "--no-report", *words], **popen)
 
 
 @pytest.mark.parametrize(

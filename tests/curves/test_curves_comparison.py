@@ -167,8 +167,21 @@ def test_currents_have_three_digits(current_a, said):
 def test_the_page_stands_alone(name):
     page = comparison_page(compare(COMPARISONS[name]))
     assert page.startswith("<!doctype html>")
-    for word in ("http", "<script", "<link", "src=", "@import", "<iframe", "url(http", "{{", "{%"):
+    for word in (
+        "http:",
+        "https:",
+        "//",
+        "<script",
+        "<link",
+        "src=",
+        "@import",
+        "<iframe",
+        "url(http",
+        "{{",
+        "{%",
+    ):
         assert word not in page
+    assert "default-src 'none'" in page
     assert page.count("<svg ") == len(compare(COMPARISONS[name]).modules)
     assert "prefers-color-scheme: dark" in page
     assert ("SIMULATED" in page) is (name == "simulated")

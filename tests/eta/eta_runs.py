@@ -48,6 +48,7 @@ def run_of(stand, sequence, *words, screen="none", bench=None):
         "-m",
         "calseq",
         "execute",
+        "--no-report",
         sequence,
         "--simulate",
         "--speed",

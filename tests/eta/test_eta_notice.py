@@ -75,6 +75,7 @@ def test_it_hears_how_the_run_ended(tmp_path):
         "CALSEQ_FAILED_STEPS": "b c",
         "CALSEQ_DURATION_S": "12.3",
         "CALSEQ_SIMULATED": "1",
+        "CALSEQ_REPORT": "",
         "CALSEQ_ON_FINISH": "20261123-020000-t",
     }
 

@@ -13,7 +13,7 @@ from calseq.events import KINDS
 from calseq.record_schema import record_schema
 from calseq.schema import stored_schema
 
-KINDS_OF_FILES = ("events", "run", "plan")
+KINDS_OF_FILES = ("events", "run", "plan", "report")
 
 
 @pytest.fixture(scope="module")

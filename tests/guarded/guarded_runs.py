@@ -90,7 +90,7 @@ class Guarded(Stand):
         """Start `calseq execute` on a bench file."""
         words = [self.write(*steps, name=name), "--bench", str(bench), "--screen", "none", *arguments]
         words += ["--runs", str(runs or self.runs)]
-        return self.launch([sys.executable, "-m", "calseq", "execute", *words], **popen)
+        return self.launch([sys.executable, "-m", "calseq", "execute", "--no-report", *words], **popen)
 
     def launch(self, argv, **popen):
         self.started[-1:] = [GuardedRun(self, super().launch(argv, **popen).process)]

@@ -19,7 +19,7 @@ ORDER = [
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
     "instruments", "bench", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "record_schema", "executor", "resumption", "preflight", "supply", "run", "sequel", "api", "doctor", "console", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "sequel", "doctor", "console", "report", "record_schema", "api", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},
@@ -40,6 +40,7 @@ PURE = [
     "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "overrides", "variant", "instruments",
     "compiler", "bias", "executor", "resumption", "yaml_writer", "yaml_tree", "layout", "template", "dirigent_class", "conversion", "site",
     "official", "grid", "headings", "iv", "comparison",
+    "report/timeline", "report/chronicle", "report/folding", "report/attention", "report/power", "report/verdict",
 ]  # fmt: skip
 IMPURE = {
     "os",

@@ -38,7 +38,7 @@ class Resumed(Stand):
     def begin(self, *steps, speed=2000, arguments=(), **top):
         words = [self.write(*steps, **top), "--simulate", "--speed", str(speed), "--screen", "none"]
         words += ["--bench", str(self.bench_file), "--runs", str(self.runs), *arguments]
-        return self.launch([sys.executable, "-m", "calseq", "execute", *words])
+        return self.launch([sys.executable, "-m", "calseq", "execute", "--no-report", *words])
 
     def torn_off(self, *steps, at=3, **fields):
         """Run steps, and kill calseq in the middle of one of them; the guard comes to its end."""
@@ -62,7 +62,7 @@ class Resumed(Stand):
 
     def command(self, *words, run="latest", yes=True):
         fixed = ["--runs", str(self.runs), "--screen", "none", *(["--yes"] if yes else [])]
-        return [sys.executable, "-m", "calseq", "execute", "--resume", run, *fixed, *words]
+        return [sys.executable, "-m", "calseq", "execute", "--no-report", "--resume", run, *fixed, *words]
 
 
 @pytest.fixture

@@ -1,0 +1,138 @@
+"""The geometry of the timeline: plain numbers, within the page, in the order of time."""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from console_runs import a_plan, good_run, resumed_run, stamped, unsafe_run, until_tuning
+from hypothesis import given
+from hypothesis import strategies as st
+from report_pages import dirigent_run
+
+from calseq.console.view import State
+from calseq.rails import Role
+from calseq.report.chronicle import LANE_STATES, Session, Stretch, Try, chronicle
+from calseq.report.timeline import LEAST, Span, bars, breaks, lane, merged, ticks, usual_bar
+
+times = st.floats(0, 1e6, allow_nan=False)
+tries = st.lists(
+    st.builds(
+        lambda start, took, state: Try(1, start, 0.0, state, took),
+        times,
+        times,
+        st.sampled_from([State.PASSED, State.FAILED, State.INTERRUPTED]),
+    ),
+    max_size=80,
+)
+
+
+@given(tries, times)
+def test_no_bar_leaves_the_page_and_none_is_invisible(found, end_t):
+    span = Span(0.0, max(end_t, 1.0))
+    for bar in (*bars(found, span, end_t), *merged(found, span, end_t)):
+        assert 0 <= bar.x <= 100
+        assert bar.x + bar.width <= 100.02
+        assert bar.width >= LEAST - 0.02
+
+
+@given(tries, times)
+def test_bars_that_were_merged_stand_side_by_side_and_hide_no_failure(found, end_t):
+    span = Span(0.0, max(end_t, 1.0))
+    together = merged(found, span, end_t)
+    assert all(one.x + one.width <= other.x + 0.02 for one, other in pairwise(together))
+    if any(each.state is not State.PASSED for each in found):
+        assert any(bar.kind != "passed" for bar in together)
+    assert bool(found) is bool(together)
+
+
+def test_a_bar_is_where_its_attempt_was():
+    (bar,) = bars([Try(1, 25.0, 0.0, State.PASSED, 50.0)], Span(0.0, 100.0), 100.0)
+    assert (bar.x, bar.width, bar.kind) == (25.0, 50.0, "passed")
+    usual = usual_bar([Try(1, 25.0, 0.0, State.PASSED, 50.0)], 10.0, Span(0.0, 100.0))
+    assert (usual.x, usual.width) == (25.0, 10.0)
+    assert usual_bar([], 10.0, Span(0.0, 100.0)) is None
+
+
+def test_ticks_stand_at_round_times_of_the_local_day():
+    began = datetime(2026, 11, 23, 2, 7, 11, tzinfo=UTC).timestamp()
+    found = ticks([Session(0.0, 3600.0, began)], Span(0.0, 3600.0), 5.5 * 3600)
+    local = [datetime.fromtimestamp(each.at + 5.5 * 3600, UTC).strftime("%H:%M:%S") for each in found]
+    assert local == ["07:45:00", "08:00:00", "08:15:00", "08:30:00"]
+    assert [round(each.x) for each in found] == [13, 38, 63, 88]
+
+
+@given(st.floats(0.001, 1e7), st.floats(0, 2e9), st.integers(-14, 14))
+def test_there_are_few_ticks_and_they_stand_apart(long_s, began, hours):
+    found = ticks([Session(0.0, long_s, began)], Span(0.0, long_s), hours * 3600.0)
+    assert len(found) <= 13
+    assert all(one.x < other.x for one, other in pairwise(found))
+
+
+def test_a_resumption_breaks_the_axis():
+    told = chronicle(a_plan(), stamped(resumed_run(a_plan())))
+    assert len(told.sessions) == 2
+    (gap,) = breaks(told.sessions, Span(0.0, told.view.t))
+    assert gap.x == pytest.approx(100 * 600 / told.view.t, abs=0.01)
+
+
+# The rails
+
+
+def lanes(events, plan=None):
+    told = chronicle(plan or a_plan(), stamped(events))
+    return {role: [each.state for each in told.lanes[role]] for role in (Role.HV, Role.LV)}, told
+
+
+def test_a_rail_is_off_only_where_it_was_read_to_be():
+    found, told = lanes(good_run(a_plan()))
+    assert found[Role.HV] == [
+        "unread",
+        "off",
+        "driven",
+        "unread",
+        "driven",
+        "unread",
+        "off",
+        "moving",
+        "on",
+        "moving",
+        "off",
+    ]
+    assert found[Role.LV][-1] == "off"
+    assert found[Role.LV][0] == "unread"
+    for lane_ in told.lanes.values():
+        assert all(one.end_t == other.start_t for one, other in pairwise(lane_))
+
+
+def test_what_could_not_be_read_is_unknown_to_the_end():
+    found, _ = lanes(unsafe_run(a_plan()))
+    assert found[Role.HV][-1] == "unknown"
+
+
+def test_what_calseq_does_not_control_is_drawn_as_that():
+    plan, events = dirigent_run()
+    found, _ = lanes(events, plan)
+    assert found == {Role.HV: ["uncontrolled"], Role.LV: ["uncontrolled"]}
+
+
+def test_a_rail_in_the_hands_of_a_step_that_was_torn_off_is_not_said_to_be_off():
+    plan = a_plan()
+    found, _ = lanes([each for each in until_tuning(plan) if each[0] <= 250])
+    assert found[Role.HV][-1] in ("driven", "unread")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(LANE_STATES)), st.floats(0.001, 100)), min_size=1, max_size=400)
+)
+def test_no_lane_hides_that_a_rail_was_on_or_unknown(pieces):
+    t, stretches = 0.0, []
+    for state, long_s in pieces:
+        stretches.append(Stretch(state, t, t + long_s))
+        t += long_s
+    drawn = lane(stretches, Span(0.0, t))
+    kinds = {bar.kind for bar in drawn}
+    assert len(drawn) <= 125
+    wanted = {state for state, _ in pieces}
+    assert "unknown" not in wanted or "unknown" in kinds
+    assert "on" not in wanted or kinds & {"on", "unknown"}
+    assert all(bar.x + bar.width <= 100.02 for bar in drawn)

@@ -19,7 +19,7 @@ def _rows(found: IvFigures) -> Iterator[tuple[str, str, str]]:
         yield f"I at {each.bias_v:g} V", *_current(each, found)
     if found.working:
         value, note = _current(found.working, found)
-        yield f"I at the working point, {found.working_v:g} V", value, note
+        yield f"working point, {found.working_v:g} V", value, note
     if found.compliance_a:
         reached = "not reached" if found.limited_at_v is None else f"reached at {found.limited_at_v:g} V"
         yield "compliance", f"{microamperes(found.compliance_a)} µA", reached
@@ -30,7 +30,7 @@ def _rows(found: IvFigures) -> Iterator[tuple[str, str, str]]:
 def _breakdown(found: IvFigures) -> tuple[str, str]:
     breakdown = found.breakdown
     if breakdown.bias_v is not None:
-        return f"{breakdown.bias_v:g} V", "the current rises by more than 20 % in 5 V"
+        return f"{breakdown.bias_v:g} V", "more than 20 % in 5 V"
     return breakdown.said, "more than 20 % in 5 V, beyond 60 V" if breakdown.defined else ""
 
 

@@ -18,6 +18,7 @@ from calseq.json_reader import read_json
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, InputFile, Module, Monitor, Notice, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
+from calseq.receiver import KEYS, Upload, read_upload
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
 
@@ -63,6 +64,7 @@ class Bench(Struct, frozen=True):
     document: Document
     instruments: Document
     official: Mapping[str, str] = {}
+    upload: Upload | None = None
 
 
 class BenchReading(Struct, frozen=True):
@@ -95,6 +97,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     config, sweeps = files.dirigent_config()
     _check_simulator(document, data)
     _check_monitors(document, data)
+    _check_upload(document, files.table("upload"))
     _check_flags(document, files.table("dirigent").get("flags"))
     documents = tuple(files.documents)
     if wiring is None or any(read.is_refused for read in documents):
@@ -124,6 +127,9 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         document=document,
         instruments=instruments,
         official=files.table("official"),
+        upload=read_upload(
+            files.table("upload"), lambda text: str(files.path(text)), power.get("python", "")
+        ),
     )
     return BenchReading(bench, catalog, documents)
 
@@ -219,7 +225,8 @@ def _module(channel: str, chips: Mapping[str, Any]) -> Module:
     """Find what a hybrid tells of its module: below its chip type and 'info'."""
     infos = [chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict)]
     name = next((str(info["module_name"]) for info in infos if "module_name" in info), "")
-    return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"))
+    sensor = next((info["sensor"] for info in infos if isinstance(info.get("sensor"), bool)), None)
+    return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor)
 
 
 def _told(infos: Iterable[Mapping[str, Any]], key: str) -> str:
@@ -277,6 +284,15 @@ def _check_monitors(document: Document, data: Mapping[str, Any]) -> None:
             message = f"a second monitor named '{printable(name, 40)}'"
             document.problem_at(path, codes.DUPLICATE_NAME, message, "choose another")
         names.add(str(name))
+
+
+def _check_upload(document: Document, table: Mapping[str, Any]) -> None:
+    """What belongs to another receiver would have no effect."""
+    to = str(table.get("to"))
+    for key in table if to in KEYS else ():
+        if any(key in others for others in KEYS.values()) and key not in KEYS[to]:
+            message = f"'{key}' has no meaning with 'to: {to}'"
+            document.problem_at(("upload", key), codes.UNKNOWN_KEY, message, "delete it", key=True)
 
 
 def _check_simulator(document: Document, data: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from calseq.assets import builtin_calibrations
 from calseq.document import Document, Path
 from calseq.durations import seconds
 from calseq.plaintext import printable
-from calseq.plan import Column, CurveTable, Output
+from calseq.plan import Column, CurveTable, Output, ResultRule
 from calseq.problems import Problem
 from calseq.rails import RAIL_RULES, Role, StepType
 
@@ -61,6 +61,7 @@ class Calibration(Struct, frozen=True):
     tuning: Tuning | None = None
     outputs: tuple[Output, ...] = ()
     curves: tuple[CurveTable, ...] = ()
+    results: tuple[ResultRule, ...] = ()
     usual_s: float | None = None
     sweep_end: str = ""
     sweep_positive: str = ""
@@ -191,6 +192,12 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> Calibration:
             Output(output["files"], output.get("at_least", 1)) for output in entry.get("outputs", ())
         ),
         curves=tuple(map(_curves, entry.get("curves", ()))),
+        results=tuple(
+            ResultRule(
+                tuple(rule["files"]), rule.get("type", ""), rule.get("name", ""), rule.get("scans", {})
+            )
+            for rule in entry.get("results", ())
+        ),
         usual_s=seconds(usual) if usual else None,
         sweep_end=entry["sweep_end"] if entry.get("sweep_end") in options else "",
         sweep_positive=entry["sweep_positive"] if entry.get("sweep_positive") in options else "",

@@ -61,6 +61,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         simulation=bench.simulation,
         inputs=(*_sequence_files(sequence.document), *bench.inputs),
         standing=standing(sequence, bench.official),
+        upload=bench.upload,
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
     )
@@ -93,6 +94,7 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         given=given,
         needs=tuple(role for role in Role if role in step.needs),
         outputs=calibration.outputs,
+        results=calibration.results,
         timeout_s=step.policies.timeout_s,
         retries=step.policies.retries,
         on_failure=step.policies.on_failure,

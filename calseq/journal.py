@@ -104,8 +104,7 @@ def encode(stamped: Stamped) -> bytes:
     name = _NAMES[type(stamped.event)]
     head = f'{{"seq":{stamped.seq},"at":"{at}","t":{stamped.t:.6f},"event":"{name}"'.encode()
     fields = msgspec.json.encode(stamped.event)[1:-1]
-    body = head + (b"," + fields if fields else b"")
-    return body + _CRC % zlib.crc32(body) + b"\n"
+    return with_checksum(head + (b"," + fields if fields else b""))
 
 
 def decode(line: bytes) -> Stamped:
@@ -114,15 +113,30 @@ def decode(line: bytes) -> Stamped:
     Raises:
         ValueError: it is torn, damaged, no event, or the beginning of a journal of a newer format.
     """
-    body, mark, tail = line.rstrip(b"\n").rpartition(b',"crc":"')
-    if not mark or _CRC % zlib.crc32(body) != mark + tail:
-        raise ValueError("its checksum does not fit")
-    fields: dict[str, Any] = msgspec.json.decode(body + b"}")
+    fields = without_checksum(line)
     seq, at, t, name = (fields.pop(key) for key in ("seq", "at", "t", "event"))
     if name == "run-started":
         refuse_newer(fields.get("format"), EVENT_FORMAT)
     event: Event = msgspec.convert(fields, KINDS[name])
     return Stamped(seq, datetime.fromisoformat(at).timestamp(), t, event)
+
+
+def with_checksum(body: bytes) -> bytes:
+    """Give a JSON object that lacks its closing brace as a whole line, with the CRC-32 of all before it."""
+    return body + _CRC % zlib.crc32(body) + b"\n"
+
+
+def without_checksum(line: bytes) -> dict[str, Any]:
+    """Give the fields of a line, if it is as it was written.
+
+    Raises:
+        ValueError: it is torn or damaged.
+    """
+    body, mark, tail = line.rstrip(b"\n").rpartition(b',"crc":"')
+    if not mark or _CRC % zlib.crc32(body) != mark + tail:
+        raise ValueError("its checksum does not fit")
+    fields: dict[str, Any] = msgspec.json.decode(body + b"}")
+    return fields
 
 
 def read_journal(path: Path) -> tuple[list[Stamped], str]:

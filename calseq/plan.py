@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from calseq.formats import check_format
 from calseq.rails import Rails, Role, StepType
+from calseq.receiver import Upload
 
 PLAN_FORMAT = 1
 DIRECTORY = "{directory}"
@@ -64,6 +65,19 @@ class CurveTable(Struct, frozen=True):
     columns: tuple[Column, ...]
 
 
+class ResultRule(Struct, frozen=True):
+    """Which files of a step are a result for a database, what it is called there, and of which `type` it is.
+
+    Without a `type` every file `RunNNNNNN_<scan>.root` is a result of its own, named and typed by its scan; `scans`
+    are types of scans that only the site knows. Without a `name` it has that of the calibration.
+    """
+
+    files: tuple[str, ...]
+    type: str = ""
+    name: str = ""
+    scans: Mapping[str, str] = field(default_factory=dict)
+
+
 class Step(Struct, frozen=True):
     """One calibration, ready to run. `argv` is complete but for the result directory.
 
@@ -94,6 +108,7 @@ class Step(Struct, frozen=True):
     origin: Origin | None = None
     left_out: str = ""
     curves: tuple[CurveTable, ...] = ()
+    results: tuple[ResultRule, ...] = ()
 
     @property
     def id(self) -> str:
@@ -127,13 +142,14 @@ class Instrument(Struct, frozen=True):
 class Module(Struct, frozen=True):
     """A detector module: its channel key in instruments.json, and what modules.json tells of it.
 
-    `type` is `1x2` for a double and `2x2` for a quad.
+    `type` is `1x2` for a double and `2x2` for a quad; `sensor` whether it has one, None if nobody says.
     """
 
     channel: str
     name: str = ""
     type: str = ""
     subdetector: str = ""
+    sensor: bool | None = None
 
 
 class BiasSupply(Struct, frozen=True):
@@ -241,6 +257,7 @@ class Plan(Struct, frozen=True):
     inputs: tuple[InputFile, ...] = ()
     warnings: tuple[str, ...] = ()
     standing: Standing = Standing()
+    upload: Upload | None = None
     log_limit_bytes: int = 4 << 30
     format: int = PLAN_FORMAT
 

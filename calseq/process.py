@@ -64,10 +64,11 @@ class Child:
         log: int,
         mark: str,
         keep: Sequence[int] = (),
+        told: int = subprocess.DEVNULL,
     ) -> None:
         """Start it.
 
-        `log` is an open descriptor; `mark` is a `NAME=value` of its environment, its descendants' sign; the
+        `told` is an open descriptor that it reads, if anything; `log` is an open descriptor; `mark` is a `NAME=value` of its environment, its descendants' sign; the
         descriptors in `keep` stay open in it, as locks do that are to last as long as it.
 
         Raises:
@@ -79,7 +80,7 @@ class Child:
                 list(argv),
                 cwd=cwd,
                 env=dict(env),
-                stdin=subprocess.DEVNULL,
+                stdin=told,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -21,9 +21,9 @@ from calseq.plan import Plan, from_json
 from calseq.runs import replace_file
 
 SEAL = "SHA256SUMS"
-CHANGING = ("simulated/", "on_finish.log", "report.html")
+CHANGING = ("simulated/", "on_finish.log", "report.html", "upload.", "upload/")
 """What may change after the end: the simulated supplies, which `calseq power off` still switches; what is told then;
-the report, which is made of all the others and can be made anew."""
+the report, which is made of all the others and can be made anew; what is sent then."""
 
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
@@ -47,7 +47,7 @@ def seal(folder: Path) -> None:
     lines = []
     for name in _files(folder):
         with suppress(OSError):
-            lines.append(_line(name, _sha256(folder / os.fsdecode(name))))
+            lines.append(_line(name, sha256_of(folder / os.fsdecode(name))))
     replace_file(folder / SEAL, b"".join(lines))
 
 
@@ -58,6 +58,15 @@ def verify(folder: Path) -> Iterator[Finding]:
     yield from _seal_findings(folder, ended=ended)
     yield from _plan_findings(folder, journal)
     yield _chain(journal, damage, ended=ended)
+
+
+def sealed(folder: Path) -> dict[str, str]:
+    """Give the sha256 of every file that the seal of a run folder vouches for, by its name; none if there is no seal."""
+    try:
+        sums, _ = _sums(folder)
+    except OSError:
+        return {}
+    return {os.fsdecode(name): digest for name, digest in sums.items()}
 
 
 def _files(folder: Path) -> list[bytes]:
@@ -80,7 +89,12 @@ def _is_regular(path: bytes) -> bool:
         return False
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Give the sha256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a fifo holds nobody up
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -137,7 +151,7 @@ def _differing(folder: Path, sums: dict[bytes, str]) -> Iterator[tuple[str, str]
 def _differs(path: Path, sha256: str) -> str:
     """Say how a file differs from its digest; nothing if it does not."""
     try:
-        return "" if _sha256(path) == sha256 else "it was changed"
+        return "" if sha256_of(path) == sha256 else "it was changed"
     except FileNotFoundError:
         return "it is gone"
     except (OSError, ValueError) as error:

@@ -54,6 +54,9 @@ bias: {{sign: same}}
 # a command that is run after a run has ended, told how by CALSEQ_* variables
 # on_finish: {{command: [./tell, night-shift], timeout: 30s}}
 
+# where results go after a run that passed: felis (Panthera), command or folder; 'calseq upload' sends them
+# upload: {{to: felis, user: your-name}}
+
 # official sequences, by the digest that 'calseq digest FILE' prints
 # official: {{panthera: "sha256:…"}}
 

@@ -33,6 +33,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     REFUSED = 3
     UNSAFE = 4
+    NOT_SENT = 5
     BUG = 70
     HANGUP = 129
     INTERRUPTED = 130
@@ -46,6 +47,7 @@ EXIT_CODE_MEANINGS = {
     ExitCode.USAGE: "wrong usage",
     ExitCode.REFUSED: "refused before start: bad file, missing instrument, no dirigent, bench locked",
     ExitCode.UNSAFE: "**HV or LV off could not be confirmed**; beats all others",
+    ExitCode.NOT_SENT: "`upload`: something is not sent; `calseq upload` goes on where it stopped",
     ExitCode.BUG: "a bug in calseq",
     ExitCode.HANGUP: "stopped by SIGHUP (`--on-hangup stop`); power is confirmed off*",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; power is confirmed off*",

@@ -90,8 +90,11 @@ def carry_out(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops
     result, view = _shown(run, terminal, manner, stops)
     stops.deaf_after = True
     _summarise(view, result)
+    is_queued = _queue(run, result)
     report = _report(result, stops) if manner.report else ""
     _announce(run, result, stops, report)
+    if is_queued:
+        _upload(run, stops)
     return int(result.outcome.exit_code)
 
 
@@ -152,6 +155,24 @@ def _announce(run: Run, result: RunResult, stops: SignalStops, report: str) -> N
     wrong = run.announce(result, stops, report)
     if wrong:
         message(wrong)
+
+
+def _queue(run: Run, result: RunResult) -> bool:
+    """Queue the results, if the bench says where they go; that it fails changes nothing of the run."""
+    upload = run.plan.upload
+    if upload is None:
+        return False
+    from calseq.cli.queue import queue_run  # noqa: PLC0415 - only a bench with a database pays
+
+    return queue_run(run.plan, result.record, run.folder)
+
+
+def _upload(run: Run, stops: Stops) -> None:
+    """Try to send what was queued, where the bench says so; the run is over, and told of."""
+    if run.plan.upload and run.plan.upload.at_end:
+        from calseq.cli.queue import upload_run  # noqa: PLC0415
+
+        upload_run(run.folder, stops)
 
 
 def _status(run: Run, noted: "_Fold") -> str:

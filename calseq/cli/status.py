@@ -1,6 +1,7 @@
 """`calseq status`: how a run stands, from any shell, without disturbing it."""
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from calseq.cli.chosen import chosen, look
@@ -9,6 +10,8 @@ from calseq.cli.terminal import columns, has_color, is_ascii, results
 from calseq.cli.where import Where
 from calseq.console.statusview import Glance, next_words, status_text, truthful
 from calseq.console.view import StepView
+from calseq.plaintext import printable
+from calseq.problems import Refused
 from calseq.standing import GOING_ON
 from calseq.verdicts import ExitCode
 
@@ -23,8 +26,25 @@ def status(where: Where, text: str | None, format_: str) -> int:
         results(status_json(glance))
     else:
         block = status_text(glance, columns(out), color=has_color(out), ascii=is_ascii(out))
-        results(block.rstrip("\n"))
+        results(block.rstrip("\n") + "".join(f"\nupload   {told}" for told in _upload(glance)))
     return int(ExitCode.GOOD)
+
+
+def _upload(glance: Glance) -> Iterator[str]:
+    """Say how the upload of a run stands, if anything of it was queued."""
+    folder = glance.standing.folder
+    if not (folder / "upload.jsonl").exists():
+        return
+    from calseq.console.uploads import shortly  # noqa: PLC0415 - most runs have no queue
+    from calseq.upload.queue import read_queue  # noqa: PLC0415
+
+    try:
+        ledger = read_queue(folder)
+    except Refused as refused:
+        yield printable(str(refused), 200)
+        return
+    if ledger:
+        yield shortly(ledger)
 
 
 def status_json(glance: Glance) -> str:
@@ -50,6 +70,7 @@ def status_json(glance: Glance) -> str:
         "notes": [note.text for note in view.notes],
         "log": {"last_line": "".join(glance.tail.lines[-1:]), "silent_s": glance.tail.silent_s},
         "damage": glance.damage,
+        "upload": next(_upload(glance), None),
         "next": next_words(standing),
     }
     return json_text(value)

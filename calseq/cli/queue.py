@@ -1,0 +1,69 @@
+"""The end of `calseq execute` where the bench names a database: its results queued, and perhaps sent at once."""
+
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from calseq.cli.terminal import message
+from calseq.plaintext import printable
+from calseq.plan import Plan
+from calseq.problems import Refused
+from calseq.runs import RunRecord
+from calseq.stops import Stops
+from calseq.upload.queue import Queue
+from calseq.upload.queueing import enqueue, is_wanted, reckon
+
+_GRACE_S = 10.0
+
+
+def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
+    """Queue the results of a run that has ended, and say so; tell whether there is anything to send."""
+    if plan.upload is None or not is_wanted(plan, record):
+        return False
+    receiver = plan.upload.receiver.to
+    if record.simulated:
+        message(f"not queued for {receiver}: SIMULATED, nothing was measured")
+        return False
+    try:
+        with Queue(folder) as queue:
+            enqueue(queue, reckon(folder, queue.ledger))
+            count = len(queue.ledger.items) - queue.ledger.sent
+            gaps = queue.ledger.queued.gaps if queue.ledger.queued else ()
+    except Refused as refused:
+        message(f"not queued for {receiver}: {printable(str(refused), 300)}")
+        return False
+    except Exception as error:  # noqa: BLE001 - the run is over: nothing here may change how it ended
+        message(f"not queued for {receiver}: {type(error).__name__}: {printable(str(error), 300)}")
+        return False
+    missing = sum(gap.measured for gap in gaps)
+    told = f"; {missing} cannot be sent, 'calseq upload --list' tells why" if missing else ""
+    message(f"{count} results are queued for {receiver}{told}: calseq upload {printable(_near(folder))}")
+    return bool(count)
+
+
+def upload_run(folder: Path, stops: Stops) -> None:
+    """Send what is queued in a process of its own, which a stop ends; how it ends changes nothing of the run."""
+    stops.renew()
+    command = [sys.executable, "-P", "-m", "calseq", "upload", str(folder)]
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        message(f"upload: {printable((error.strerror or str(error)).lower())}")
+        return
+    while child.poll() is None:
+        if stops.level:
+            child.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_GRACE_S)
+            child.kill()
+            child.wait()
+            return
+        stops.pause(0.2)
+
+
+def _near(folder: Path) -> str:
+    with suppress(ValueError, OSError):
+        return str(folder.relative_to(Path.cwd()))
+    return str(folder)

@@ -1,0 +1,219 @@
+"""`calseq upload`: works through the queues of runs, tells what becomes of each result, and what to type next."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from msgspec import Struct
+
+from calseq import problems as codes
+from calseq.archive import LATEST, find_run, run_folders
+from calseq.assets import find_bench
+from calseq.bench import read_bench
+from calseq.cli.inputs import tell_problems
+from calseq.cli.terminal import columns, has_color, is_ascii, message, results
+from calseq.cli.where import Where
+from calseq.console.runlist import typable
+from calseq.console.uploads import ending, gaps, headline, queue_text, told
+from calseq.plaintext import printable
+from calseq.problems import Problem, Refused
+from calseq.receiver import FelisReceiver, Upload
+from calseq.run import user
+from calseq.runs import read_plan, read_record
+from calseq.stops import EXIT_CODES
+from calseq.upload.batch import Waiting
+from calseq.upload.entries import Entry, Queued
+from calseq.upload.ledger import Ledger, after
+from calseq.upload.password import NoPassword, find_password
+from calseq.upload.queue import Queue, read_queue
+from calseq.upload.queueing import enqueue, is_due, reckon
+from calseq.upload.sending import conflict, decide, send
+from calseq.verdicts import ExitCode
+
+
+class Manner(Struct, frozen=True):
+    """How results are to be sent, as it was typed."""
+
+    look: bool = False
+    allow_simulated: bool = False
+    password_fd: int | None = None
+    again: bool = False
+    arrived: bool = False
+
+
+class Interrupted(BaseException):
+    """A signal asks to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+
+
+def upload(where: Where, text: str | None, manner: Manner, *, everything: bool) -> int:
+    """Send what is queued of a run, or of all; give the exit code."""
+    try:
+        with _interruptible():
+            return _uploaded(where, text, manner, everything=everything)
+    except Interrupted as interrupted:
+        message("stopped: what has arrived is recorded; the same command goes on")
+        return int(EXIT_CODES.get(interrupted.name, ExitCode.INTERRUPTED))
+
+
+def _uploaded(where: Where, text: str | None, manner: Manner, *, everything: bool) -> int:
+    folder = where.folder
+    folders = _due(folder) if everything else [find_run(folder, text or LATEST)]
+    if not folders:
+        message(f"nothing is to be sent in {printable(str(folder))}")
+        return int(ExitCode.GOOD)
+    upload_ = _of_bench(where)
+    ask = _Password(manner.password_fd)
+    codes_ = [_one(each, where, upload_, manner, ask, alone=not everything) for each in folders]
+    return max(codes_)
+
+
+def _due(runs: Path) -> list[Path]:
+    """Give the runs of which something is to be sent, oldest first."""
+    return [folder for folder in reversed(run_folders(runs)) if is_due(folder)]
+
+
+def _of_bench(where: Where) -> Upload | None:
+    """Give what the bench of today says, if there is one that can be read.
+
+    Raises:
+        Refused: it was named, and cannot be read or does not say where results go.
+    """
+    near = where.bench or find_bench(Path.cwd())
+    if near is None:
+        return None
+    reading = read_bench(near)
+    upload_ = reading.bench.upload if reading.bench else None
+    if where.bench and upload_ is None:
+        if reading.bench is None:
+            raise Refused(reading.problems)
+        message_ = f"{printable(str(where.bench))} does not say where results go"
+        raise Refused([Problem(codes.NOT_UPLOADABLE, message_, "add 'upload:' to it")])
+    return upload_
+
+
+def _one(
+    folder: Path, where: Where, upload_: Upload | None, manner: Manner, ask: "_Password", *, alone: bool
+) -> int:
+    """Send what is queued of one run; give the exit code. What refuses one run of many keeps the others from nothing."""
+    try:
+        if manner.look:
+            return _shown(folder, where, upload_)
+        with Queue(folder) as queue:
+            return _sent(queue, where, upload_, manner, ask)
+    except Refused as refused:
+        if alone:
+            raise
+        tell_problems(refused.problems, 1)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        message(
+            f"{printable(folder.name)}: the record of the upload cannot be kept, and nothing is sent: {why}"
+        )
+    return int(ExitCode.NOT_SENT)
+
+
+def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, ask: "_Password") -> int:
+    folder = queue.folder
+    wanted = reckon(folder, queue.ledger, upload_, insist=where.bench is not None)
+    _check_simulated(folder, manner, simulated=wanted.simulated)
+    if why := conflict(queue, wanted):
+        raise Refused(
+            [Problem(codes.NOT_UPLOADABLE, f"{printable(folder.name)}: {why}", "leave --bench away")]
+        )
+    enqueue(queue, wanted)
+    if manner.again or manner.arrived:
+        _decided(queue, manner)
+    message(headline(wanted, queue.ledger))
+    for line in gaps(wanted):
+        message(line)
+    plan, _ = read_plan(folder, read_record(folder).plan)
+    try:
+        send(queue, plan, _tell, ask)
+    except NoPassword as missing:
+        message(f"  {printable(str(missing))}")
+    for line in ending(wanted, queue.ledger, _command(folder, where, simulated=wanted.simulated)):
+        message(line)
+    return _code(wanted, queue.ledger)
+
+
+def _check_simulated(folder: Path, manner: Manner, *, simulated: bool) -> None:
+    if simulated and not manner.allow_simulated:
+        message_ = f"{printable(folder.name)} is SIMULATED: nothing of it was measured"
+        cure = "--allow-simulated sends it all the same, for instance to a database for tests"
+        raise Refused([Problem(codes.NOT_UPLOADABLE, message_, cure)])
+
+
+def _decided(queue: Queue, manner: Manner) -> None:
+    if not decide(queue, _tell, arrived=manner.arrived, who=user() or "somebody"):
+        message("  nothing of it is unclear: --again and --arrived have no effect")
+
+
+def _shown(folder: Path, where: Where, upload_: Upload | None) -> int:
+    """Show how the results of a run stand; nothing is written."""
+    ledger = read_queue(folder) or Ledger()
+    wanted = reckon(folder, ledger, upload_, insist=where.bench is not None)
+    ledger = after(wanted, ledger)
+    out = sys.stdout
+    results(headline(wanted, ledger))
+    if ledger.items:
+        results(queue_text(ledger, columns(out), color=has_color(out), ascii=is_ascii(out)).rstrip("\n"))
+    for line in (*gaps(wanted), *ending(wanted, ledger, _command(folder, where, simulated=wanted.simulated))):
+        results(line)
+    return _code(wanted, ledger)
+
+
+def _code(queued: Queued, ledger: Ledger) -> int:
+    missing = any(gap.measured for gap in queued.gaps)
+    return int(ExitCode.GOOD if ledger.is_done and not missing else ExitCode.NOT_SENT)
+
+
+def _tell(entry: Entry | Waiting) -> None:
+    for line in told(entry):
+        message(line)
+
+
+def _command(folder: Path, where: Where, *, simulated: bool) -> str:
+    """Give what is typed to go on with a run."""
+    name = typable(folder.name) if where.folder == folder.parent else str(folder)
+    told_ = [f"--runs {where.runs}"] if where.runs and name != str(folder) else []
+    told_ += [f"--bench {where.bench}"] if where.bench else []
+    told_ += ["--allow-simulated"] if simulated else []
+    return " ".join(["calseq upload", name, *told_])
+
+
+class _Password:
+    """Asks for the password when it is needed first, and keeps it for as long as this lives."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+        self._known: dict[str, str] = {}
+
+    def __call__(self, receiver: FelisReceiver) -> str:
+        if receiver.user not in self._known:
+            self._known[receiver.user] = find_password(receiver.user, self._descriptor)
+        return self._known[receiver.user]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a signal end whatever goes on, in order; a second one changes nothing of that."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

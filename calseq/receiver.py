@@ -1,0 +1,101 @@
+"""Where the results of a run go after its end: what `upload:` of a bench file says."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from calseq.durations import seconds
+
+KEYS = {
+    "felis": {
+        *("user", "python", "url", "ca_file", "croc_version", "sensor_type", "link_production_db"),
+        *("ph2_acf_version", "timeout"),
+    },
+    "command": {"command", "timeout"},
+    "folder": {"folder"},
+}
+"""The keys of `upload:` that only one receiver has; all others are for each of them."""
+
+
+class _Receiver(Struct, frozen=True, tag_field="to", tag=lambda name: name.removesuffix("Receiver").lower()):
+    @property
+    def to(self) -> str:
+        """The name that `to:` calls it by."""
+        return str(self.__struct_config__.tag)
+
+
+class FelisReceiver(_Receiver, frozen=True):
+    """Panthera, through dirigent's Felis, by the interpreter `python` (empty: this one).
+
+    An empty `url` is Felis's own. `timeout_s` is how long the database may take for one answer; Felis itself
+    waits for 240 s. What is empty or None is not told to Felis, which then has a default.
+    """
+
+    user: str
+    python: str = ""
+    url: str = ""
+    ca_file: str = ""
+    croc_version: str = ""
+    sensor_type: str = ""
+    link_production_db: bool | None = None
+    ph2_acf_version: str = ""
+    timeout_s: float = 180.0
+
+
+class CommandReceiver(_Receiver, frozen=True):
+    """A command of the site, called once per result, for `timeout_s` at most."""
+
+    command: tuple[str, ...]
+    timeout_s: float = 600.0
+
+
+class FolderReceiver(_Receiver, frozen=True):
+    """A folder, absolute, into which a bundle is put per run and module."""
+
+    folder: str
+
+
+Receiver = FelisReceiver | CommandReceiver | FolderReceiver
+
+
+class Upload(Struct, frozen=True):
+    """Where results go, whether that is tried at a run's end, and which runs are queued by themselves.
+
+    What fails for the moment is tried again for `retry_for_s`, each result for itself.
+    """
+
+    receiver: Receiver
+    at_end: bool = False
+    runs: Literal["passed", "all"] = "passed"
+    retry_for_s: float = 120.0
+
+
+def read_upload(table: Mapping[str, Any], path: Callable[[str], str], python: str) -> Upload | None:
+    """Read what a bench file says that its schema has judged; None if it says nothing.
+
+    `path` makes a path absolute that is relative to the bench file; `python` is the interpreter of the supplies.
+    """
+    if not table:
+        return None
+    return Upload(
+        _receiver(table, path, python),
+        at_end=table.get("at_end", False),
+        runs=table.get("runs", "passed"),
+        retry_for_s=seconds(table.get("retry_for", "2m")) or 0.0,
+    )
+
+
+def _receiver(table: Mapping[str, Any], path: Callable[[str], str], python: str) -> Receiver:
+    known = {key: value for key, value in table.items() if key in KEYS[table["to"]]}
+    timeout = known.pop("timeout", None)
+    if timeout:
+        known["timeout_s"] = seconds(timeout) or 1.0
+    if table["to"] == "command":
+        words = known.pop("command")
+        return CommandReceiver(tuple(words) if isinstance(words, list) else (words,), **known)
+    if table["to"] == "folder":
+        return FolderReceiver(path(known["folder"]))
+    if "ca_file" in known:
+        known["ca_file"] = path(known["ca_file"])
+    return FelisReceiver(**{"python": python, **known})

@@ -1,0 +1,163 @@
+"""Results to a command of the site: one call for each, with the result as JSON on its stdin."""
+
+import json
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from calseq.clocks import now_s
+from calseq.process import Child, Exit, NotStarted
+from calseq.receiver import CommandReceiver
+from calseq.upload.batch import Batch, Waiting
+from calseq.upload.entries import State
+from calseq.upload.ledger import Item
+from calseq.upload.patience import Patience
+
+LOG = "command.log"
+FORMAT = 1
+ARRIVED, TRY_LATER = 0, 75
+"""75 is EX_TEMPFAIL of <sysexits.h>; every other code means no."""
+_LOG_LIMIT_BYTES = 16 << 20
+_POLL_S = 0.02
+_GRACE_S = 2.0
+
+
+def send(
+    batch: Batch,
+    receiver: CommandReceiver,
+    *,
+    retry_for_s: float,
+    cwd: str,
+    environment: Mapping[str, str],
+    patience: Callable[[float], Patience] = Patience,
+) -> None:
+    """Send the waiting results of a module, in order, up to the first that does not arrive.
+
+    Raises:
+        OSError: what came of one cannot be recorded.
+    """
+    for item in batch.waiting:
+        if not _sent(batch, item, receiver, patience(retry_for_s), cwd, environment):
+            return
+
+
+def _sent(
+    batch: Batch,
+    item: Item,
+    receiver: CommandReceiver,
+    patience: Patience,
+    cwd: str,
+    environment: Mapping[str, str],
+) -> bool:
+    name = item.result.name
+    again = item.is_in_doubt
+    while True:
+        batch.mark(name, State.SENDING)
+        code, wrong = _called(batch, request(batch, item, again=again), receiver, cwd, environment)
+        if code == ARRIVED:
+            batch.mark(name, State.SENT)
+            return True
+        later = code in (TRY_LATER, None)
+        batch.mark(name, State.GIVEN_UP if later else State.REFUSED, wrong, maybe=code is None)
+        again = again or code is None
+
+        def told(delay_s: float, wrong: str = wrong) -> None:
+            batch.tell(Waiting(name, wrong, delay_s))
+
+        if not later or not patience.wait(told):
+            return False
+
+
+def request(batch: Batch, item: Item, *, again: bool) -> dict[str, Any]:
+    """Give what the command reads. `key` is the same at every try of this very result, and of no other."""
+    queued, result = batch.queued, item.result
+    return {
+        "calseq-upload": FORMAT,
+        "key": f"{queued.run}/{result.module}/{result.name}",
+        "again": again,
+        "run": queued.run,
+        "folder": str(batch.queue.folder),
+        "title": queued.title,
+        "software": queued.software,
+        "simulated": queued.simulated,
+        "module": result.module,
+        "name": result.name,
+        "type": result.type,
+        "step": result.step,
+        "files": [
+            {"path": str(path), "sha256": file.sha256}
+            for path, file in zip(batch.paths(item), result.files, strict=True)
+        ],
+    }
+
+
+def _called(
+    batch: Batch,
+    said: Mapping[str, Any],
+    receiver: CommandReceiver,
+    cwd: str,
+    environment: Mapping[str, str],
+) -> tuple[int | None, str]:
+    """Call the command; give its exit code, and what went wrong. Without a code nobody knows what it did."""
+    mark = f"CALSEQ_UPLOAD={batch.queued.run}"
+    variable, _, value = mark.partition("=")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    log = os.open(batch.queue.work / LOG, flags, 0o600)
+    try:
+        with tempfile.TemporaryFile() as told:
+            told.write(json.dumps(said).encode() + b"\n")
+            told.seek(0)
+            child = Child(
+                receiver.command,
+                cwd=cwd,
+                env={**environment, variable: value},
+                log=log,
+                mark=mark,
+                keep=batch.queue.descriptors,
+                told=told.fileno(),
+            )
+            return _ended(child, receiver.timeout_s, log)
+    except NotStarted as error:
+        return TRY_LATER, str(error)
+    finally:
+        os.close(log)
+
+
+def _ended(child: Child, timeout_s: float, log: int) -> tuple[int | None, str]:
+    """Wait for the end of the command; whatever interrupts this ends it."""
+    due_s = now_s() + timeout_s
+    limit_bytes = os.fstat(log).st_size + _LOG_LIMIT_BYTES
+    wrong = ""
+    try:
+        while child.poll() is None and not wrong:
+            time.sleep(_POLL_S)
+            if now_s() >= due_s:
+                wrong = f"the command took longer than {timeout_s:g} s and was ended"
+            elif os.fstat(log).st_size > limit_bytes:
+                wrong = f"the command printed more than {_LOG_LIMIT_BYTES >> 20} MiB and was ended"
+    finally:
+        ended = child.poll()
+        _end(child)
+    return (None, wrong) if wrong or ended is None else _verdict(ended)
+
+
+def _verdict(ended: Exit) -> tuple[int | None, str]:
+    if ended.code is None:
+        return None, f"the command was ended by {ended.signal or 'somebody'}: see upload/{LOG}"
+    if ended.code == TRY_LATER:
+        return TRY_LATER, f"the command says: try later (exit code {TRY_LATER})"
+    return ended.code, f"the command refuses it with exit code {ended.code}: see upload/{LOG}"
+
+
+def _end(child: Child) -> None:
+    """End the command, if it runs, and all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        due_s = now_s() + _GRACE_S
+        if child.poll() is None or child.tree():
+            child.send(number)
+        while (child.poll() is None or child.tree()) and now_s() < due_s:
+            time.sleep(_POLL_S)
+    child.reap()

@@ -1,0 +1,174 @@
+"""Results to Panthera through Felis, in dirigent's environment, with calseq's relay between the two."""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from calseq.plan import Module
+from calseq.receiver import FelisReceiver
+from calseq.upload.batch import Batch
+from calseq.upload.entries import State
+from calseq.upload.felis_process import SILENCE_S, Felis, FelisFailed
+from calseq.upload.post import poster
+from calseq.upload.queue import SCRATCH
+from calseq.upload.relay import Relay
+from calseq.upload.scrubbing import Scrubber
+
+
+def send(
+    batch: Batch,
+    receiver: FelisReceiver,
+    password: str,
+    *,
+    module: Module,
+    retry_for_s: float,
+    environment: Mapping[str, str],
+    silence_s: float = SILENCE_S,
+) -> None:
+    """Send the waiting results of a module. What came of each is recorded.
+
+    Raises:
+        OSError: that cannot be recorded.
+    """
+    scrubber = Scrubber([password])
+    sweep(batch.queue.work)
+    scratch = batch.queue.work / SCRATCH
+    scratch.mkdir(mode=0o700)
+    try:
+        with ExitStack() as held:
+            felis = held.enter_context(
+                Felis(receiver.python or sys.executable, batch, scratch, environment, scrubber, silence_s)
+            )
+            _sent(batch, receiver, password, felis, held, scrubber, module, retry_for_s)
+    except FelisFailed as failed:
+        _give_up(batch, scrubber.text(str(failed)))
+    finally:
+        sweep(batch.queue.work)
+
+
+def sweep(work: Path) -> None:
+    """Take away what an attempt needed for a while, also one that was killed."""
+    shutil.rmtree(work / SCRATCH, ignore_errors=True)
+
+
+def _sent(
+    batch: Batch,
+    receiver: FelisReceiver,
+    password: str,
+    felis: Felis,
+    held: ExitStack,
+    scrubber: Scrubber,
+    module: Module,
+    retry_for_s: float,
+) -> None:
+    felis.say(scratch=str(batch.queue.work / SCRATCH))
+    probed = felis.hear("probed")
+    address = receiver.url or str(probed["address"])
+    takes_address = bool(probed["takes_address"])
+    if takes_address and not address:
+        raise FelisFailed("Felis does not say where Panthera is: give 'url:' in the bench file")
+    if receiver.url and not takes_address:
+        raise FelisFailed("this Felis goes to its own address: take 'url:' out of the bench file")
+    felis.say(**_content(batch, receiver, module))
+    taken = _taken(batch, felis)
+    if not taken:
+        return
+    arguments = {
+        "name_module": batch.module,
+        "username": receiver.user,
+        "userpass": password,
+        "type_sequence": batch.queued.title,
+        "version_ph2acf": receiver.ph2_acf_version or "unspecified",
+        "version_testStationSoftware": batch.queued.software,
+    }
+    if not takes_address:
+        _in_one_call(batch, felis, arguments, taken)
+        return
+    try:
+        post = poster(address, receiver.ca_file)
+    except OSError as error:
+        raise FelisFailed(
+            f"the 'ca_file:' cannot be used: {(error.strerror or str(error)).lower()}"
+        ) from error
+    relay = Relay(batch, post, scrubber, timeout_s=receiver.timeout_s, retry_for_s=retry_for_s)
+    held.callback(relay.close)
+    felis.say(arguments={**arguments, "url_uploadResults": relay.url})
+    said = felis.hear("uploaded", relay)
+    if not relay.halted and batch.waiting:
+        raise FelisFailed(f"Felis ended before all was sent: {said['reason'] or 'it does not say why'}")
+    if relay.halted:
+        _give_up(batch, relay.halted)
+
+
+def _content(batch: Batch, receiver: FelisReceiver, module: Module) -> dict[str, Any]:
+    """Give what Felis is to be filled with; what nobody knows is left to its defaults."""
+    facts: dict[str, Any] = {
+        "type_module": module.type or None,
+        "croc_version": receiver.croc_version or None,
+        "has_sensor": module.sensor,
+        "link_production_db": receiver.link_production_db,
+        "type_sensor": receiver.sensor_type or None,
+    }
+    return {
+        "module": batch.module,
+        "subdetector": module.subdetector or "unspecified",
+        "facts": {name: value for name, value in facts.items() if value is not None},
+        "results": [
+            {
+                "name": item.result.name,
+                "type": item.result.type,
+                "files": [str(path) for path in batch.paths(item)],
+            }
+            for item in batch.waiting
+        ],
+    }
+
+
+def _taken(batch: Batch, felis: Felis) -> list[str]:
+    """Hear which results Felis takes; one that it does not take keeps the others from nothing."""
+    taken = []
+    while (said := felis.hear("set", "filled"))["event"] != "filled":
+        name, note = str(said["name"]), str(said.get("note") or "")
+        if said["ok"]:
+            taken.append(name)
+            item = batch.item(name)
+            if note and item:
+                batch.mark(name, item.state, item.reason, note=felis.scrubbed(note))
+        else:
+            batch.mark(name, State.REFUSED, f"Felis does not take it: {felis.scrubbed(str(said['reason']))}")
+    return taken
+
+
+def _in_one_call(batch: Batch, felis: Felis, arguments: Mapping[str, Any], taken: Sequence[str]) -> None:
+    """Send everything at once, with a Felis that no relay can be put before: half of it cannot be told from all."""
+    doubt = "this Felis sends all at once, and nobody said how that ended"
+    batch.mark(taken, State.UNCLEAR, doubt, maybe=True)
+    felis.say(arguments=dict(arguments))
+    try:
+        said = felis.hear("uploaded")
+    except FelisFailed as failed:
+        batch.mark(taken, State.UNCLEAR, felis.scrubbed(f"{failed}: look in Panthera"), maybe=True)
+        return
+    reason = felis.scrubbed(str(said["reason"]))
+    if said["ok"]:
+        batch.mark(taken, State.SENT)
+    elif said["clean"] and not reason:
+        told = "Panthera made no sequence: are user and password right?"
+        batch.mark(taken, State.REFUSED, told)
+    else:
+        batch.mark(taken, State.UNCLEAR, f"{reason}: look in Panthera", maybe=True)
+
+
+def _give_up(batch: Batch, reason: str) -> None:
+    """Say of those that were not tried why not, and of one that was cut off that it was."""
+    untried = [item.result.name for item in batch.waiting if item.result.name not in batch.tried]
+    cut_off = [
+        item.result.name
+        for item in batch.waiting
+        if item.state is State.SENDING and item.result.name in batch.tried
+    ]
+    batch.mark(untried, State.GIVEN_UP, reason)
+    batch.mark(cut_off, State.GIVEN_UP, reason, maybe=True)

@@ -1,0 +1,141 @@
+"""Results into a folder: a bundle per run and module, written completely and then put in place by its name."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from calseq.journal import sync_folder
+from calseq.receiver import FolderReceiver
+from calseq.seal import seal
+from calseq.upload.batch import Batch
+from calseq.upload.entries import State
+from calseq.upload.ledger import Item
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def send(batch: Batch, receiver: FolderReceiver) -> None:
+    """Put the waiting results of a module into the folder as one bundle, exactly once.
+
+    What was put in place before calseq was killed is known by its manifest.
+
+    Raises:
+        OSError: what came of it cannot be recorded.
+    """
+    names = [item.result.name for item in batch.waiting]
+    batch.mark(names, State.SENDING)
+    try:
+        for name, place in _put(batch, Path(receiver.folder)).items():
+            batch.mark(name, State.SENT, note=place)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        left = [item.result.name for item in batch.waiting]
+        batch.mark(left, State.GIVEN_UP, f"{receiver.folder} cannot be written: {why}", maybe=True)
+
+
+def _put(batch: Batch, folder: Path) -> dict[str, str]:
+    """Write what is not there already and put it in place; give the name of the bundle of each result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = _safe(f"{batch.queued.run}-{batch.module}")
+    there: dict[str, str] = {}
+    items = batch.waiting
+    for place in _places(folder, stem):
+        if place.exists():
+            there |= dict.fromkeys(_keys(place), place.name)
+            continue
+        fresh = [item for item in items if _key(batch, item) not in there]
+        if fresh:
+            part = folder / f".{stem}.partial"
+            shutil.rmtree(part, ignore_errors=True)
+            _write(batch, fresh, part)
+            part.rename(place)  # fails if somebody put something there meanwhile
+            sync_folder(folder)
+        return {item.result.name: there.get(_key(batch, item), place.name) for item in items}
+    raise AssertionError("numbers do not end")
+
+
+def _places(folder: Path, stem: str) -> Iterator[Path]:
+    """Give where a bundle may be: a run that was resumed after it was sent has more than one."""
+    yield folder / stem
+    yield from (folder / f"{stem}.{number}" for number in count(2))
+
+
+def _write(batch: Batch, items: Sequence[Item], part: Path) -> None:
+    """Write a bundle, to the disk itself."""
+    part.mkdir()
+    for item in items:
+        (part / item.result.name).mkdir()
+        for source, name in zip(batch.paths(item), _file_names(item), strict=True):
+            shutil.copyfile(source, part / item.result.name / name)
+    (part / MANIFEST).write_text(json.dumps(manifest(batch, items), indent=2) + "\n")
+    seal(part)
+    for root, _, names in os.walk(part):
+        for name in names:
+            _sync(Path(root, name))
+        sync_folder(Path(root))
+
+
+def manifest(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
+    """Say what a bundle is."""
+    queued = batch.queued
+    return {
+        "calseq-bundle": FORMAT,
+        "run": queued.run,
+        "module": batch.module,
+        "title": queued.title,
+        "software": queued.software,
+        "simulated": queued.simulated,
+        "results": [
+            {
+                "key": _key(batch, item),
+                "name": item.result.name,
+                "type": item.result.type,
+                "step": item.result.step,
+                "files": [
+                    {"path": f"{item.result.name}/{name}", "sha256": file.sha256, "from": file.path}
+                    for name, file in zip(_file_names(item), item.result.files, strict=True)
+                ],
+            }
+            for item in items
+        ],
+    }
+
+
+def _key(batch: Batch, item: Item) -> str:
+    return f"{batch.queued.run}/{batch.module}/{item.result.name}"
+
+
+def _keys(place: Path) -> list[str]:
+    """Give the keys of a bundle that is in place; none if it is not one of ours."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return [str(each["key"]) for each in json.loads((place / MANIFEST).read_bytes())["results"]]
+    return []
+
+
+def _file_names(item: Item) -> list[str]:
+    """Name the files of a result in its bundle; two of one name, from different folders, are told apart."""
+    names: list[str] = []
+    for path in item.result.paths:
+        name = path.rpartition("/")[2]
+        free = (f"{number}-{name}" for number in count(2))
+        names.append(name if name not in names else next(each for each in free if each not in names))
+    return names
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)

@@ -1,0 +1,178 @@
+"""The queue of a run: `upload.jsonl` in its folder, to which lines are only appended, held by one process at a time.
+
+Its lines are as those of `events.jsonl`, each with its number, time and CRC-32, and on the disk before what follows.
+"""
+
+import errno
+import os
+import signal
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from calseq import problems as codes
+from calseq.formats import refuse_newer
+from calseq.journal import cut_tail, sync_folder, with_checksum, without_checksum
+from calseq.locks import FolderLock
+from calseq.plaintext import printable
+from calseq.problems import Problem, Refused
+from calseq.upload.entries import KINDS, QUEUE_FORMAT, Entry
+from calseq.upload.ledger import Ledger, after, fold
+
+QUEUE = "upload.jsonl"
+WORK = "upload"
+"""The folder beside it: what Felis and commands print, and what they need for a while."""
+
+SCRATCH = "scratch"
+"""What Felis needs for a while, in the folder of work; an attempt that was killed leaves it to the next."""
+
+_NAMES = {type_: name for name, type_ in KINDS.items()}
+_INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Queue:
+    """The queue of a run, held: nobody else sends anything of it meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the lock, and read what was written before; a torn last line is cut off.
+
+        Raises:
+            Refused: somebody else has it, it is damaged, or the folder cannot be written.
+        """
+        self.folder = folder
+        self._path = folder / QUEUE
+        self._lock = _locked(folder)
+        try:
+            entries, good = _believed(self._path)
+            if self._path.exists() and self._path.stat().st_size > good:
+                cut_tail(self._path, good)
+        except OSError as error:
+            self._lock.release()
+            raise _refused(folder, f"cannot be written: {(error.strerror or str(error)).lower()}") from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._lines = len(entries)
+        self.ledger = fold(entries)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a child inherits so that the queue is held for as long as it lives."""
+        return self._lock.descriptors
+
+    @property
+    def work(self) -> Path:
+        """The folder for what is printed, and for what is needed for a while."""
+        return self.folder / WORK
+
+    def write(self, entry: Entry) -> None:
+        """Append a line; it is on the disk when this returns. A signal waits until then.
+
+        Raises:
+            OSError: it is not: whatever is sent from here on would not be known of.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+        try:
+            _append(self._path, encode(self._lines + 1, entry))
+            self._lines += 1
+            self.ledger = after(entry, self.ledger)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def release(self) -> None:
+        """Let go; a child that inherited the lock still holds it."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def read_queue(folder: Path) -> Ledger | None:
+    """Give how the results of a run stand, without holding its queue; None if nothing was queued.
+
+    Raises:
+        Refused: it is damaged, or of a newer calseq.
+    """
+    try:
+        entries, _ = _believed(folder / QUEUE)
+    except OSError:
+        return None
+    return fold(entries) if entries else None
+
+
+def encode(number: int, entry: Entry) -> bytes:
+    """Write an entry as a line."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    head = f'{{"seq":{number},"at":"{at}","entry":"{_NAMES[type(entry)]}"'.encode()
+    return with_checksum(head + b"," + msgspec.json.encode(entry)[1:-1])
+
+
+def _believed(path: Path) -> tuple[list[Entry], int]:
+    """Give the entries of a queue and up to which byte they go: a last line that is torn was never told of."""
+    entries: list[Entry] = []
+    good = 0
+    content = path.read_bytes() if path.exists() else b""
+    for number in count(1):
+        end = content.find(b"\n", good) + 1
+        if not end:
+            return entries, good
+        try:
+            entries.append(_decoded(content[good:end], number))
+        except (ValueError, KeyError, TypeError) as error:
+            if end == len(content):
+                return entries, good
+            why = printable(str(error), 200)
+            raise _refused(path.parent, f"{QUEUE} is damaged in line {number}: {why}") from error
+        good = end
+    raise AssertionError("numbers do not end")
+
+
+def _decoded(line: bytes, number: int) -> Entry:
+    fields: dict[str, Any] = without_checksum(line)
+    name = fields.pop("entry")
+    if name == "queued":
+        refuse_newer(fields.get("format"), QUEUE_FORMAT)
+    if fields.pop("seq") != number:
+        raise ValueError("it is out of order")
+    entry: Entry = msgspec.convert(fields, KINDS[name])
+    return entry
+
+
+def _append(path: Path, line: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    fresh = not path.exists()
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, "no space left on device")
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    if fresh:
+        sync_folder(path.parent)
+
+
+def _locked(folder: Path) -> FolderLock:
+    try:
+        (folder / WORK).mkdir(mode=0o700, exist_ok=True)
+        return FolderLock(folder / WORK)
+    except BlockingIOError as error:
+        raise _refused(
+            folder, "another 'calseq upload' works on it", "wait for its end, or end it with Ctrl-C there"
+        ) from error
+    except OSError as error:
+        raise _refused(folder, f"cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+def _refused(folder: Path, why: str, cure: str = "") -> Refused:
+    cure = cure or f"'ls -l {printable(str(folder))}' tells more; what was sent is in {QUEUE}"
+    return Refused([Problem(codes.NOT_UPLOADABLE, f"{printable(folder.name)}: {why}", cure)])

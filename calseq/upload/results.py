@@ -1,0 +1,194 @@
+"""The results of a run as the database is to have them: in order, named, typed; and what is missing, and why."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from calseq.plan import Plan, ResultRule, Step
+
+TYPES = frozenset(
+    {
+        *(
+            "pixelalive",
+            "scurve",
+            "latency",
+            "thradj",
+            "threqu",
+            "injdelay",
+            "noise",
+            "gain",
+            "sldo",
+            "ivcurve",
+        ),
+        *("gainopt", "thrmin", "clockdelay", "bertest", "datarbopt", "voltagetuning", "gendacdac", "physics"),
+        *("crosstalk", "xray"),
+    }
+)
+"""The kinds of results that Felis knows; it raises KeyError at any other."""
+
+SCANS = {
+    "pixelalive": "pixelalive",
+    "scurve": "scurve",
+    "scurvescan": "scurve",
+    "latency": "latency",
+    "latencyscan": "latency",
+    "thradj": "thradj",
+    "thresholdadjustment": "thradj",
+    "threqu": "threqu",
+    "thresholdequalization": "threqu",
+    "injdelay": "injdelay",
+    "injectiondelay": "injdelay",
+    "noise": "noise",
+    "noisescan": "noise",
+    "gain": "gain",
+    "gainscan": "gain",
+    "gainopt": "gainopt",
+    "gainoptimization": "gainopt",
+    "thrmin": "thrmin",
+    "thresholdminimization": "thrmin",
+    "clockdelay": "clockdelay",
+    "bertest": "bertest",
+    "datarbopt": "datarbopt",
+    "voltagetuning": "voltagetuning",
+    "gendacdac": "gendacdac",
+    "physics": "physics",
+}
+"""The type of each scan of Ph2_ACF, by its name in small letters: dirigent's names of tests, and Felis's own."""
+
+_SCAN_FILE = re.compile(r"Run[0-9]+_(.+)\.root")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class ResultFile(Struct, frozen=True):
+    """A file of a result, as a path below the run folder, with its digest; of files not looked at yet it is empty."""
+
+    path: str
+    sha256: str = ""
+
+
+class Result(Struct, frozen=True):
+    """One result of one module. `name` is unique in the module's sequence; `step` says what measured it."""
+
+    module: str
+    name: str
+    type: str
+    step: str
+    files: tuple[ResultFile, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its files below the run folder: they tell it apart from every other result of its module."""
+        return tuple(file.path for file in self.files)
+
+
+class Gap(Struct, frozen=True):
+    """Something that cannot be sent, and why. `measured`: a result is there; else there is none."""
+
+    what: str
+    why: str
+    measured: bool = False
+
+
+class Harvest(Struct, frozen=True):
+    """What a run has for the database, in order, and what it has not."""
+
+    results: tuple[Result, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+class Attempts(Struct, frozen=True):
+    """What became of a run's steps, by name: the files of the attempts that passed, and the fates of the others.
+
+    `files` are paths below the run folder.
+    """
+
+    files: Mapping[str, Sequence[str]] = {}
+    fates: Mapping[str, str] = {}
+
+
+def modules_of(plan: Plan, module: str) -> tuple[str, ...]:
+    """Name the modules that a run measured: what was typed for it is one of those of the bench, or the only name."""
+    named = tuple(dict.fromkeys(each.name for each in plan.modules if each.name))
+    if module in named or not named:
+        return (module,) if module else ()
+    return named
+
+
+def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
+    """Give the results of a run of `plan` in the order of its steps.
+
+    Every step takes at least one number, whatever it left, so that a number tells the place in the sequence.
+    `module` is what run.json says was measured.
+    """
+    modules = modules_of(plan, module)
+    if not modules:
+        return Harvest((), (Gap("the run", "its module has no name: run with --module NAME", measured=True),))
+    results: list[Result] = []
+    gaps: list[Gap] = []
+    number = 0
+    for step in plan.steps:
+        found = list(_finds(step, attempts)) if not step.left_out else []
+        for place, find in enumerate(found):
+            if isinstance(find, Gap):
+                gaps.append(find)
+            else:
+                results += _per_module(find, number + place, step, modules)
+        number += max(len(found), 1)
+    return Harvest(tuple(results), tuple(gaps))
+
+
+class _Find(Struct, frozen=True):
+    """A result before it has its number and its modules."""
+
+    name: str
+    type: str
+    paths: tuple[str, ...]
+
+
+def _finds(step: Step, attempts: Attempts) -> Iterator[_Find | Gap]:
+    """Give what a step left for the database."""
+    if step.name not in attempts.files:
+        yield Gap(f"step {step.number}, {step.name}", attempts.fates.get(step.name, "it was not run"))
+        return
+    files = sorted(attempts.files[step.name], key=lambda path: (_name(path), path))
+    for rule in step.results:
+        matching = tuple(path for path in files if any(fnmatchcase(_name(path), each) for each in rule.files))
+        if rule.type and matching:
+            yield _Find(rule.name or step.calibration, rule.type, matching)
+        elif not rule.type:
+            yield from (_scan(path, rule) for path in matching)
+
+
+def _scan(path: str, rule: ResultRule) -> _Find | Gap:
+    """Give the ROOT file of one scan as a result; its type is never guessed."""
+    match = _SCAN_FILE.fullmatch(_name(path))
+    if match is None:
+        return Gap(path, "it is not named RunNNNNNN_<scan>.root", measured=True)
+    test = match[1]
+    # a test is a scan with fixed settings: ThresholdAdjustment_2000
+    for scan in (test, test.partition("_")[0]):
+        if type_ := rule.scans.get(scan) or SCANS.get(scan.lower()):
+            return _Find(_NOT_IN_A_NAME.sub("_", test), type_, (path,))
+    why = f"'{test}' is no scan that is known: give its type in 'results:' of the site's calibrations"
+    return Gap(path, why, measured=True)
+
+
+def _per_module(find: _Find, number: int, step: Step, modules: tuple[str, ...]) -> Iterator[Result]:
+    """Give a result to the modules it is of: a file that names exactly one of them is that one's, others are all's."""
+    owners = {path: [each for each in modules if _names(_name(path), each)] for path in find.paths}
+    for module in modules:
+        files = [path for path in find.paths if len(owners[path]) != 1 or owners[path] == [module]]
+        if files:
+            name = f"{number:02d}_{find.name}"
+            yield Result(module, name, find.type, step.name, tuple(ResultFile(path) for path in files))
+
+
+def _names(file: str, module: str) -> bool:
+    """Tell whether a file's name has a module's in it, and not only a part of a longer word."""
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(module)}(?![A-Za-z0-9])", file) is not None
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,102 @@
+"""A queue worked through: module by module, by the backend of its receiver."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from calseq.plan import Module, Plan
+from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver
+from calseq.upload import command, felis, folder
+from calseq.upload.batch import Batch, Tell
+from calseq.upload.entries import Queued, State
+from calseq.upload.queue import Queue
+from calseq.upload.queueing import changed
+
+Ask = Callable[[FelisReceiver], str]
+"""Gives the password, asked for when it is needed first."""
+
+
+def send(queue: Queue, plan: Plan, tell: Tell, ask: Ask) -> None:
+    """Send all that waits. A module whose upload is unclear waits for a person.
+
+    Raises:
+        OSError: what becomes of a result cannot be recorded any more.
+    """
+    felis.sweep(queue.work)  # also where nothing waits: an attempt that was killed at its very end left it
+    for module in queue.ledger.modules:
+        batch = Batch(queue, module, tell)
+        _refuse_changed(batch)
+        if batch.waiting and not batch.ledger.unclear(module):
+            _send(batch, plan, ask)
+        if any(item.state is State.GIVEN_UP for item in batch.waiting):
+            return  # who cannot be reached for one cannot be for the next
+
+
+def decide(queue: Queue, tell: Tell, *, arrived: bool, who: str) -> int:
+    """Take a person's word for what is unclear; give of how many results."""
+    count = 0
+    for module in queue.ledger.modules:
+        names = [item.result.name for item in queue.ledger.unclear(module)]
+        batch = Batch(queue, module, tell)
+        batch.mark(names, State.SENT if arrived else State.QUEUED, f"by word of {who}")
+        count += len(names)
+    return count
+
+
+def _refuse_changed(batch: Batch) -> None:
+    """What is not what was measured is not sent."""
+    refused = []
+    for item in batch.waiting:
+        why = changed(batch.queue.folder, item.result)
+        if why:
+            batch.mark(item.result.name, State.REFUSED, why)
+            refused.append(item.result.name)
+    batch.withhold(refused)
+
+
+def _send(batch: Batch, plan: Plan, ask: Ask) -> None:
+    upload = batch.queued.upload
+    environment = {**os.environ, **plan.environment.variables}
+    receiver = upload.receiver
+    if isinstance(receiver, FelisReceiver):
+        felis.send(
+            batch,
+            receiver,
+            ask(receiver),
+            module=_facts(plan, batch.module),
+            retry_for_s=upload.retry_for_s,
+            environment=environment,
+        )
+    elif isinstance(receiver, CommandReceiver):
+        cwd = plan.environment.cwd
+        cwd = cwd if Path(cwd).is_dir() else str(batch.queue.folder)
+        command.send(batch, receiver, retry_for_s=upload.retry_for_s, cwd=cwd, environment=environment)
+    elif isinstance(receiver, FolderReceiver):
+        folder.send(batch, receiver)
+
+
+def _facts(plan: Plan, name: str) -> Module:
+    return next((each for each in plan.modules if each.name == name), Module("", name))
+
+
+def conflict(queue: Queue, wanted: Queued) -> str:
+    """Say why what is left of a queue cannot go elsewhere than what was sent; empty if it can.
+
+    The number of a sequence means another one in another database.
+    """
+    ledger = queue.ledger
+    if ledger.queued is None or _place(ledger.queued) == _place(wanted):
+        return ""
+    begun = sum(item.is_sent or item.is_in_doubt for item in ledger.items)
+    opened = any(each.number is not None for each in ledger.sequences.values())
+    if not begun and not opened:
+        return ""
+    what = f"{begun} of its results" if begun else "a sequence for it"
+    return (
+        f"{what} went to {' at '.join(filter(None, _place(ledger.queued)))}: the others have to go there, too"
+    )
+
+
+def _place(queued: Queued) -> tuple[str, str]:
+    receiver = queued.upload.receiver
+    return receiver.to, receiver.url if isinstance(receiver, FelisReceiver) else ""

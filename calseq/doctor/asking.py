@@ -142,7 +142,7 @@ class _Asked:
             self._asking.wait(_GRACE_S, lambda: child.poll() is not None)
         if child.poll() is None:
             child.send(signal.SIGKILL)
-        self._asking.wait(_GRACE_S, lambda: _none_left(child))
+        self._asking.wait(_GRACE_S, lambda: _none_left(child) and child.poll() is not None)
         if child.poll() is not None:  # else it hangs in the kernel, on a dead disk, and nothing can end it
             child.reap()
 

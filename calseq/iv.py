@@ -154,7 +154,11 @@ def find_breakdown(way_up: Sequence[Biased]) -> Breakdown:
     the current before is zero, there is nothing to compare with.
     """
     if not way_up or way_up[-1].bias_v <= DEPLETED_V:
-        end = f"ends at {way_up[-1].bias_v:g} V, and is judged beyond {DEPLETED_V:g} V" if way_up else "no sweep to judge"
+        end = (
+            f"ends at {way_up[-1].bias_v:g} V, and is judged beyond {DEPLETED_V:g} V"
+            if way_up
+            else "no sweep to judge"
+        )
         return Breakdown(said=f"undefined: {end}", defined=False)
     for before, now in pairwise(way_up):
         step_v = now.bias_v - before.bias_v

@@ -121,6 +121,31 @@ _EDITOR = {
     }
 }
 
+TASKS = {
+    "version": "2.0.0",
+    "tasks": [
+        {
+            "label": "calseq validate",
+            "type": "process",
+            "command": "calseq",
+            "args": ["validate", "--format", "concise"],
+            "problemMatcher": {
+                "owner": "calseq",
+                "fileLocation": ["relative", "${workspaceFolder}"],
+                "pattern": {
+                    "regexp": "^(.+?):(\\d+):(\\d+): (CS\\d+) (warning: )?(.*)$",
+                    "file": 1,
+                    "line": 2,
+                    "column": 3,
+                    "code": 4,
+                    "message": 6,
+                },
+            },
+        }
+    ],
+}
+"""A task for VS Code, which starts no language server by itself: the words of validate in its list of problems."""
+
 
 def site_files(name: str, found: Mapping[str, str], schemas: Mapping[str, str]) -> dict[str, str]:
     """Give the text of every file of a new site by its path.
@@ -135,6 +160,7 @@ def site_files(name: str, found: Mapping[str, str], schemas: Mapping[str, str]) 
         files["instruments.json"] = json.dumps(_INSTRUMENTS, indent=2) + "\n"
     files |= {f"schemas/{file}": text for file, text in schemas.items()}
     files[".vscode/settings.json"] = json.dumps(_EDITOR, indent=2) + "\n"
+    files[".vscode/tasks.json"] = json.dumps(TASKS, indent=2) + "\n"
     files[".pre-commit-config.yaml"] = _PRE_COMMIT
     files[".gitlab-ci.yml"] = _GITLAB
     return files

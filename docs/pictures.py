@@ -63,9 +63,10 @@ def words(svg: str) -> str:
 
 
 def page() -> str:
-    """Give the report, as if it had been made when the run ended."""
+    """Give the report, as if it had been made when the run ended, wherever these documents lie."""
     dossier = read_dossier(SAMPLE)
-    return text(replace(dossier, made_at=dossier.told.view.at), zone=UTC)
+    html = text(replace(dossier, made_at=dossier.told.view.at), zone=UTC)
+    return html.replace(str(SAMPLE), f"runs/{dossier.standing.record.run}")
 
 
 def digest(html: str) -> bytes:

@@ -48,7 +48,9 @@ def test_the_first_breakdown_is_told():
 
 
 def test_a_sweep_that_ends_before_says_that_it_is_not_defined():
-    assert broken(rising(60)) == Breakdown(None, "undefined: ends at 60 V, and is judged beyond 60 V", defined=False)
+    assert broken(rising(60)) == Breakdown(
+        None, "undefined: ends at 60 V, and is judged beyond 60 V", defined=False
+    )
     assert broken(curve()) == Breakdown(None, "undefined: no sweep to judge", defined=False)
 
 

@@ -20,6 +20,7 @@ from calseq.inspection import PLACES
 from calseq.loading import read_whole
 from calseq.problem_formats.report import told
 from calseq.problems import CODES, in_order
+from calseq.site import TASKS
 from calseq.yaml_reader import read_yaml
 
 CALSEQ = [sys.executable, "-m", "calseq", "lsp"]
@@ -248,7 +249,8 @@ def test_it_ends_when_the_editor_is_gone():
 
 def test_the_task_of_the_docs_reads_what_validate_prints(tmp_path):
     [task] = re.findall(r"```json\n(\{\n.*?\n\})\n```", (ROOT / "docs" / "editor.md").read_text(), re.DOTALL)
-    [task] = json.loads(task)["tasks"]
+    assert json.loads(task) == TASKS
+    [task] = TASKS["tasks"]
     pattern = task["problemMatcher"]["pattern"]
     (tmp_path / "a.yaml").write_text(MISSPELT)
     words = [sys.executable, "-m", task["command"], *task["args"]]

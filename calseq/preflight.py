@@ -16,7 +16,7 @@ from calseq.bench import Bench
 from calseq.clocks import now_s
 from calseq.document import Path as Route
 from calseq.plaintext import printable
-from calseq.plan import Module, PowerMode
+from calseq.plan import PowerMode
 from calseq.problems import Problem
 from calseq.process import Child, NotStarted
 from calseq.stops import Stops
@@ -81,11 +81,6 @@ def choose_module(bench: Bench, asked: str) -> tuple[str, list[Problem]]:
         message = f"module '{printable(asked, 40)}' is not in modules.json"
         return asked, [Problem(codes.UNKNOWN_MODULE, message, "it lists " + ", ".join(map(printable, names)))]
     return asked or "+".join(names), []
-
-
-def modules_shown(modules: tuple[Module, ...]) -> str:
-    """Name the modules of a bench for an operator."""
-    return ", ".join(printable(module.name) or f"channel {module.channel}" for module in modules)
 
 
 def _check_dirigent(

@@ -6,16 +6,22 @@ Every doubt means no. The rows of the decision table are the tests of this file.
 import json
 import math
 from collections.abc import Iterator, Mapping
+from typing import TypeGuard
 
 from msgspec import Struct
 
 from calseq.document import from_bytes
+from calseq.iv import Told
 from calseq.json_reader import read_json
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, BiasSupply, Module
 
 NO_BREAKDOWN_V = 999
 """What dirigent is taken to write, besides null and 'none', for a sensor that did not break down."""
+
+
+BREAKDOWNS_BYTES = 4 << 20
+"""A larger breakdowns.json is not read for showing what it says."""
 
 
 class Breakdowns(Struct, frozen=True):
@@ -56,6 +62,21 @@ def decide(
     except _No as no:
         return Decision(False, str(no))
     return Decision(True, "; ".join(reasons)) if reasons else Decision(False, "the bench has no high voltage")
+
+
+def told_of(content: bytes, module: Module, modules: int) -> Told | None:
+    """Give what a breakdowns.json says of one of the bench's `modules`; None if it says nothing that can be read.
+
+    This is for people to read; `decide` looks closer.
+    """
+    try:
+        values = list(_flat(module, _entry(module, _data(Breakdowns(content)), modules)))
+    except _No:
+        return None
+    volts = [float(each) for each in values if _is_number(each) and math.isfinite(each) and each != 0]
+    if len(volts) + sum(each is None or each == "none" for each in values) < len(values):
+        return None
+    return Told(min((each for each in volts if abs(each) != NO_BREAKDOWN_V), key=abs, default=None))
 
 
 def _data(found: Breakdowns) -> object:
@@ -166,7 +187,7 @@ def _check_sweep(target: float, sweep_end_v: float | None, rule: BiasRule) -> No
         raise _No(f"no breakdown was found, but the curve ended at {sweep_end_v:g} V, short of {target:g} V")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

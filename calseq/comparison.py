@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from calseq.curves import IvCurve, NotUnderstood
-from calseq.iv import STEP_V, Breakdown, IvFigures
+from calseq.iv import STEP_V, TOLERANCE_V, Breakdown, IvFigures, Told, agree, breakdown_words
 
 NOTABLE_RATIO = 0.2
 """A current that differs by more than 20 % from that of the first run is marked."""
@@ -22,12 +22,16 @@ class StepFact(Struct, frozen=True):
 
 
 class CurveFact(Struct, frozen=True):
-    """An IV curve of a run: the step and the module that it is of, and what it comes to."""
+    """An IV curve of a run: the step and the module that it is of, and what it comes to.
+
+    `told` is what breakdowns.json says of the module; None if it says nothing that can be read.
+    """
 
     step: str
     module: str
     curve: IvCurve
     figures: IvFigures
+    told: Told | None = None
 
 
 class RunFacts(Struct, frozen=True):
@@ -160,7 +164,7 @@ def _value(bias_v: float, current_a: float | None, first_a: float | None) -> Val
 def _moved(then: Breakdown, now: Breakdown) -> bool:
     if then.bias_v is None or now.bias_v is None:
         return then.bias_v is not now.bias_v or then.defined != now.defined
-    return abs(now.bias_v - then.bias_v) >= STEP_V
+    return abs(now.bias_v - then.bias_v) >= STEP_V - TOLERANCE_V
 
 
 def _notes(runs: Sequence[RunFacts]) -> Iterator[str]:
@@ -180,6 +184,10 @@ def _notes(runs: Sequence[RunFacts]) -> Iterator[str]:
         yield from (f"run {number}, {each.file}: not understood: {each.reason}" for each in run.unread)
         yield from (f"run {number}: of its record, {damage}" for damage in run.damage)
         for fact in run.curves:
+            found = fact.figures.breakdown
+            if fact.told is not None and not agree(found, fact.told):
+                named = ", ".join(filter(None, (f"run {number}", fact.step, fact.module)))
+                yield f"{named}: breakdown {breakdown_words(found, fact.told)}"
             yield from (
                 f"run {number}, {fact.step}, {fact.curve.file}: {note}" for note in fact.figures.notes
             )

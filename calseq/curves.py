@@ -1,7 +1,6 @@
 """Curves that a step measured, read from its files as its plan says; what is not understood is said, never guessed."""
 
 import os
-import re
 import stat
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from calseq.grid import MAX_BYTES, Grid, Row, Unclear, is_number, read_grid, why_no_number
 from calseq.headings import UNITS, Heading, read_heading, unit_in
+from calseq.modulename import modules_named
 from calseq.plaintext import printable
 from calseq.plan import CurveTable, Module, Step
 
@@ -208,18 +208,9 @@ def _number(row: Row, column: _Placed, grid: Grid) -> float:
 
 
 def _module(file: str, modules: Sequence[Module]) -> str:
-    """Find the one module whose name stands in a file's name, else in that of a folder below the step's."""
-    parts = PurePosixPath(file).parts
-    for part in (parts[-1], *reversed(parts[2:-1])):
-        names = {each.name for each in modules if each.name and _stands(each.name, part)}
-        longest = [name for name in names if not any(name in other for other in names - {name})]
-        if longest:
-            return longest[0] if len(longest) == 1 else ""
-    return ""
-
-
-def _stands(name: str, text: str) -> bool:
-    return re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text) is not None
+    """Find the one module that a file's name, else that of a folder below its step's, has in it."""
+    found = modules_named(file, [each.name for each in modules])
+    return found[0] if len(found) == 1 else ""
 
 
 def _quoted(text: str) -> str:

@@ -12,6 +12,8 @@ MAX_BYTES = 16 << 20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 1_000
 _DELIMITERS = ("\t", ";", ",")
+_WHOLE, _BEHIND = re.compile(r"[+-]?[0-9]+"), re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?")
+_PARTED = re.compile(r"[0-9]\s*[;\t]\s*[+-]?\.?[0-9]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 
@@ -47,13 +49,14 @@ def read_grid(content: bytes) -> Grid:
     number, text = lines[0]
     delimiter = next((each for each in _DELIMITERS if each in text), ",")
     headings = _cells(number, text, delimiter)
+    width = len(headings)
     while headings and not headings[-1]:
         headings.pop()
     if not headings or all(is_number(cell) for cell in headings if cell):
         raise Unclear(f"no row of headings: line {number} has none")
     if len(headings) > MAX_COLUMNS:
         raise Unclear(f"more than {MAX_COLUMNS:,} columns")
-    rows = (_row(number, text, delimiter, len(headings)) for number, text in lines[1:])
+    rows = (_row(number, text, delimiter, headings, width) for number, text in lines[1:])
     return Grid(tuple(headings), tuple(row for row in rows if any(row.cells)))
 
 
@@ -103,12 +106,26 @@ def _cells(number: int, line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _row(number: int, line: str, delimiter: str, count: int) -> Row:
-    """Give a row; empty cells behind the last heading mean nothing."""
+def _row(number: int, line: str, delimiter: str, headings: list[str], width: int) -> Row:
+    """Give a row. Empty cells behind the last heading mean nothing, unless it may be that a number was cut in two.
+
+    `width` is how many cells the row of headings has, with the empty ones at its end.
+    """
     cells = _cells(number, line, delimiter)
-    while len(cells) > count and not cells[-1]:
-        cells.pop()
-    if len(cells) != count:
-        cure = "; a decimal comma?" if delimiter == "," and len(cells) == 2 * count else ""
+    count = len(headings)
+    cut = [place for place in range(1, len(cells)) if delimiter == "," and _may_be_one(cells, place)]
+    if len(cells) < count or any(cells[count:]) or (len(cells) > width and cut):
+        cure = "; a decimal comma?" if cut and len(cells) > count else ""
         raise Unclear(f"line {number} has {len(cells)} cells, and there are {count} headings{cure}")
-    return Row(number, tuple(cells))
+    nameless = next((place for place in cut if place < count and not headings[place]), None)
+    if nameless is not None:
+        shown = printable(cells[nameless], 40)
+        raise Unclear(f"line {number}: '{shown}' stands below no heading; a decimal comma?")
+    if '"' not in line and any(_PARTED.search(cell) for cell in cells):
+        raise Unclear(f"line {number} parts its numbers in another way than the headings")
+    return Row(number, tuple(cells[:count]))
+
+
+def _may_be_one(cells: list[str], place: int) -> bool:
+    """Tell whether a cell and the one before it may be one number with a comma in it, for decimals or thousands."""
+    return _WHOLE.fullmatch(cells[place - 1]) is not None and _BEHIND.fullmatch(cells[place]) is not None

@@ -24,8 +24,9 @@ RISE = 0.2
 """dirigent's definition of a breakdown: the first voltage above full depletion (60 V) at which the current rises by
 more than 20 % against the previous measurement, in steps of 5 V."""
 
-_STEP_TOLERANCE_V = 0.25
-"""A measured voltage is not exactly the one that was asked for: 4.75 V to 5.25 V are a step of 5 V."""
+TOLERANCE_V = 0.25
+"""What a supply reads back is a little beside what it was set to: 79.992 V are 80 V, 60.004 V are not beyond 60 V, and
+4.75 V to 5.25 V are a step of 5 V. A twentieth of a step is far more than supplies are off, and far less than a step."""
 _NEAR_ZERO_V = 0.5
 _NOISE_A = 1e-9
 _LIMITING = 0.99
@@ -40,7 +41,7 @@ class Biased(Struct, frozen=True):
 
 
 class CurrentAt(Struct, frozen=True):
-    """The current at a voltage, interpolated between its two neighbours; None if the sweep did not reach it."""
+    """The current at a voltage, interpolated between its two neighbours; None if the sweep did not come that far."""
 
     bias_v: float
     current_a: float | None
@@ -52,6 +53,15 @@ class Breakdown(Struct, frozen=True):
     bias_v: float | None = None
     said: str = ""
     defined: bool = True
+
+
+class Told(Struct, frozen=True):
+    """What dirigent's breakdowns.json says of a module: the voltage with its sign, None for no breakdown."""
+
+    volts: float | None = None
+
+    def __str__(self) -> str:
+        return "none" if self.volts is None else f"{self.volts:g} V"
 
 
 class IvFigures(Struct, frozen=True):
@@ -150,29 +160,63 @@ def biased(points: Sequence[IvPoint], working_v: float | None = None) -> tuple[B
 def find_breakdown(way_up: Sequence[Biased]) -> Breakdown:
     """Find the first voltage beyond 60 V at which the current is more than 20 % above that of 5 V before.
 
-    That is the previous measurement in steps of 5 V. In smaller steps it is interpolated; in larger ones, and where
-    the current before is zero, there is nothing to compare with.
+    That is the previous measurement in steps of 5 V. In smaller steps it is interpolated. Where nothing can be compared
+    the breakdown is undefined: steps are larger, nothing was measured 5 V before, or the current there is zero.
     """
-    if not way_up or way_up[-1].bias_v <= DEPLETED_V:
-        end = (
-            f"ends at {way_up[-1].bias_v:g} V, and is judged beyond {DEPLETED_V:g} V"
-            if way_up
-            else "no sweep to judge"
-        )
-        return Breakdown(said=f"undefined: {end}", defined=False)
-    for before, now in pairwise(way_up):
-        step_v = now.bias_v - before.bias_v
-        if now.bias_v <= DEPLETED_V:
-            continue
-        if step_v > STEP_V + _STEP_TOLERANCE_V:
-            said = f"undefined: steps of {step_v:.3g} V, not {STEP_V:g} V"
-            return Breakdown(said=said, defined=False)
-        whole = step_v >= STEP_V - _STEP_TOLERANCE_V
-        compared_a = before.current_a if whole else current_at(way_up, now.bias_v - STEP_V)
+    beyond = [place for place, each in enumerate(way_up) if each.bias_v > DEPLETED_V + TOLERANCE_V]
+    if not way_up:
+        return _undefined("no sweep to judge")
+    if not beyond:
+        return _undefined(f"ends at {way_up[-1].bias_v:g} V, and is judged beyond {DEPLETED_V:g} V")
+    doubt = ""
+    for place in beyond:
+        now, step_v = way_up[place], _step_v(way_up, place)
+        if place and step_v > STEP_V + TOLERANCE_V:
+            return _undefined(f"steps of {step_v:.3g} V, not {STEP_V:g} V")
+        compared_a = _before(way_up, place)
+        if compared_a is None:
+            doubt = doubt or f"nothing was measured {STEP_V:g} V before {now.bias_v:g} V"
+        elif not compared_a:
+            doubt = doubt or f"the current {STEP_V:g} V before {now.bias_v:g} V is zero"
         # 20 % exactly is not more, whatever the last binary digit says
-        if compared_a and now.current_a > (1.0 + RISE) * compared_a * (1.0 + 1e-9):
+        elif now.current_a > (1.0 + RISE) * compared_a * (1.0 + 1e-9):
             return Breakdown(now.bias_v)
-    return Breakdown(said=f"none up to {way_up[-1].bias_v:g} V")
+    return _undefined(doubt) if doubt else Breakdown(said=f"none up to {way_up[-1].bias_v:g} V")
+
+
+def agree(found: Breakdown, told: Told) -> bool:
+    """Tell whether the curve and breakdowns.json say the same: no breakdown, or one not a step apart."""
+    if found.bias_v is None or told.volts is None:
+        return found.defined and found.bias_v is told.volts
+    return abs(found.bias_v - abs(told.volts)) < STEP_V - TOLERANCE_V
+
+
+def breakdown_words(found: Breakdown, told: Told | None) -> str:
+    """Say where a sensor breaks down, and who says so: `-40 V by breakdowns.json; undefined by the curve: …`."""
+    own = found.said if found.bias_v is None else f"{found.bias_v:g} V"
+    if told is None:
+        return own
+    word, colon, why = own.partition(": ")
+    return f"{told} by breakdowns.json; {word} by the curve{colon}{why}"
+
+
+def _undefined(why: str) -> Breakdown:
+    return Breakdown(said=f"undefined: {why}", defined=False)
+
+
+def _step_v(way_up: Sequence[Biased], place: int) -> float:
+    return way_up[place].bias_v - way_up[place - 1].bias_v if place else 0.0
+
+
+def _before(way_up: Sequence[Biased], place: int) -> float | None:
+    """Give the current of 5 V before; None if there is none, or its neighbours are farther apart than a step."""
+    if _step_v(way_up, place) >= STEP_V - TOLERANCE_V:
+        return way_up[place - 1].current_a
+    before_v = way_up[place].bias_v - STEP_V
+    above = bisect_left(way_up, before_v, key=lambda each: each.bias_v)
+    if way_up[above].bias_v != before_v and _step_v(way_up, above) > STEP_V + TOLERANCE_V:
+        return None
+    return current_at(way_up, before_v)
 
 
 def _way_up(shown: tuple[Biased, ...]) -> tuple[tuple[Biased, ...], list[str]]:
@@ -204,16 +248,19 @@ def _signs(points: Sequence[IvPoint]) -> list[str]:
 
 
 def current_at(way_up: Sequence[Biased], bias_v: float) -> float | None:
-    """Give the current at a voltage, interpolated between its two neighbours; None outside the sweep."""
+    """Give the current at a voltage, interpolated between its two neighbours; None outside the sweep.
+
+    The first and the last measurement stand for a voltage that they miss by no more than the tolerance.
+    """
     place = bisect_left(way_up, bias_v, key=lambda each: each.bias_v)
-    if place == len(way_up):
+    if not way_up:
         return None
-    above = way_up[place]
+    if place in (0, len(way_up)):
+        end = way_up[0 if place == 0 else -1]
+        return end.current_a if abs(end.bias_v - bias_v) <= TOLERANCE_V else None
+    above, below = way_up[place], way_up[place - 1]
     if above.bias_v == bias_v:
         return above.current_a
-    if place == 0:
-        return None
-    below = way_up[place - 1]
     share = (bias_v - below.bias_v) / (above.bias_v - below.bias_v)
     return below.current_a + share * (above.current_a - below.current_a)
 

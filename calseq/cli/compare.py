@@ -15,7 +15,7 @@ from calseq.cli.where import Where
 from calseq.cli.writing import write_new
 from calseq.comparison import NOTABLE_RATIO, Comparison, CurveRow, ModuleRows, Value
 from calseq.comparison import compare as compared
-from calseq.console.comparisonview import comparison_text, microamperes
+from calseq.console.comparisonview import comparison_text, microamperes, step_word
 from calseq.console.times import spoken
 from calseq.console.view import BAD
 from calseq.plaintext import printable
@@ -33,6 +33,7 @@ def compare(
     where: Where, names: tuple[str, ...], module: str, most: int, format_: str, output: Path | None
 ) -> int:
     """Compare the runs that are named, else the latest of a module; give the exit code."""
+    _check(names)
     standing = [chosen(where, name) for name in names] or latest_of(where.folder, module, most)
     comparison = compared([gather(each) for each in standing])
     if format_ == "html" and comparison.modules and not can_plot():
@@ -44,6 +45,14 @@ def compare(
         write_new(output, text)
         message(f"written to {printable(str(output))}")
     return int(ExitCode.GOOD)
+
+
+def _check(names: tuple[str, ...]) -> None:
+    """See that every run has a name: an empty one is a variable that is not set, and nobody's latest run."""
+    for number, name in enumerate(names, 1):
+        if not name.strip():
+            cure = "type its name, a part that only it has, or 'latest'; 'calseq runs' lists the runs"
+            raise Refused([Problem(codes.NO_RUN, f"run {number} has an empty name", cure)])
 
 
 def latest_of(runs: Path, module: str, most: int) -> list[Standing]:
@@ -111,6 +120,7 @@ def comparison_page(comparison: Comparison) -> str:
         modules=[(module, *_plot(module)) for module in comparison.modules],
         microamperes=microamperes,
         spoken=spoken,
+        step_word=step_word,
         bad=[state.value for state in BAD],
         notable=NOTABLE_RATIO,
     )
@@ -170,6 +180,7 @@ def _curve(row: CurveRow) -> dict[str, object]:
         "breakdown_v": row.breakdown.bias_v,
         "breakdown_said": row.breakdown.said,
         "breakdown_differs": row.breakdown_differs,
+        "breakdowns_json": row.fact.told,
         "compliance_a": figures.compliance_a,
         "limited_at_v": figures.limited_at_v,
         "notes": figures.notes,

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from calseq.bias import BREAKDOWNS_BYTES, told_of
 from calseq.cli.chosen import look
 from calseq.comparison import CurveFact, RunFacts, StepFact
 from calseq.console.runlist import duration_s
@@ -14,6 +16,7 @@ from calseq.iv import figures_in, module_of
 from calseq.plaintext import printable
 from calseq.plan import Plan, Step
 from calseq.rails import StepType
+from calseq.report.files import is_below, read_regular
 from calseq.standing import Phase, Standing
 
 
@@ -31,7 +34,11 @@ def gather(standing: Standing) -> RunFacts:
         for step in view.plan.steps
         for found in read_curves(step, standing.folder, outputs.get(step.name, ()), view.plan.modules)
     ]
-    curves = tuple(_fact(step, found, view.plan) for step, found in read if isinstance(found, IvCurve))
+    curves = tuple(
+        _fact(step, found, view.plan, _breakdowns(standing.folder, outputs.get(step.name, ())))
+        for step, found in read
+        if isinstance(found, IvCurve)
+    )
     return RunFacts(
         name=printable(standing.name),
         started=printable(record.started),
@@ -64,13 +71,19 @@ def last_outputs(stamped: Iterable[Stamped]) -> dict[str, tuple[str, ...]]:
     return outputs
 
 
-def _fact(step: Step, curve: IvCurve, plan: Plan) -> CurveFact:
+def _breakdowns(folder: Path, files: Iterable[str]) -> bytes | None:
+    file = next((each for each in files if each.endswith("/breakdowns.json") and is_below(each)), None)
+    return read_regular(folder / file, BREAKDOWNS_BYTES) if file else None
+
+
+def _fact(step: Step, curve: IvCurve, plan: Plan, breakdowns: bytes | None) -> CurveFact:
     module = module_of(curve, plan)
     return CurveFact(
         printable(step.name),
         printable(module.name if module else curve.module),
         IvCurve(printable(curve.file), curve.module, curve.points),
         figures_in(curve, plan),
+        told_of(breakdowns, module, len(plan.modules)) if breakdowns and module else None,
     )
 
 

@@ -19,7 +19,7 @@ from calseq.console.statusview import VERDICTS
 from calseq.console.table import GAP, Column, table
 from calseq.console.times import spoken
 from calseq.console.view import State
-from calseq.console.wording import STYLES
+from calseq.console.wording import STYLES, state_word
 from calseq.plaintext import width as wide
 
 MARK = " *"
@@ -94,7 +94,11 @@ def _verdict_style(run: RunFacts) -> str:
 def _steps(comparison: Comparison, columns_wide: int, letters: Alphabet) -> list[list[Line]]:
     """Give the steps by run, in as many tables as the width asks for: no run is left out."""
     runs = range(len(comparison.runs))
-    cells = {(row.name, run): _cell(row, run) for row in comparison.steps for run in runs}
+    cells = {
+        (row.name, run): _cell(row, run, over=comparison.runs[run].over)
+        for row in comparison.steps
+        for run in runs
+    }
     widths = [max([1, *(wide(cells[row.name, run].text) for row in comparison.steps)]) for run in runs]
     first = max([4, *(wide(row.name) for row in comparison.steps)])
     blocks, taken = [[0]], first + len(GAP) + widths[0]
@@ -118,12 +122,17 @@ def _steps(comparison: Comparison, columns_wide: int, letters: Alphabet) -> list
     ]
 
 
-def _cell(row: StepRow, run: int) -> Span:
+def _cell(row: StepRow, run: int, *, over: bool) -> Span:
     fact = row.facts[run]
     if fact is None:
         return Span("no such step" + MARK * row.differs[run], "dim")
     took = f" {spoken(fact.duration_s)}" if fact.duration_s is not None else ""
-    return Span(fact.state + took + MARK * row.differs[run], _step_style(fact))
+    return Span(step_word(fact, over=over) + took + MARK * row.differs[run], _step_style(fact))
+
+
+def step_word(fact: StepFact, *, over: bool) -> str:
+    """Give the word for a step's state in a run that may be over."""
+    return state_word(State(fact.state), over=over) if fact.state in set(State) else fact.state
 
 
 def _step_style(fact: StepFact) -> str:

@@ -13,6 +13,7 @@ from calseq.console.wording import (
     STYLES,
     VERDICT_STYLES,
     rails_line,
+    state_word,
     step_place,
 )
 from calseq.rails import Role
@@ -132,15 +133,11 @@ def _row(each: StepView, view: RunView, letters: Alphabet) -> tuple[Span, ...]:
         Span(letters.glyphs[each.state], style),
         Span(str(each.step.number), "dim"),
         Span(letters.text(each.step.name)),
-        Span(_word(each, view), style),
+        Span(state_word(each.state, over=view.ended is not None), style),
         Span("" if each.duration_s is None else spoken(each.duration_s)),
         Span(str(each.attempt) if each.attempt > 1 else ""),
         Span(letters.text(each.reason), "dim"),
     )
-
-
-def _word(each: StepView, view: RunView) -> str:
-    return "not run" if view.ended and each.state is State.WAITING else each.state.value
 
 
 def labelled(label: str, text: str, letters: Alphabet, width: int, style: str = "") -> list[Line]:

@@ -52,6 +52,16 @@ STANDINGS = {"official": "green", "unofficial": "bold yellow"}
 """The styles of the one word for whether a sequence is an official one."""
 
 
+def state_word(state: State, *, over: bool) -> str:
+    """Give the one word for a step's state: what waits in a run that is over was not run."""
+    return "not run" if over and state is State.WAITING else state.value
+
+
+def state_said(state: State, *, over: bool) -> str:
+    """Give that word as it stands in a sentence: `left out`, and every verdict as it is."""
+    return "left out" if state is State.LEFT_OUT else state_word(state, over=over)
+
+
 def volts(voltage_v: float) -> str:
     """Give a voltage as it is read: `4.0 V`, `-80 V`, `0 V`."""
     if abs(voltage_v) < 0.05:

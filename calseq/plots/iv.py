@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from msgspec import Struct
 
 from calseq.curves import IvCurve
-from calseq.iv import MARKED_V, biased
+from calseq.iv import MARKED_V, TOLERANCE_V, biased
 from calseq.plots.colours import BAD, MARK, line_style
 from calseq.plots.figure import POINTS, add_legend, looks, new_figure, no_points, svg_of, thinned
 
@@ -109,7 +109,7 @@ def _density_axis(axes: Axes, area: float) -> Any:
 
 def _marks(axes: Axes, shown: Sequence[tuple[str, Points]], marks: Marks) -> list[tuple[Any, str]]:
     """Draw what is marked, and give it with its words. What lies outside the plot is only said."""
-    reached_v = max(x for _, points in shown for x, _ in points)
+    reached_v = max(x for _, points in shown for x, _ in points) + TOLERANCE_V
     top = max(y for _, points in shown for _, y in points)
     thin: dict[str, Any] = {"color": MARK, "linewidth": 0.9, "linestyle": (0, (1, 2))}
     at = [bias_v for bias_v in MARKED_V if bias_v <= reached_v]

@@ -7,10 +7,12 @@ from msgspec import Struct
 from calseq.console.forecast import SLOW
 from calseq.console.times import spoken
 from calseq.console.view import State
+from calseq.console.wording import state_said
 from calseq.curves import NotUnderstood
 from calseq.report.dossier import Dossier
 from calseq.report.power import PowerState
 from calseq.report.story import StepStory
+from calseq.report.verdict import sentence
 
 MOST_NAMED = 8
 """So many steps are named in one sentence."""
@@ -67,7 +69,8 @@ def _unread(dossier: Dossier) -> Iterator[Matter]:
 def _unbiased(dossier: Dossier) -> Iterator[Matter]:
     for each in dossier.judged:
         if not each.decision.allowed:
-            yield Matter(f"the sensors were not biased: {each.decision.reason}", step=each.decision.step)
+            text = sentence(f"the sensors were not biased: {each.decision.reason}")
+            yield Matter(text, step=each.decision.step)
         if each.same is False:
             yield Matter(f"the breakdowns.json of {each.step} is not the one that was decided on", grave=True)
 
@@ -85,15 +88,14 @@ def _noted(dossier: Dossier) -> Iterator[Matter]:
 
 def _endings(stories: Iterable[StepStory], wanted: Callable[[StepStory], bool]) -> Iterator[Matter]:
     """Tell of steps that have no good end, those of one ending and reason together."""
-    words = {State.LEFT_OUT: "left out", State.WAITING: "not run"}
     groups: dict[tuple[State, int, str], list[StepStory]] = {}
     for each in filter(wanted, stories):
         groups.setdefault((each.state, len(each.tries), each.reason), []).append(each)
     for (state, tries, reason), members in groups.items():
         after = f" after {tries} attempts" if tries > 1 else ""
         why = f": {reason}" if reason else ""
-        text = f"{named(members)}: {words.get(state, state.value)}{after}{why}"
-        yield Matter(text, step=members[0].step.number)
+        text = f"{named(members)} {state_said(state, over=True)}{after}{why}"
+        yield Matter(sentence(text), step=members[0].step.number)
 
 
 def _odd(stories: Sequence[StepStory]) -> Iterator[Matter]:
@@ -101,24 +103,24 @@ def _odd(stories: Sequence[StepStory]) -> Iterator[Matter]:
     for each in stories:
         if len(each.tries) > 1 and not each.is_bad and each.kept_at is None:
             reasons = dict.fromkeys(one.reason or str(one.state) for one in each.tries[:-1])
-            text = f"passed at attempt {each.tries[-1].number}; before that: {'; '.join(reasons)}"
-            yield Matter(f"{named([each])}: {text}", step=each.step.number)
+            text = f"passed at attempt {each.tries[-1].number}, before that: {'; '.join(reasons)}"
+            yield Matter(sentence(f"{named([each])} {text}"), step=each.step.number)
     yield from _slow([each for each in stories if each.lateness and not each.is_bad])
     for each in stories:
         for curve in each.curves:
             if isinstance(curve, NotUnderstood):
-                text = f"{named([each])}: {curve.file} was not understood: {curve.reason}"
-                yield Matter(text, step=each.step.number)
+                text = f"{curve.file} of {named([each])} was not understood: {curve.reason}"
+                yield Matter(sentence(text), step=each.step.number)
 
 
 def _slow(stories: Sequence[StepStory]) -> Iterator[Matter]:
     if len(stories) > MOST_NAMED:
-        yield Matter(f"{named(stories)}: slow, at least {SLOW:g} times as long as usual")
+        yield Matter(f"{named(stories)} were slow: at least {SLOW:g} times as long as usual")
         return
     for each in stories:
         if each.duration_s is not None and each.expected:
-            text = f"slow: {spoken(each.duration_s)}, usually {spoken(each.expected.usual_s)}"
-            yield Matter(f"{named([each])}: {text}", step=each.step.number)
+            text = f"was slow: {spoken(each.duration_s)}, usually {spoken(each.expected.usual_s)}"
+            yield Matter(f"{named([each])} {text}", step=each.step.number)
 
 
 def _strayed(dossier: Dossier) -> Iterator[Matter]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from calseq.console.view import State
+from calseq.console.wording import state_word
 from calseq.report.story import StepStory
 
 Group = tuple[StepStory, ...]
@@ -35,14 +36,7 @@ def range_of(group: Group) -> str:
     return f"step {first}" if len(group) == 1 else f"steps {first} to {last}"
 
 
-def word_of(state: State, *, over: bool) -> str:
-    """Give the word for a step's state, in a run that may be over: `passed`, `left out`, `not run`."""
-    if state is State.WAITING and over:
-        return "not run"
-    return state.value.replace("-", " ")
-
-
 def states_of(group: Group, *, over: bool) -> str:
     """Count a group's steps by their states: `33 passed, 1 skipped`."""
-    counts = Counter(word_of(each.state, over=over) for each in group)
+    counts = Counter(state_word(each.state, over=over) for each in group)
     return ", ".join(f"{count} {word}" for word, count in counts.items())

@@ -11,7 +11,7 @@ from calseq.console.forecast import usual
 from calseq.console.planview import quoted
 from calseq.console.times import about, rounded, spoken
 from calseq.console.view import State
-from calseq.console.wording import MODES
+from calseq.console.wording import MODES, state_word
 from calseq.pages import page
 from calseq.plots import can_plot
 from calseq.rails import Role
@@ -19,11 +19,12 @@ from calseq.report.attention import attention
 from calseq.report.chronicle import LANE_STATES, LANES
 from calseq.report.dossier import Dossier
 from calseq.report.files import is_below, link
-from calseq.report.folding import Group, folded, range_of, states_of, word_of
+from calseq.report.folding import Group, folded, range_of, states_of
 from calseq.report.pictures import Drawing, Picture, drawings, not_understood, pictures, plots_of
+from calseq.report.power import evidence
 from calseq.report.story import StepStory
 from calseq.report.timeline import Bar, Span, Tick, bars, breaks, lane, merged, ticks, usual_bar
-from calseq.report.verdict import headline
+from calseq.report.verdict import following, headline, sentence
 from calseq.standing import GOING_ON
 from calseq.verdicts import WHAT_TO_DO
 
@@ -125,6 +126,7 @@ def _page(
         supplies=[
             each for role in (Role.HV, Role.LV) for each in dossier.plan.instruments if role in each.roles
         ],
+        following=[text.partition("   ") for text in following(dossier)],
         matters=matters[: fold.matters],
         more_matters=len(matters) - len(matters[: fold.matters]),
         groups=groups,
@@ -160,7 +162,9 @@ def _words(dossier: Dossier, zone: tzinfo | None, fold: Fold) -> dict[str, objec
         "tone": tone,
         "range_of": range_of,
         "states_of": lambda group: states_of(group, over=over),
-        "word": lambda state: word_of(state, over=over),
+        "word": lambda state: state_word(state, over=over),
+        "sentence": sentence,
+        "evidence": evidence(dossier.power, lambda at: moment(at, zone)),
         "spent": lambda group: spoken(sum(each.duration_s or 0.0 for each in group)),
         "command": lambda story: _command(story, fold.chars),
         "module_names": ", ".join(each.name or f"channel {each.channel}" for each in dossier.plan.modules),

@@ -3,18 +3,24 @@
 from collections.abc import Iterator
 
 from calseq.console.comparisonview import microamperes
-from calseq.iv import CurrentAt, IvFigures
+from calseq.iv import Breakdown, CurrentAt, IvFigures, Told
 
 Rows = tuple[tuple[str, str, str], ...]
 
 
-def iv_rows(found: IvFigures) -> Rows:
-    """Give label, value and note of every figure, and last the notes that are of all of them."""
-    return tuple(_rows(found))
+def iv_rows(found: IvFigures, told: Told | None = None) -> Rows:
+    """Give label, value and note of every figure, and last the notes that are of all of them.
+
+    `told` is what breakdowns.json says of the module: the bias was decided by that, and not by the curve.
+    """
+    return tuple(_rows(found, told))
 
 
-def _rows(found: IvFigures) -> Iterator[tuple[str, str, str]]:
-    yield "breakdown", *_breakdown(found)
+def _rows(found: IvFigures, told: Told | None) -> Iterator[tuple[str, str, str]]:
+    if told is not None:
+        yield "breakdown", str(told), "by breakdowns.json"
+    value, why = _breakdown(found.breakdown)
+    yield "breakdown", value, f"by the curve: {why}"
     for each in found.at:
         yield f"I at {each.bias_v:g} V", *_current(each, found)
     if found.working:
@@ -27,11 +33,11 @@ def _rows(found: IvFigures) -> Iterator[tuple[str, str, str]]:
         yield "note", "", note
 
 
-def _breakdown(found: IvFigures) -> tuple[str, str]:
-    breakdown = found.breakdown
-    if breakdown.bias_v is not None:
-        return f"{breakdown.bias_v:g} V", "more than 20 % in 5 V"
-    return breakdown.said, "more than 20 % in 5 V, beyond 60 V" if breakdown.defined else ""
+def _breakdown(found: Breakdown) -> tuple[str, str]:
+    if found.bias_v is not None:
+        return f"{found.bias_v:g} V", "more than 20 % in 5 V"
+    word, _, why = found.said.partition(": ")
+    return word, why or "more than 20 % in 5 V, beyond 60 V"
 
 
 def _current(at: CurrentAt, found: IvFigures) -> tuple[str, str]:

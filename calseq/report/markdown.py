@@ -5,13 +5,17 @@ from datetime import datetime, tzinfo
 
 from calseq.console.forecast import usual
 from calseq.console.times import spoken
+from calseq.console.wording import state_word
+from calseq.curves import IvCurve
+from calseq.iv import breakdown_words, figures_in
 from calseq.plaintext import printable
 from calseq.report.attention import attention
 from calseq.report.dossier import Dossier
 from calseq.report.html import SIGNS, moment
-from calseq.report.power import PowerState
-from calseq.report.story import StepStory
-from calseq.report.verdict import headline
+from calseq.report.power import PowerState, evidence
+from calseq.report.story import StepStory, told_in
+from calseq.report.verdict import following, headline
+from calseq.standing import GOING_ON
 from calseq.verdicts import WHAT_TO_DO
 
 MOST_ROWS = 200
@@ -25,10 +29,12 @@ def text(dossier: Dossier, *, zone: tzinfo | None = None) -> str:
     blocks = (
         _head(dossier),
         _power(dossier, zone),
+        _next(dossier),
         _matters(dossier),
         _facts(dossier, zone),
         _steps(dossier),
         *(_log(each) for each in dossier.steps if each.last_lines),
+        _curves(dossier),
         _proof(dossier),
     )
     return "\n\n".join(block for block in blocks if block)
@@ -56,20 +62,26 @@ def _head(dossier: Dossier) -> str:
 
 
 def _plain(word: str) -> str:
-    """Give a verdict as a heading: one of calseq's own words, or what a record has in their place, as code."""
+    """Give one of calseq's own words as it is, and what a record has in their place as code."""
     return word if re.fullmatch(r"[A-Za-z ]+", word) else code(word)
 
 
 def _power(dossier: Dossier, zone: tzinfo | None) -> str:
     power = dossier.power
-    read = f", read at {moment(power.read_at, zone)}" if power.read_at else ""
-    by = f" Said by {power.by}{read}." if power.by else ""
-    lines = [f"**{power.said}.**{by}"]
-    if power.readings:
-        lines[0] += f" Last read: {code(power.readings)}."
+    lines = [f"**{power.said}.** {evidence(power, lambda at: moment(at, zone))}".rstrip()]
     if power.state is PowerState.UNKNOWN:
         lines += ["", *(f"{number}. {each}" for number, each in enumerate(WHAT_TO_DO, 1))]
     return "\n".join(lines)
+
+
+def _next(dossier: Dossier) -> str:
+    """Give what to type next."""
+    said = [text.partition("   ") for text in following(dossier)]
+    lines = [
+        f"- {code(command) if gap else command} {_plain(words) if words else ''}".rstrip()
+        for command, gap, words in said
+    ]
+    return "\n".join(["Next:", "", *lines]) if lines else ""
 
 
 def _matters(dossier: Dossier) -> str:
@@ -91,7 +103,7 @@ def _facts(dossier: Dossier, zone: tzinfo | None) -> str:
         ("Started", moment(datetime.fromisoformat(record.started).timestamp(), zone)),
         ("Ended", ended),
         ("Duration", spoken(record.duration_s or dossier.told.view.t)),
-        ("Versions", f"calseq {code(record.calseq)}, Python {code(record.python)}, dirigent {code(dossier.told.dirigent or 'not told')}"),
+        ("Versions", f"calseq {code(record.calseq)}, Python {code(record.python)}, dirigent {code(dossier.told.dirigent or 'not known')}"),
     )  # fmt: skip
     return "\n".join(["## The run", "", *(f"- {label}: {value}" for label, value in facts)])
 
@@ -104,15 +116,16 @@ def _steps(dossier: Dossier) -> str:
         "|---|--:|---|---|--:|--:|--:|---|",
     ]
     more = len(dossier.steps) - MOST_ROWS
+    over = dossier.standing.phase not in GOING_ON
     rest = [f"\n{more} more steps: `calseq report --format json` tells of each."] if more > 0 else []
-    return "\n".join([*head, *map(_row, dossier.steps[:MOST_ROWS]), *rest])
+    return "\n".join([*head, *(_row(each, over=over) for each in dossier.steps[:MOST_ROWS]), *rest])
 
 
-def _row(story: StepStory) -> str:
+def _row(story: StepStory, *, over: bool) -> str:
     took = "" if story.duration_s is None else spoken(story.duration_s)
     tries = str(len(story.tries)) if len(story.tries) > 1 else ""
     cells = (
-        SIGNS[story.state], str(story.step.number), _cell(story.step.name), story.state.value, took,
+        SIGNS[story.state], str(story.step.number), _cell(story.step.name), state_word(story.state, over=over), took,
         usual(story.expected, ""), tries, _cell(story.reason),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |".replace("| ~", "| \\~")
@@ -123,6 +136,20 @@ def _log(story: StepStory) -> str:
     lines = [printable(line) for line in story.last_lines]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
     return "\n".join([f"### Last lines of {code(story.step.name)}", "", f"{fence}text", *lines, fence])
+
+
+def _curves(dossier: Dossier) -> str:
+    """Give a line for every IV curve: where the sensor breaks down, and who says so."""
+    lines = [
+        f"- {code(curve.module or curve.file.rpartition('/')[2])}, step {story.step.number}"
+        f" {code(story.step.name)}: breakdown"
+        f" {breakdown_words(figures_in(curve, dossier.plan).breakdown, told_in(story, curve, dossier.plan))}"
+        for story in dossier.steps
+        for curve in story.curves
+        if isinstance(curve, IvCurve)
+    ]
+    more = [f"- and {len(lines) - MOST_ROWS} more"] if len(lines) > MOST_ROWS else []
+    return "\n".join(["## Sensor IV", "", *lines[:MOST_ROWS], *more]) if lines else ""
 
 
 def _proof(dossier: Dossier) -> str:

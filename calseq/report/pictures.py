@@ -13,7 +13,7 @@ from calseq.plots import HOW_TO_INSTALL, iv_svg, vi_svg
 from calseq.report.dossier import Dossier
 from calseq.report.files import PICTURE_BYTES, PICTURES_BYTES, Listed, read_picture
 from calseq.report.ivtable import Rows, iv_rows
-from calseq.report.story import StepStory
+from calseq.report.story import StepStory, told_in
 
 _NO_MATPLOTLIB = f"not drawn: matplotlib is not installed ({HOW_TO_INSTALL})"
 
@@ -140,7 +140,7 @@ def _iv(
         draws=draws,
     )
     tables = tuple(
-        Table(name, sizes.get(curve.file, Listed(curve.file, 0)), iv_rows(found))
+        Table(name, sizes.get(curve.file, Listed(curve.file, 0)), iv_rows(found, told_in(story, curve, plan)))
         for name, curve, found in zip(names, curves, read, strict=True)
     )
     return Drawing(title, story.step.number, tables, svg, note)
@@ -154,16 +154,16 @@ def _shared(values: Iterable[float | None]) -> float | None:
 
 def _vi(story: StepStory, curve: ViCurve, sizes: Mapping[str, Listed], *, draws: bool) -> Drawing:
     name = curve.module or curve.file.rpartition("/")[2]
-    title = f"SLDO curves, step {story.step.number} {story.step.name}"
-    svg, note = _drawn(lambda: vi_svg(curve, title=f"{title}, {name}"), draws=draws)
+    title = f"SLDO curves, step {story.step.number} {story.step.name}, {name}"
+    svg, note = _drawn(lambda: vi_svg(curve, title=title), draws=draws)
     table = Table(name, sizes.get(curve.file, Listed(curve.file, 0)), _vi_rows(curve))
     return Drawing(title, story.step.number, (table,), svg, note)
 
 
 def _vi_rows(curve: ViCurve) -> Rows:
-    """Give the end points of every trace: where it was at the lowest and at the highest current."""
+    """Give the end points of every trace, chip by chip: where it was at the lowest and at the highest current."""
     rows = []
-    for trace in curve.traces:
+    for trace in sorted(curve.traces, key=lambda each: int(each.chip or -1)):
         if trace.points:
             low, high = min(trace.points), max(trace.points)
             value = f"{low[1]:.3g} to {high[1]:.3g} {trace.unit}"

@@ -1,5 +1,6 @@
 """In which state a run left HV and LV, who says so, and when that was read."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -83,6 +84,19 @@ def _in_use(standing: Standing, told: Chronicle) -> PowerWord:
 def _read_at(told: Chronicle) -> float | None:
     view = told.view
     return None if view.rails.read_t is None else view.at - view.t + view.rails.read_t
+
+
+def evidence(word: PowerWord, moment: Callable[[float], str]) -> str:
+    """Say who says in which state HV and LV are, what was read, and when; empty if nobody read anything."""
+    at = moment(word.read_at) if word.read_at else ""
+    if word.state is PowerState.OFF:
+        if word.by == "run.json":
+            return ""
+        read = f", read at {at}" if at else ""
+        return f"Confirmed by {word.by}{read}{f': {word.readings}' if word.readings else ''}."
+    last = f"Last read: {word.readings}{f', at {at}' if at else ''}." if word.readings else ""
+    by = f"Said by {word.by}." if word.by else ""
+    return " ".join(filter(None, (by, last)))
 
 
 def readings_words(told: Chronicle) -> str:

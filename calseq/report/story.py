@@ -7,15 +7,17 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from calseq.bias import BREAKDOWNS_BYTES, told_of
 from calseq.console.forecast import SLOW
 from calseq.console.logtail import LogTail
 from calseq.console.view import BAD, State, StepView
 from calseq.curves import IvCurve, NotUnderstood, ViCurve, read_curves
 from calseq.expectations import Expectation
+from calseq.iv import Told, module_of
 from calseq.plan import Plan, Step
 from calseq.rails import StepType
 from calseq.report.chronicle import Chronicle, Try
-from calseq.report.files import MOST_FILES, Listing, is_below, listed
+from calseq.report.files import MOST_FILES, Listing, is_below, listed, read_regular
 from calseq.standing import Phase, Standing
 
 LAST_LINES = 20
@@ -36,7 +38,10 @@ _OPEN = (State.WAITING, State.RUNNING, State.RETRYING)
 
 
 class StepStory(Struct, frozen=True):
-    """A step of the plan and all that became of it. `listing` are the files of the attempt that counts."""
+    """A step of the plan and all that became of it. `listing` are the files of the attempt that counts.
+
+    `breakdowns` is the breakdowns.json among them, as it was read.
+    """
 
     step: Step
     state: State
@@ -49,6 +54,7 @@ class StepStory(Struct, frozen=True):
     listing: Listing = Listing()
     last_lines: tuple[str, ...] = ()
     curves: tuple[IvCurve | ViCurve | NotUnderstood, ...] = ()
+    breakdowns: bytes | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -68,6 +74,14 @@ class StepStory(Struct, frozen=True):
         share = self.duration_s / self.expected.usual_s
         is_slow = share >= SLOW and self.duration_s - self.expected.usual_s >= _SLOW_BY_S
         return share if is_slow else None
+
+
+def told_in(story: StepStory, curve: IvCurve, plan: Plan) -> Told | None:
+    """Give what the breakdowns.json of a step says of the module of one of its curves."""
+    module = module_of(curve, plan)
+    if module is None or story.breakdowns is None:
+        return None
+    return told_of(story.breakdowns, module, len(plan.modules))
 
 
 def stories(standing: Standing, plan: Plan, told: Chronicle) -> tuple[StepStory, ...]:
@@ -128,7 +142,7 @@ def _with_curves(stories: Iterator[StepStory], folder: Path, plan: Plan) -> Iter
             yield story
             continue
         read += 1
-        yield replace(story, curves=_curves(story, folder, plan))
+        yield replace(story, curves=_curves(story, folder, plan), breakdowns=_breakdowns(story, folder))
 
 
 def _curves(story: StepStory, folder: Path, plan: Plan) -> tuple[IvCurve | ViCurve | NotUnderstood, ...]:
@@ -136,3 +150,9 @@ def _curves(story: StepStory, folder: Path, plan: Plan) -> tuple[IvCurve | ViCur
         each.name for each in story.listing.files if each.name.endswith(".csv")
     )
     return read_curves(story.step, folder, tuple(filter(is_below, outputs)), plan.modules)
+
+
+def _breakdowns(story: StepStory, folder: Path) -> bytes | None:
+    names = (each.name for each in story.listing.files if each.name.endswith("/breakdowns.json"))
+    file = next(names, "")
+    return read_regular(folder / file, BREAKDOWNS_BYTES) if file else None

@@ -2,11 +2,13 @@
 
 from msgspec import Struct
 
+from calseq.console.statusview import next_words
 from calseq.console.times import spoken
 from calseq.console.view import State
+from calseq.console.wording import state_said
 from calseq.report.dossier import Dossier
 from calseq.report.power import PowerState
-from calseq.standing import Phase
+from calseq.standing import GOING_ON, Phase
 from calseq.verdicts import RunVerdict
 
 _WORDS = {
@@ -36,17 +38,21 @@ def headline(dossier: Dossier) -> Headline:
             word, tone, sign = _word(standing.record.verdict)
             return Headline(word, "bad" if unsafe else tone, sign, _reason(dossier))
         case Phase.DIED:
-            why = f"calseq ended before the run did: its record stops {spoken(view.t)} after its start"
-            return Headline("Torn off", "bad" if unsafe else "warn", "■", why)
+            why = f"the run has no end: its record stops {spoken(view.t)} after its start"
+            return Headline("Died", "bad" if unsafe else "warn", "■", why)
         case Phase.DYING:
-            return Headline(
-                "Being torn off", "warn", "■", "calseq is gone, and its guard is making the bench safe"
-            )
+            return Headline("Dying", "warn", "■", "calseq is gone, and its guard is making the bench safe")
         case Phase.ELSEWHERE:
             why = f"its record says that it goes on, on {standing.record.host}: whether it does cannot be seen from here"
-            return Headline("Not ended", "open", "…", why)
+            return Headline("Elsewhere", "open", "…", why)
         case Phase.RUNNING:
-            return Headline("Still running", "open", "…", counts(dossier))
+            return Headline("Running", "open", "…", counts(dossier))
+
+
+def following(dossier: Dossier) -> tuple[str, ...]:
+    """Say what to type next, as `calseq status` does; nothing if the run passed."""
+    passed = dossier.standing.record.verdict == RunVerdict.PASSED and dossier.standing.safe is not False
+    return () if dossier.standing.phase is Phase.ENDED and passed else next_words(dossier.standing)
 
 
 def counts(dossier: Dossier) -> str:
@@ -54,9 +60,9 @@ def counts(dossier: Dossier) -> str:
     states = [each.state for each in dossier.steps]
     good = states.count(State.PASSED) + states.count(State.KEPT)
     kept = f"{states.count(State.KEPT)} of them before the run was resumed" * (State.KEPT in states)
-    words = {State.WAITING: "not run", State.LEFT_OUT: "left out"}
+    over = dossier.standing.phase not in GOING_ON
     others = [
-        f"{states.count(state)} {words.get(state, state.value)}"
+        f"{states.count(state)} {state_said(state, over=over)}"
         for state in State
         if state not in (State.PASSED, State.KEPT) and state in states
     ]
@@ -72,5 +78,11 @@ def _reason(dossier: Dossier) -> str:
     reason = dossier.standing.record.reason
     failed = next((each for each in dossier.steps if each.is_bad), None)
     if failed and failed.reason and failed.step.name in reason and failed.reason not in reason:
-        return f"{reason}: {failed.reason}"
-    return reason or counts(dossier)
+        return sentence(f"{reason}: {failed.reason}")
+    return sentence(reason) if reason else counts(dossier)
+
+
+def sentence(text: str) -> str:
+    """Give a reason that stands within other reasons as one sentence: only its first colon stays one."""
+    first, colon, rest = text.replace("no bias: ", "no bias because ").partition(": ")
+    return first + colon + rest.replace(": ", ", ")

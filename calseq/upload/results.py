@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
+from calseq.modulename import modules_named
 from calseq.plan import Plan, ResultRule, Step
 
 TYPES = frozenset(
@@ -134,7 +135,9 @@ def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
             if isinstance(find, Gap):
                 gaps.append(find)
             else:
-                results += _per_module(find, number + place, step, modules)
+                results += _per_module(
+                    find, number + place, step, modules, [each.name for each in plan.modules]
+                )
         number += max(len(found), 1)
     return Harvest(tuple(results), tuple(gaps))
 
@@ -175,19 +178,19 @@ def _scan(path: str, rule: ResultRule) -> _Find | Gap:
     return Gap(path, why, measured=True)
 
 
-def _per_module(find: _Find, number: int, step: Step, modules: tuple[str, ...]) -> Iterator[Result]:
-    """Give a result to the modules it is of: a file that names exactly one of them is that one's, others are all's."""
-    owners = {path: [each for each in modules if _names(_name(path), each)] for path in find.paths}
+def _per_module(
+    find: _Find, number: int, step: Step, modules: tuple[str, ...], named: Sequence[str] = ()
+) -> Iterator[Result]:
+    """Give a result to the modules it is of: a file that names exactly one module is that one's, others are all's.
+
+    `named` are all modules of the bench: a file of one that is not among `modules` is none of theirs.
+    """
+    owners = {path: modules_named(path, (*modules, *named)) for path in find.paths}
     for module in modules:
-        files = [path for path in find.paths if len(owners[path]) != 1 or owners[path] == [module]]
+        files = [path for path in find.paths if len(owners[path]) != 1 or owners[path] == (module,)]
         if files:
             name = f"{number:02d}_{find.name}"
             yield Result(module, name, find.type, step.name, tuple(ResultFile(path) for path in files))
-
-
-def _names(file: str, module: str) -> bool:
-    """Tell whether a file's name has a module's in it, and not only a part of a longer word."""
-    return re.search(rf"(?<![A-Za-z0-9]){re.escape(module)}(?![A-Za-z0-9])", file) is not None
 
 
 def _name(path: str) -> str:

@@ -56,15 +56,21 @@ def curved_plan(**fields):
     )
 
 
-def write_curved(runs, name, text, *, plan=None, events=good_run, file="IV_C2HQ0.csv", **fields):
+def write_curved(
+    runs, name, text, *, plan=None, events=good_run, file="IV_C2HQ0.csv", breakdowns=None, **fields
+):
     """Make the folder of a run whose IV curve left a file with this text."""
     plan = plan or curved_plan()
     path = f"data/03-iv_curve.2/{file}"
-    told = [(t, replace(event, outputs=(path,)) if _left(event) else event) for t, event in events(plan)]
+    beside = "data/03-iv_curve.2/breakdowns.json"
+    left = (path,) if breakdowns is None else (path, beside)
+    told = [(t, replace(event, outputs=left) if _left(event) else event) for t, event in events(plan)]
     folder = write_run(runs, told, name=name, plan=plan, **fields)
     if text is not None:
         (folder / path).parent.mkdir(parents=True)
         (folder / path).write_bytes(text if isinstance(text, bytes) else text.encode())
+    if breakdowns is not None:
+        (folder / beside).write_bytes(breakdowns)
     return folder
 
 

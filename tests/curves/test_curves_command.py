@@ -94,6 +94,14 @@ def test_a_run_that_is_not_there_or_damaged_is_refused(runs):
     assert "CS423" in told(runs, "20261121", "20261122", code=3)[1]
 
 
+@pytest.mark.parametrize("names", [["20261121", ""], ["", "20261121"], [" ", "\t"]])
+def test_an_empty_name_is_no_run(runs, names):
+    """It is what a shell makes of a variable that is not set."""
+    _, said = told(runs, *names, code=3)
+    assert "has an empty name" in said
+    assert "'latest'; 'calseq runs' lists the runs" in said
+
+
 def notes(runs, *names):
     return json.loads(told(runs, *names, "--format", "json")[0])["notes"]
 
@@ -150,6 +158,47 @@ def test_a_page_is_written_to_a_new_file_only(runs):
     path.write_text("mine")
     assert "CS441" in told(runs, "20261121", "20261122", "--format", "html", "--output", path, code=3)[1]
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "breakdowns", "said"),
+    [
+        (csv_of(rising(45)), b'{"0": -40.0}', "breakdown -40 V by breakdowns.json; undefined by the curve: ends at 45 V, and is judged beyond 60 V"),
+        (GOOD, b'{"0": -75}', "breakdown -75 V by breakdowns.json; none up to 120 V by the curve"),
+        (csv_of(rising(80, broken_from_v=70)), b'{"C2HQ0": null}', "breakdown none by breakdowns.json; 70 V by the curve"),
+    ],
+)  # fmt: skip
+def test_where_breakdowns_json_says_another_thing_than_the_curve_both_are_said(runs, text, breakdowns, said):
+    write_curved(runs, "20261123-020000-x", text, breakdowns=breakdowns)
+    assert f"run 2, iv_curve, C2HQ0: {said}" in notes(runs, "20261121", "20261123")
+    for format_ in ("text", "html"):
+        assert said in told(runs, "20261121", "20261123", "--format", format_)[0]
+    listed = json.loads(told(runs, "20261121", "20261123", "--format", "json")[0])
+    assert listed["modules"][0]["curves"][1]["breakdowns_json"] == {
+        "volts": json.loads(breakdowns).popitem()[1]
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "breakdowns"),
+    [
+        (GOOD, b'{"0": "none"}'),
+        (csv_of(rising(80, broken_from_v=70)), b'{"0": -72}'),
+        (GOOD, b"{"),
+        (GOOD, b"[]"),
+    ],
+)
+def test_where_they_agree_or_one_cannot_be_read_nothing_is_said(runs, text, breakdowns):
+    write_curved(runs, "20261123-020000-x", text, breakdowns=breakdowns)
+    assert not [each for each in notes(runs, "20261121", "20261123") if "breakdowns.json" in each]
+
+
+def test_a_breakdowns_json_that_is_no_file_is_passed_over(runs):
+    folder = write_curved(runs, "20261123-020000-x", GOOD, breakdowns=b"")
+    path = folder / "data/03-iv_curve.2/breakdowns.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert not [each for each in notes(runs, "20261121", "20261123") if "breakdowns.json" in each]
 
 
 def ended(name, attempt, *outputs):

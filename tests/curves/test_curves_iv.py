@@ -3,7 +3,8 @@
 import pytest
 from curve_texts import DOUBLE, MODULES, curve, curved_plan, rising
 
-from calseq.iv import Breakdown, area_cm2, figures, figures_in, find_breakdown, module_of
+from calseq.bias import told_of
+from calseq.iv import Breakdown, Told, agree, area_cm2, figures, figures_in, find_breakdown, module_of
 from calseq.plan import BiasSupply, Module
 
 
@@ -90,6 +91,91 @@ def test_noise_is_judged_by_the_definition_and_said_to_be_noise():
 
 def test_there_are_no_percent_of_zero():
     assert broken(sweep(*[0] * 15, 5, 5)).bias_v is None
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (sweep(*[0] * 17), "the current 5 V before 65 V is zero"),
+        (sweep(*[0] * 15, 5, 5), "the current 5 V before 65 V is zero"),
+        (sweep(*[100] * 14, 0, 5, 5), "the current 5 V before 75 V is zero"),
+        (sweep(100, start=80), "nothing was measured 5 V before 80 V"),
+        (sweep(100, 100, 100, start=70), "nothing was measured 5 V before 70 V"),
+        (sweep(*[100] * 4, start=62, step=1), "nothing was measured 5 V before 62 V"),
+        (curve((0, 0), (-58, -1e-7), (-60, -1e-7), (-62, -1e-7)), "nothing was measured 5 V before 62 V"),
+    ],
+)
+def test_where_nothing_could_be_compared_it_is_not_defined_and_why_is_said(made, why):
+    assert broken(made) == Breakdown(None, f"undefined: {why}", defined=False)
+
+
+def test_a_rise_that_was_seen_counts_whatever_could_not_be_compared_before():
+    assert broken(sweep(*[0] * 14, 1, 2, 2)).bias_v == 75
+
+
+@pytest.mark.parametrize("at_v", [25, 80, 100, 120])
+def test_a_voltage_is_reached_though_the_supply_reads_back_a_little_less(at_v):
+    def last(bias_v):
+        points = [(0, 0), (-bias_v / 2, -1e-7), (-bias_v, -2e-7)]
+        found = {each.bias_v: each.current_a for each in figures(curve(*points)).at}
+        return found[at_v]
+
+    assert last(at_v - 0.008) == last(at_v - 0.25) == 2e-7
+    assert last(at_v - 0.26) is None
+
+
+def test_the_first_point_stands_for_a_voltage_that_it_misses_by_little():
+    assert figures(curve((-25.2, -1e-7), (-40, -1e-7))).at[0].current_a == 1e-7
+    assert figures(curve((-25.3, -1e-7), (-40, -1e-7))).at[0].current_a is None
+
+
+def test_a_working_point_is_reached_though_the_supply_reads_back_a_little_less():
+    made = figures(curve((0, 0), (-40, -1e-7), (-79.992, -2e-7)), working_v=-80)
+    assert made.working.current_a == 2e-7
+
+
+def test_60_v_is_not_beyond_60_v_though_the_supply_reads_back_a_little_more():
+    points = [(-5 * place * 60.004 / 60, -1e-7 if place < 12 else -2e-7) for place in range(13)]
+    assert broken(curve(*points)).said == "undefined: ends at 60.004 V, and is judged beyond 60 V"
+    assert broken(curve(*points, (-65, -2e-7), (-70, -2e-7))).said == "none up to 70 V"
+    assert broken(curve(*points, (-65, -3e-7))).bias_v == 65
+
+
+@pytest.mark.parametrize(
+    ("content", "volts"),
+    [
+        ('{"0": -40.0}', -40), ('{"C2HQ0": -40}', -40), ("-40", -40), ('{"0": {"0": -90, "1": -70, "2": null}}', -70),
+        ('{"0": 70}', 70), ('{"0": null}', None), ('{"0": "none"}', None), ('{"0": 999}', None), ('{"0": -999.0}', None),
+    ],
+)  # fmt: skip
+def test_what_breakdowns_json_says_of_a_module(content, volts):
+    assert told_of(content.encode(), DOUBLE, 1) == Told(volts)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", '{"1": -40}', '{"0": "x"}', '{"0": 0}', '{"0": true}', '{"0": {}}', '{"0": -40, "C2HQ0": -50}', "[]",
+     '{"0": NaN}', '{"0": [-40]}', '{"0": {"0": -40, "1": "?"}}', "\0", "{" * 5000],
+)  # fmt: skip
+def test_what_cannot_be_understood_in_breakdowns_json_is_not_told(content):
+    assert told_of(content.encode(), DOUBLE, 1) is None
+    assert told_of(b"\xff", DOUBLE, 1) is None
+
+
+def test_a_bare_number_is_nobodys_where_there_are_two_modules():
+    assert told_of(b"-40", DOUBLE, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "told", "same"),
+    [
+        (Breakdown(70), Told(-70.2), True), (Breakdown(70), Told(74), True), (Breakdown(70), Told(-75), False),
+        (Breakdown(70), Told(None), False), (Breakdown(said="none up to 80 V"), Told(None), True),
+        (Breakdown(said="none up to 80 V"), Told(-40), False), (Breakdown(said="undefined: x", defined=False), Told(None), False),
+    ],
+)  # fmt: skip
+def test_they_agree_if_they_are_less_than_a_step_apart(found, told, same):
+    assert agree(found, told) is same
 
 
 def test_of_a_sweep_both_ways_the_way_up_counts():

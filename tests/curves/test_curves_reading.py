@@ -71,6 +71,72 @@ def test_what_is_not_understood_is_said_with_its_line(text, reason):
     assert iv(text) == NotUnderstood(FILE, reason)
 
 
+V_I_T = "Voltage (V),Current (A),Temperature (C)"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        # decimal commas, and a last column that is empty: three numbers, as many as there are headings
+        (f"{V_I_T}\n-5,1,5e-7,\n", "line 2 has 4 cells, and there are 3 headings; a decimal comma?"),
+        (f"{V_I_T},\n-5,1,5e-7,,\n", "line 2 has 5 cells, and there are 3 headings; a decimal comma?"),
+        (f"{V_I_T}\n-5,0,1,,,\n", "line 2 has 6 cells, and there are 3 headings; a decimal comma?"),
+        ("Voltage (V),Current (A)\n-5,15,\n", "line 2 has 3 cells, and there are 2 headings; a decimal comma?"),
+        # in a column between that has no heading
+        ("Voltage (V),,Current (A)\n-5,1,5\n", "line 2: '1' stands below no heading; a decimal comma?"),
+        # a comma for thousands
+        (f"{V_I_T}\n-1,234.5,1e-7,\n", "line 2 has 4 cells, and there are 3 headings; a decimal comma?"),
+        ("Voltage (V);Current (nA)\n-5;1,234.5\n", "line 2, 'Current (nA)': '1,234.5' is no number"),
+        ("Voltage (V);Current (nA)\n-5;1.234,5\n", "line 2, 'Current (nA)': '1.234,5' is no number"),
+        ("Voltage (V),Current (nA)\n-5,1 234\n", "line 2, 'Current (nA)': '1 234' is no number"),
+        ("Voltage (V),Current (nA)\n-5,1'234\n", "line 2, 'Current (nA)': '1'234' is no number"),
+        # parted in two ways
+        ("Voltage (V),T,Current (A)\n1,5;2,5\n", "line 2 parts its numbers in another way than the headings"),
+        ("Voltage (V),T,Current (A)\n1,5\t-2,5\n", "line 2 parts its numbers in another way than the headings"),
+        ("Voltage (V);Current (A)\n1,5,2,5\n", "line 2 has 1 cells, and there are 2 headings"),
+        ("Voltage (V),Current (A)\n1,5;2,5\n", "line 2 has 3 cells, and there are 2 headings"),
+        ("Voltage (V);Current (A)\n1,5;2,5\n", "line 2, 'Voltage (V)': '1,5' has a decimal comma; write a point"),
+        ('Voltage (V),Current (A)\n"1,5","2,5"\n', "line 2, 'Voltage (V)': '1,5' has a decimal comma; write a point"),
+        # as many cells as there are headings, or it is not known which is which
+        ("Voltage (V),Current (A)\n1,-5,-1e-7\n", "line 2 has 3 cells, and there are 2 headings"),
+        (f"{V_I_T}\n-5,-1e-7\n", "line 2 has 2 cells, and there are 3 headings"),
+        # what is no number of a measurement
+        *((f"Voltage (V),Current (A)\n-5,{cell}\n", f"line 2, 'Current (A)': '{cell}' is no finite number")
+          for cell in ("NaN", "-nan", "inf", "+Inf", "-INFINITY", "9.9e400")),
+        *((f"Voltage (V),Current (A)\n-5,{cell}\n", f"line 2, 'Current (A)': '{cell}' is no number")
+          for cell in ("1.#QNAN", "nan(ind)", "OVERLOAD", "0x10", "--1", "1e", "1.5.2", "\u22121")),
+        # headings twice
+        ("Voltage (V),voltage (mV),Current (A)\n0,0,0\n", "'Voltage (V)' and 'voltage (mV)' are both headings of 'voltage'"),
+        ("Voltage (V),Current (A),Current (A)\n0,0,0\n", "'Current (A)' and 'Current (A)' are both headings of 'current'"),
+        # units that would be a guess
+        ("Voltage (V),Current (uA/cm2)\n0,0\n", "'uA/cm2', the unit of heading 'Current (uA/cm2)', is not known"),
+        ("Voltage (V),Current (1e-6 A)\n0,0\n", "'1e-6 A', the unit of heading 'Current (1e-6 A)', is not known"),
+    ],
+)  # fmt: skip
+def test_no_number_is_made_of_what_may_be_read_in_two_ways(text, reason):
+    assert iv(text) == NotUnderstood(FILE, reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",Voltage (V),Current (A)\n0,0,0\n1,-5,-1.5e-7\n",  # numbered rows, as data frames write them
+        "Voltage (V),,Current (A)\n0,,0\n-5,,-1.5e-7\n",
+        f"{V_I_T}\n0,0,\n-5,-1.5e-7,\n",  # nothing was measured in the last column
+        f"{V_I_T},\n0,0,20,\n-5,-1.5e-7,21,\n",
+        f"{V_I_T}\n0,0,20\n-5.0,-1.5e-7,20.5,\n",
+        "Voltage (V),Current (mA)\n0,0\n-5,-0.00015\n",
+        "Voltage (V),Current (uA)\n0,0\n-5,-0.15\n",
+        "Voltage (V),Current [\u00b5A]\n0,0\n-5,-0.15\n",
+        "Voltage (V),I_leak_nA\n0,0\n-5,-150\n",
+        "Voltage (V);T;Current (A)\n0;21,5;0\n-5;21,5;-1.5e-7\n",
+        "Voltage (V)\tCurrent (A)\t\n0\t0\t\t\n-5\t-1.5e-7\n",
+    ],
+)
+def test_what_can_be_read_in_one_way_only_is_read(text):
+    assert iv(text) == GOOD
+
+
 def test_what_is_too_large_is_not_read():
     head = b"Voltage (V),Current (A)\n"
     assert iv(head + b"0,0\n" * (MAX_ROWS + 1)) == NotUnderstood(FILE, "more than 100,000 rows")
@@ -134,6 +200,18 @@ def test_a_quantity_of_the_sites_own_keeps_its_unit():
 )
 def test_the_module_is_the_one_whose_name_stands_in_the_files_name(file, module):
     assert iv("Voltage (V),Current (A)\n", file, MODULES).module == module
+
+
+@pytest.mark.parametrize(
+    ("file", "module"),
+    [
+        ("IV_M1.csv", "M1"), ("IV_M1-2.csv", "M1-2"), ("IV_M1_2.csv", "M1_2"), ("M1_IV.csv", "M1"),
+        ("IV_M1-2_M1.csv", ""), ("M1-3.csv", "M1"), ("M1/IV.csv", "M1"), ("M1-2/IV.csv", "M1-2"),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_longer_name_is_not_the_shorter_ones(file, module):
+    modules = tuple(Module(str(place), name) for place, name in enumerate(("M1", "M1-2", "M1_2")))
+    assert iv("Voltage (V),Current (A)\n", f"data/03-iv/{file}", modules).module == module
 
 
 def test_of_two_names_of_which_one_has_the_other_the_longer_counts():

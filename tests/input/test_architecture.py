@@ -13,7 +13,7 @@ PACKAGE = Path(calseq.__file__).parent
 # A module may import those before it. Packages count as one.
 ORDER = [
     "plaintext", "problems", "assets", "clocks", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations",
-    "grid", "headings", "curves", "iv", "comparison", "plots", "pages",
+    "grid", "headings", "modulename", "curves", "iv", "comparison", "plots", "pages",
     "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
@@ -40,7 +40,7 @@ PURE = [
     "plaintext", "problems", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations", "scalars", "likeness", "yaml_text", "yaml_reader", "json_reader",
     "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "overrides", "variant", "instruments",
     "compiler", "bias", "executor", "resumption", "yaml_writer", "yaml_tree", "layout", "template", "dirigent_class", "conversion", "site",
-    "official", "grid", "headings", "iv", "comparison",
+    "official", "grid", "headings", "modulename", "iv", "comparison",
     "report/timeline", "report/chronicle", "report/folding", "report/attention", "report/power", "report/verdict",
     "official", "upload/results", "upload/entries", "upload/ledger", "upload/scrubbing",
 ]  # fmt: skip

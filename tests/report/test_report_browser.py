@@ -12,11 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from console_runs import a_plan, failed_run, good_run, simulated_plan, unsafe_run
-from report_pages import a_run, many_steps
+from console_runs import a_plan, failed_run, good_run, simulated_plan, unsafe_run, until_tuning
+from report_pages import a_run, dirigent_run, many_steps
+from test_report_curves import SHORT, curved, no_bias_run
 from test_report_hostile import a_log, hostile_run
 
+from calseq.cli.compare import comparison_page
+from calseq.cli.gathered import gather
+from calseq.comparison import compare
 from calseq.report import write_report
+from calseq.standing import stand
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_S = 90
@@ -86,24 +91,45 @@ def test_these_witnesses_see_what_they_look_for(tmp_path):
     assert "Content Security Policy" in complaints
 
 
-@pytest.mark.parametrize("width", [390, 1440])
-def test_no_part_of_it_is_wider_than_the_screen(tmp_path, width):
-    """A frame of that width says how wide its content is; the page itself runs no script, the one around it does."""
-    path = write_report(a_run(tmp_path / "runs", failed_run(a_plan())))
-    text = re.sub(r"<meta http-equiv[^>]*>", "", path.read_text())
-    probe = (
-        "<script>document.title = document.documentElement.scrollWidth + ' ' + innerWidth;</script></body>"
-    )
+def pages(place):
+    """Give pages of runs of many kinds, by name: reports and a comparison, with curves and names of all lengths."""
+    long = "M" + "1234567890" * 4
+    folders = {
+        **{name: run(place / name) for name, run in runs().items()},
+        "failed": a_run(place / "failed", failed_run(a_plan())),
+        "dirigent": a_run(place / "dirigent", *dirigent_run()[::-1]),
+        "died": a_run(place / "died", until_tuning(a_plan())),
+        "curves": curved(place / "curves"),
+        "breakdown": curved(place / "breakdown", no_bias_run, iv=SHORT, breakdowns=b'{"0": -40}'),
+        "long name": curved(place / "long", module=long, iv=SHORT, breakdowns=b'{"0": -40}'),
+        "not understood": curved(place / "odd", iv="x" * 300),
+    }
+    told = {name: write_report(folder).read_text() for name, folder in folders.items()}
+    drawn = [gather(stand(folders[name])) for name in ("curves", "breakdown", "long name")]
+    told["compared"] = comparison_page(compare(drawn))
+    told["nothing to compare"] = comparison_page(compare([gather(stand(folders["failed"]))] * 2))
+    return told
+
+
+def test_no_part_of_any_page_is_wider_than_the_screen(tmp_path):
+    """Frames of that width say how wide their content is; the pages run no script, the one around them does."""
+    probe = "<script>document.title = document.documentElement.scrollWidth + ' ' + innerWidth</script></body>"
+    told = pages(tmp_path / "runs")
+    frames, widths = [], (360, 390, 768, 1280)
+    for text in told.values():
+        content = quoted(re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", probe))
+        frames += [f'<iframe style="width:{wide}px;border:0" srcdoc="{content}"></iframe>' for wide in widths]
     wide = tmp_path / "probe.html"
     wide.write_text(
-        "<!doctype html><title>x</title>"
-        f'<iframe id="f" style="width:{width}px;height:900px;border:0" srcdoc="{quoted(text.replace("</body>", probe))}"></iframe>'
-        "<script>f.onload = () => document.body.append(f.contentDocument.title);</script>"
+        "<!doctype html><title>x</title>" + "".join(frames) + "<script>onload = () => document.body.append("
+        "'found:' + [...document.querySelectorAll('iframe')].map(f => f.contentDocument.title) + ';')</script>"
     )
     shown, _ = browse(tmp_path, "--dump-dom", f"file://{wide}")
-    needed, there = map(int, re.search(r"</script>.*?(\d+) (\d+)\s*</body>", shown, re.DOTALL).groups())
-    assert there == width
-    assert needed <= width
+    found = [tuple(map(int, each.split())) for each in re.search(r"found:(\d[^;]*);", shown)[1].split(",")]
+    of = [f"{name} at {width}" for name in told for width in widths]
+    assert len(found) == len(of)
+    assert [there for _, there in found] == list(widths) * len(told)
+    assert {name: needed for name, (needed, there) in zip(of, found, strict=True) if needed > there} == {}
 
 
 def quoted(text):

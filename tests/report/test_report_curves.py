@@ -1,18 +1,23 @@
 """The curves on the page: drawn and in figures, and what could not be drawn or understood is said."""
 
 import pytest
-from console_runs import a_plan, five_steps, good_run
+from console_runs import a_plan, failed_run, five_steps, good_run, safe_end, started, step_run
 from msgspec.structs import replace
 from report_pages import Page, a_run, page_of, prove_good
 from test_report_page import a_png, leave
 
 from calseq.catalog import builtin
+from calseq.events import BiasDecided, RunEnded, StepSkipped
 from calseq.plan import BiasSupply, Module
 from calseq.report import write_report
+from calseq.report.attention import attention
 from calseq.report.dossier import read_dossier
 from calseq.report.files import MOST_FILES, listed
 from calseq.report.html import text as html_text
-from calseq.report.pictures import _drawn
+from calseq.report.markdown import text as markdown_text
+from calseq.report.pictures import _drawn, drawings
+from calseq.report.verdict import headline, sentence
+from calseq.verdicts import RunVerdict
 
 IV = "Voltage (V),Current (A)\n" + "".join(f"{-volts},{-volts * 1e-9}\n" for volts in range(0, 101, 5))
 SLDO = "Current (A),Voltage (V),VIN,VDDD_ROC0\n6,2.6,2.3,1.2\n1,1.3,1.2,0.9\n"
@@ -21,17 +26,106 @@ SLDO = "Current (A),Voltage (V),VIN,VDDD_ROC0\n6,2.6,2.3,1.2\n1,1.3,1.2,0.9\n"
 @pytest.fixture
 def folder(tmp_path):
     """A run whose IV curve and SLDO curves are there, though its events do not name them."""
+    return curved(tmp_path)
+
+
+def curved(runs, events=good_run, module="C2HQ0", iv=IV, breakdowns=b'{"0": null}'):
+    plan = curved_plan(Module("0", module, "1x2"))
+    folder = a_run(runs, events(plan), plan)
+    leave(folder, f"data/03-iv_curve/IV_{module}.csv", iv.encode())
+    leave(folder, f"data/01-sldo_vi_curves/sldo_{module}.csv", SLDO.encode())
+    if breakdowns is not None:
+        leave(folder, "data/03-iv_curve/breakdowns.json", breakdowns)
+    return folder
+
+
+def curved_plan(module=Module("0", "C2HQ0", "1x2")):  # noqa: B008 - it is frozen
     known = builtin().calibrations
-    module = Module("0", "C2HQ0", "1x2")
-    plan = a_plan(
+    return a_plan(
         steps=tuple(replace(step, curves=known[step.calibration].curves) for step in five_steps()),
         modules=(module,),
         supplies=(BiasSupply("hv_1", -50.0, (module,), 1e-5),),
     )
+
+
+SHORT = "".join(IV.splitlines(keepends=True)[:10])
+"""A sweep that ended at 40 V."""
+
+
+@pytest.mark.parametrize(
+    ("iv", "breakdowns", "said"),
+    [
+        (SHORT, b'{"0": -40.0}', "-40 V by breakdowns.json; undefined by the curve: ends at 40 V, and is judged beyond 60 V"),
+        (IV, b'{"0": -40.0}', "-40 V by breakdowns.json; none up to 100 V by the curve"),
+        (IV, b'{"C2HQ0": "none"}', "none by breakdowns.json; none up to 100 V by the curve"),
+        (IV, b'{"0": {"0": -90, "1": -70.5}}', "-70.5 V by breakdowns.json; none up to 100 V by the curve"),
+        (IV, b'{"7": -40}', "none up to 100 V"),
+        (IV, b'{"0": -4', "none up to 100 V"),
+        (IV, b'{"0": NaN}', "none up to 100 V"),
+        (IV, None, "none up to 100 V"),
+    ],
+)  # fmt: skip
+def test_who_says_where_the_sensor_breaks_down_is_said(tmp_path, iv, breakdowns, said):
+    """They can differ, and the bias was decided from breakdowns.json."""
+    dossier = read_dossier(curved(tmp_path, iv=iv, breakdowns=breakdowns))
+    assert f"- `C2HQ0`, step 3 `iv_curve`: breakdown {said}\n" in markdown_text(dossier)
+    shown = Page(html_text(dossier, draws=False)).section("curves")
+    for part in said.split("; "):
+        value, _, who = part.partition(" by ")
+        assert f"breakdown{value}by {who or 'the curve'}" in shown
+    assert ("by breakdowns.json" in shown) is ("by breakdowns.json" in said)
+
+
+def test_of_two_modules_each_has_its_own_breakdown(tmp_path):
+    plan = replace(curved_plan(), modules=(Module("0", "M1", "1x2"), Module("1", "M1-2", "1x2")))
     folder = a_run(tmp_path, good_run(plan), plan)
-    leave(folder, "data/03-iv_curve/IV_C2HQ0.csv", IV.encode())
-    leave(folder, "data/01-sldo_vi_curves/sldo_C2HQ0.csv", SLDO.encode())
-    return folder
+    leave(folder, "data/03-iv_curve/IV_M1.csv", IV.encode())
+    leave(folder, "data/03-iv_curve/IV_M1-2.csv", IV.encode())
+    leave(folder, "data/03-iv_curve/breakdowns.json", b'{"0": -70, "M1-2": -90}')
+    text = markdown_text(read_dossier(folder))
+    assert "`M1`, step 3 `iv_curve`: breakdown -70 V by breakdowns.json" in text
+    assert "`M1-2`, step 3 `iv_curve`: breakdown -90 V by breakdowns.json" in text
+
+
+# One sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tune_1000 failed", "tune_1000 failed"),
+        ("step 3 iv_curve failed: exit code 1", "step 3 iv_curve failed: exit code 1"),
+        (
+            "tune_1000 was skipped: no bias: C2HQ0 breaks down at -40 V: a bias of -50 V is not safely below that",
+            "tune_1000 was skipped: no bias because C2HQ0 breaks down at -40 V, a bias of -50 V is not safely below that",
+        ),
+        ("failed: at 02:05:10: VI_ERROR: none", "failed: at 02:05:10, VI_ERROR, none"),
+    ],
+)
+def test_of_reasons_within_reasons_one_sentence_is_made(text, said):
+    assert sentence(text) == said
+
+
+def test_neither_headline_nor_attention_has_a_colon_after_a_colon(tmp_path):
+    dossier = read_dossier(curved(tmp_path, no_bias_run, iv=SHORT, breakdowns=b'{"0": -40.0}'))
+    told = [headline(dossier).reason, *(each.text for each in attention(dossier))]
+    assert told[0].startswith("tune_1000 was skipped: no bias because C2HQ0 breaks down at -40 V, a bias of")
+    assert "steps 4 tune_1000, 5 crosstalk_method skipped: no bias because" in " ".join(told)
+    assert [text.count(": ") for text in told] == [1] * len(told)
+
+
+def no_bias_run(plan):
+    """The run of a sensor that breaks down before its bias."""
+    why = "C2HQ0 breaks down at -40 V: a bias of -50 V is not safely below that"
+    steps = plan.steps
+    t, events = 1.0, [(0.0, started(plan))]
+    for step in steps[:3]:
+        events += step_run(step, t, 10.0)
+        t += 10
+    events.append((t, BiasDecided(3, False, why, "")))
+    events += [(t + 1, StepSkipped(step.number, step.name, f"no bias: {why}")) for step in steps[3:]]
+    ended = RunEnded(RunVerdict.FAILED, 1, t + 8, f"tune_1000 was skipped: no bias: {why}")
+    return [*events, *safe_end(t + 2), (t + 8, ended)]
 
 
 def test_curves_are_drawn_with_their_figures_beside(folder):
@@ -133,3 +227,27 @@ def test_links_and_fifos_are_no_files_and_very_many_are_counted(tmp_path):
 @pytest.mark.parametrize("name", ["", "/etc", "../x", "data/../../x", "a\0b", "data/none"])
 def test_nothing_is_listed_that_is_not_below_the_run(tmp_path, name):
     assert listed(tmp_path, name).files == ()
+
+
+def test_sldo_figures_stand_chip_by_chip_under_the_name_of_their_module(tmp_path):
+    folder = curved(tmp_path)
+    text = "Current (A),VDDD_ROC10,VDDD_ROC1,VDDA_ROC10,VDDA_ROC1,VIN\n1,1,1,1,1,1\n2,1,1,1,1,1\n"
+    leave(folder, "data/01-sldo_vi_curves/sldo_C2HQ0.csv", text.encode())
+    drawing = next(each for each in drawings(read_dossier(folder), 9, lambda: True, draws=False))
+    assert drawing.title == "SLDO curves, step 1 sldo_vi_curves, C2HQ0"
+    assert [label for label, _, _ in drawing.tables[0].rows] == [
+        "VIN", "VDDD chip 1", "VDDA chip 1", "VDDD chip 10", "VDDA chip 10",
+    ]  # fmt: skip
+
+
+def test_the_usual_time_of_a_step_that_ended_early_has_no_edge_at_the_end_of_the_axis(tmp_path):
+    page = Page(html_text(read_dossier(a_run(tmp_path / "failed", failed_run(a_plan()))), draws=False))
+    shown = [
+        (each.tag.rpartition("}")[2], each.attrib)
+        for each in page.elements
+        if each.attrib.get("class") == "usual"
+    ]
+    assert any(tag == "line" and attrib["x2"] == "101.5%" for tag, attrib in shown)
+    assert all(
+        tag == "rect" or attrib["y1"] != attrib["y2"] or attrib["x2"] == "101.5%" for tag, attrib in shown
+    )

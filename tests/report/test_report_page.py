@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 import zlib
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,10 @@ from msgspec.structs import replace
 from report_pages import Page, a_run, dirigent_run, many_steps, page_of, prove_good
 from watch_runs import guard_says
 
+from calseq.console.statusview import next_words
+from calseq.console.statusview import word_of as status_word
+from calseq.console.summary import _reason as summary_reason
+from calseq.console.view import begin
 from calseq.plan import Standing
 from calseq.problems import Refused
 from calseq.report import write_report
@@ -31,7 +35,9 @@ from calseq.report.dossier import read_dossier
 from calseq.report.files import PICTURE_BYTES, PICTURES_BYTES
 from calseq.report.html import FOLDS, MOST_BYTES
 from calseq.report.html import text as html_text
+from calseq.report.markdown import text as markdown_text
 from calseq.report.pictures import pictures
+from calseq.report.verdict import headline
 from calseq.runs import utc
 from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO
 
@@ -111,7 +117,44 @@ def test_a_failed_run_says_why_at_once_and_shows_the_log(tmp_path):
     page = page_of(folder)
     assert re.search(r"✗ Failed step 3 iv_curve failed: exit code 1 HV and LV are off", page.words)
     assert "the supply did not answer" in page.section("steps")
-    assert "step 3 iv_curve: failed after 2 attempts: exit code 1" in page.section("attention")
+    assert "step 3 iv_curve failed after 2 attempts: exit code 1" in page.section("attention")
+
+
+@pytest.mark.parametrize("ending", endings())
+def test_a_run_that_did_not_pass_says_what_to_type_next_as_the_terminal_does(tmp_path, ending):
+    plan, events = endings()[ending]
+    folder = a_run(tmp_path, events, plan) if events else write_empty(tmp_path, plan)
+    page, dossier = page_of(folder), read_dossier(folder)
+    wanted = [" ".join(each.split()) for each in next_words(dossier.standing)]
+    found = re.search(r"Next: (.*?) Needs attention", page.words)
+    if dossier.standing.record.verdict == "passed":
+        assert found is None
+        assert "Next:" not in markdown_text(dossier)
+        return
+    assert found[1].split() == " ".join(wanted).split()
+    lines = markdown_text(dossier).replace("`", "").splitlines()
+    assert {f"- {each}" for each in wanted} <= set(lines)
+
+
+def test_one_fact_has_one_word_on_page_markdown_and_terminal(tmp_path):
+    plan = a_plan()
+    died = read_dossier(a_run(tmp_path / "died", until_tuning(plan), plan))
+    assert headline(died).word.lower() == status_word(died.standing)[0] == "died"
+    assert summary_reason(begin(plan)).startswith("the run has no end: its record stops")
+    assert headline(died).reason.startswith("the run has no end: its record stops")
+    folder = a_run(tmp_path / "failed", failed_run(plan), plan)
+    shown, text = page_of(folder).words, markdown_text(read_dossier(folder), zone=UTC)
+    evidence = re.search(r"Confirmed by calseq, read at [^.]*", shown)[0]
+    assert evidence in text
+    assert "dirigent not known" in shown
+    assert "dirigent `not known`" in text
+    waits = [each for each in died.steps if each.state == "waiting"]
+    assert waits
+    assert "not run" in page_of(died.folder).section("steps")
+    assert f"| `{waits[0].step.name}` | not run |" in markdown_text(died)
+    left = a_run(tmp_path / "left", resumed_run(plan), plan)
+    assert "left-out" in page_of(left).section("steps")
+    assert "| left-out |" in markdown_text(read_dossier(left))
 
 
 def test_when_off_was_not_confirmed_it_says_what_to_do_and_where(tmp_path):
@@ -128,7 +171,7 @@ def test_of_a_run_that_was_killed_the_guard_says_whether_it_is_safe(tmp_path):
     good = a_run(tmp_path / "a", until_tuning(a_plan()))
     guard_says(good, confirmed=True)
     page = page_of(good)
-    assert "■ Torn off calseq ended before the run did" in page.words
+    assert "■ Died the run has no end: its record stops" in page.words
     assert "HV and LV are off. Confirmed by the guard, after calseq itself was gone" in page.words
     assert "interrupted" in page.section("steps")
     assert "running" not in page.section("steps")
@@ -345,5 +388,5 @@ def test_the_page_of_the_sequence_in_the_readme_is_small(tmp_path):
 def test_a_run_that_was_stopped_while_it_goes_on_is_not_said_to_be_over(tmp_path):
     now = utc(datetime.now().astimezone() + timedelta(seconds=5))
     page = page_of(a_run(tmp_path, stopped(a_plan()), pid=os.getpid(), started=now))
-    assert "Still running" in page.words
+    assert "… Running" in page.words
     assert "HV and LV are in use" in page.words

@@ -223,7 +223,7 @@ def test_a_run_that_was_killed_and_resumed_is_told_as_one(stand):  # noqa: F811
     run_calseq("report", str(run.folder), cwd=stand.folder)
     torn = Page((run.folder / REPORT).read_text())
     prove_good(torn, run.folder)
-    assert "■ Torn off" in torn.words
+    assert "■ Died" in torn.words
     while subprocess_left(stand):
         assert time.monotonic() < due
         time.sleep(0.01)

@@ -134,6 +134,29 @@ def test_of_two_modules_each_has_its_own_files_and_both_have_what_names_none_or_
     }
 
 
+def test_a_file_of_a_module_whose_name_begins_with_anothers_is_not_the_others_too():
+    three = plan(step(1, "iv_curve"), modules=("M1", "M1-2", "M1_2"))
+    files = {"iv_curve": ["a/IV_M1.csv", "a/IV_M1-2.csv", "a/IV_M1_2.csv"]}
+    assert {result.module: result.paths for result in reaped(three, files).results} == {
+        "M1": ("a/IV_M1.csv",), "M1-2": ("a/IV_M1-2.csv",), "M1_2": ("a/IV_M1_2.csv",),
+    }  # fmt: skip
+
+
+def test_a_file_in_a_folder_of_a_module_is_that_modules():
+    two = plan(step(1, "iv_curve"), modules=("M1", "M2"))
+    files = {"iv_curve": ["data/01-iv_curve/M1/IV.csv", "data/01-iv_curve/M2/IV.csv"]}
+    assert {result.module: result.paths for result in reaped(two, files).results} == {
+        "M1": ("data/01-iv_curve/M1/IV.csv",), "M2": ("data/01-iv_curve/M2/IV.csv",),
+    }  # fmt: skip
+
+
+def test_of_the_module_that_was_typed_no_file_of_another_one_is_sent():
+    two = plan(step(1, "iv_curve"), modules=("M1", "M1-2"))
+    files = {"iv_curve": ["a/IV_M1.csv", "a/IV_M1-2.csv"]}
+    found = {result.module: result.paths for result in reaped(two, files, "M1").results}
+    assert found == {"M1": ("a/IV_M1.csv",)}
+
+
 def test_the_module_that_was_typed_is_the_only_one():
     two = plan(step(1, "iv_curve"), modules=("M1", "M2"))
     assert [module for module, _, _ in named(reaped(two, {"iv_curve": ["a/IV.csv"]}, "M2"))] == ["M2"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from csv import reader
 from fnmatch import fnmatch
+from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ from calseq.document import MAX_BYTES
 from calseq.plaintext import printable
 from calseq.plan import Output, Step
 from calseq.process import RUN_MARK, Child, Exit, Left, NotStarted, end_all
+from calseq.regular import open_regular, read_whole
 
 _LOOK_BYTES = 64 * 1024
 _MAX_FILES = 10_000
@@ -243,7 +245,7 @@ def read_breakdowns(directory: Path, since_ns: int = 0) -> Breakdowns:
         if path.name == "breakdowns.json":
             with suppress(OSError):
                 before = path.stat()
-                content = path.read_bytes() if before.st_size <= MAX_BYTES else b""
+                content = read_whole(path, MAX_BYTES) if before.st_size <= MAX_BYTES else b""
                 stable = before.st_size == path.stat().st_size == len(content)
                 return Breakdowns(content if stable else b"", fresh=before.st_mtime_ns >= since_ns)
     return Breakdowns(None)
@@ -277,7 +279,7 @@ def _shortage(output: Output, full: int, empty: int) -> str:
 def _sweep_end(path: Path) -> float | None:
     """Read a CSV's first column that is headed as a voltage; None if that is not to be had."""
     try:
-        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        with TextIOWrapper(BufferedReader(open_regular(path)), "utf-8", "replace", newline="") as file:
             rows = reader(islice(file, 100_000))
             header = [cell.strip().lower() for cell in next(rows, [])]
             column = next((i for i, cell in enumerate(header) if cell.startswith("voltage")), None)

@@ -1,10 +1,9 @@
 """Curves that a step measured, read from its files as its plan says; what is not understood is said, never guessed."""
 
-import os
-import stat
 from collections.abc import Sequence
 from decimal import Decimal
 from fnmatch import fnmatch
+from io import BufferedReader
 from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from calseq.headings import UNITS, Heading, read_heading, unit_in
 from calseq.modulename import modules_named
 from calseq.plaintext import printable
 from calseq.plan import CurveTable, Module, Step
+from calseq.regular import open_regular
 
 
 class IvPoint(Struct, frozen=True):
@@ -120,16 +120,12 @@ def _content(folder: Path, file: str) -> bytes:
         path = folder / file
         if not path.parent.resolve().is_relative_to(folder.resolve()):
             raise Unclear("no file of the run folder")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Unclear("no regular file")
-            with open(descriptor, "rb", closefd=False) as opened:
-                return opened.read(MAX_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        raise Unclear(f"cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}") from None
+        with BufferedReader(open_regular(path)) as opened:
+            return opened.read(MAX_BYTES + 1)
+    except ValueError:  # a NUL in its name
+        raise Unclear("cannot be read: no such file or directory") from None
+    except OSError as error:
+        raise Unclear(f"cannot be read: {(error.strerror or str(error)).lower()}") from None
 
 
 def _known(grid: Grid, table: CurveTable) -> list[tuple[int, Heading]]:

@@ -1,7 +1,5 @@
 """What steps took in earlier runs: read from the records of run folders, newest first, and no more than is needed."""
 
-import os
-import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -12,12 +10,11 @@ from calseq.archive import run_folders
 from calseq.expectations import KEPT, Expectation, Timing, expectations, keys
 from calseq.formats import refuse_newer
 from calseq.plan import Plan
+from calseq.regular import RECORD_BYTES, read_whole
 from calseq.runs import RUN_FORMAT
 
 MAX_FOLDERS = 500
 """So many run folders are looked into at most: a step that is not in them is as good as new."""
-
-_MAX_BYTES = 4 << 20
 
 
 class History(Struct, frozen=True):
@@ -68,14 +65,7 @@ def expected(plan: Plan, runs: Path) -> tuple[tuple[Expectation, ...], str]:
 
 
 def _read(path: Path) -> _Closed:
-    """Read what is of interest of a `run.json`; a fifo in its place must not hold anybody up."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-            raise ValueError("it is no record of a run")
-        closed = msgspec.json.decode(os.read(descriptor, _MAX_BYTES), type=_Closed)
-    finally:
-        os.close(descriptor)
+    """Read what is of interest of a `run.json`."""
+    closed = msgspec.json.decode(read_whole(path, RECORD_BYTES), type=_Closed)
     refuse_newer(closed.format, RUN_FORMAT)
     return closed

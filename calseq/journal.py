@@ -20,6 +20,7 @@ from msgspec import Struct
 from calseq import events
 from calseq.events import EVENT_FORMAT, KINDS, Event, Stamped
 from calseq.formats import refuse_newer
+from calseq.regular import JOURNAL_BYTES, read_whole
 
 _NAMES = {event: name for name, event in KINDS.items()}
 _DURABLE = (
@@ -32,6 +33,8 @@ _DURABLE = (
     events.SafeEndFinished,
     events.RunEnded,
 )
+_LONGEST_S = 1e9
+_LATEST_S = 253_370_764_800  # the year 9999: what comes later is no date in any zone
 _CRC = b',"crc":"%08x"}'
 
 
@@ -118,7 +121,10 @@ def decode(line: bytes) -> Stamped:
     if name == "run-started":
         refuse_newer(fields.get("format"), EVENT_FORMAT)
     event: Event = msgspec.convert(fields, KINDS[name])
-    return Stamped(seq, datetime.fromisoformat(at).timestamp(), t, event)
+    stamped = Stamped(seq, datetime.fromisoformat(at).timestamp(), t, event)
+    if type(t) not in (int, float) or not (0 <= t < _LONGEST_S and 0 <= stamped.at < _LATEST_S):
+        raise ValueError("its time is none")
+    return stamped
 
 
 def with_checksum(body: bytes) -> bytes:
@@ -141,7 +147,7 @@ def without_checksum(line: bytes) -> dict[str, Any]:
 
 def read_journal(path: Path) -> tuple[list[Stamped], str]:
     """Give the events of a journal up to the first that is damaged, and what is wrong there; empty if nothing."""
-    reading = scan(path.read_bytes())
+    reading = scan(read_whole(path, JOURNAL_BYTES))
     return list(reading.stamped), reading.wrong
 
 

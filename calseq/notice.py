@@ -1,19 +1,19 @@
 """The site's word of a run's end: a command that is run after it, hears how it ended, and can change nothing of it."""
 
 import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
 from calseq.clocks import now_s
 from calseq.plaintext import printable
 from calseq.plan import Notice
-from calseq.process import Child, NotStarted
+from calseq.process import Child, NotStarted, end_child
 from calseq.runs import RunRecord
 from calseq.stops import Stops
 from calseq.verdicts import Verdict
 
 LOG = "on_finish.log"
+_OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a fifo in the place of the log holds nobody up
 _LOG_LIMIT_BYTES = 16 << 20
 _POLL_S = 0.05
 _GRACE_S = 2.0
@@ -79,20 +79,18 @@ def announce(
 def _announced(
     notice: Notice, run: str, folder: Path, *, cwd: str, environment: Mapping[str, str], stops: Stops
 ) -> str:
-    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN, 0o600)
     try:
         mark = f"CALSEQ_ON_FINISH={run}"
         name, _, value = mark.partition("=")
         child = Child(notice.command, cwd=cwd, env={**environment, name: value}, log=log, mark=mark)
         reason = _waited(child, notice.timeout_s, log, stops)
-        if reason:
-            _end(child, stops)
+        ended = child.poll()
+        end_child(child, _GRACE_S, stops.pause)
     except NotStarted as not_started:
         return f"on_finish: {not_started}"
     finally:
         os.close(log)
-    ended = child.poll()
-    child.reap()
     if not reason and ended and (ended.code or ended.signal):
         reason = f"exit code {ended.code}" if ended.code else f"ended by {ended.signal}"
     return f"on_finish: {reason}; what it printed is in {LOG}" if reason else ""
@@ -111,12 +109,3 @@ def _waited(child: Child, timeout_s: float, log: int, stops: Stops) -> str:
             return f"it printed more than {_LOG_LIMIT_BYTES >> 20} MiB and was ended"
         stops.pause(min(_POLL_S, max(due_s - now_s(), 0.0)))
     return ""
-
-
-def _end(child: Child, stops: Stops) -> None:
-    """End the command and all that it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        due_s = now_s() + _GRACE_S
-        child.send(number)
-        while (child.poll() is None or child.tree()) and now_s() < due_s:
-            stops.pause(_POLL_S)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from calseq.power.guarded import GUARD
 from calseq.process import RUN_MARK
+from calseq.regular import read_end
 
+_MOST_BYTES = 256 << 20
 _CLOCK_SLACK_S = 60.0
 """A wall clock that was set since the run began does not make its process another one."""
 
@@ -33,7 +35,7 @@ def run_lives(pid: int, since: str) -> bool:
 def guard_lives(folder: Path) -> bool:
     """The guard that last began to write to a run's guard.jsonl lives."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        lines = (folder / "guard.jsonl").read_bytes().splitlines()
+        lines = read_end(folder / "guard.jsonl", _MOST_BYTES).splitlines()
         # a resumed run has had several
         last = json.loads([line for line in lines if b'"event": "opening"' in line][-1])
         pid = int(last["pid"])

@@ -7,17 +7,19 @@ gets no SIGPIPE in the middle of a ramp.
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
+from calseq.clocks import now_s
 from calseq.plaintext import printable
 
 RUN_MARK = "CALSEQ_RUN_FOLDER"
 """The variable by which everything that a run started is known, whoever is its parent by now."""
 
+_POLL_S = 0.05
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 
@@ -156,6 +158,17 @@ class Child:
             return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         except OSError:
             return False
+
+
+def end_child(child: Child, grace_s: float, pause: Callable[[float], None]) -> None:
+    """End a child, if it runs, and all that it started, and reap it; SIGTERM gets `grace_s` seconds, and SIGKILL too."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        due_s = now_s() + grace_s
+        if child.poll() is None or child.tree():
+            child.send(number)
+        while (child.poll() is None or child.tree()) and now_s() < due_s:
+            pause(_POLL_S)
+    child.reap()
 
 
 def end_all(left: Sequence[Left], number: signal.Signals) -> None:

@@ -7,8 +7,10 @@ from msgspec import Struct
 
 from calseq.events import Stamped
 from calseq.journal import decode
+from calseq.regular import open_regular
 
 _CHUNK_BYTES = 1 << 20
+_LINE_BYTES = 16 << 20
 _MAX_DAMAGE = 5
 _MARK = b'"event":"'
 _PROGRESS = b'"event":"step-progressed"'
@@ -41,12 +43,14 @@ def skim(path: Path) -> Skim:
     kept = _Kept()
     lines = end = 0
     rest = b""
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             whole, newline, rest = (rest + chunk).rpartition(b"\n")
             if newline:
                 end += len(whole) + 1
                 lines = kept.take(whole, lines)
+            if len(rest) > _LINE_BYTES:
+                break  # no event: what follows is not read
     stamped, damage = _checked(kept.in_order())
     return Skim(tuple(stamped), _told(damage), bool(rest), lines, end)
 
@@ -73,7 +77,7 @@ class Follower:
     def _read(self) -> bytes:
         # opened anew each time: a file system over the network then asks for its size anew, too
         try:
-            with self._path.open("rb", buffering=0) as file:
+            with open_regular(self._path) as file:
                 file.seek(self._end)
                 return file.read(_CHUNK_BYTES)
         except OSError:

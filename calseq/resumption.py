@@ -204,11 +204,12 @@ def _name(path: str) -> str:
 
 
 class Row(Struct, frozen=True):
-    """A step of the plan: `kept` with what it has, or why it is to run."""
+    """A step of the plan: `kept` with what it has, or why it is to run; `barred` is why it will be skipped all the same."""
 
     step: Step
     kept: Passed | None = None
     why: str = ""
+    barred: str = ""
 
 
 class Resumption(Struct, frozen=True):
@@ -229,13 +230,18 @@ class Resumption(Struct, frozen=True):
     @property
     def again(self) -> tuple[str, ...]:
         """The names of the steps that are to run."""
-        return tuple(row.step.name for row in self.rows if row.why)
+        return tuple(row.step.name for row in self.rows if row.why and not row.barred)
+
+    @property
+    def barred(self) -> tuple[str, ...]:
+        """The names of the steps that have not passed, and will be skipped by what is decided already."""
+        return tuple(row.step.name for row in self.rows if row.barred)
 
     @property
     def is_over(self) -> bool:
         """Every step passed, and the run came to a good end: there is nothing to do."""
         ended = self.past.ended
-        return not self.again and ended is not None and ended.verdict is RunVerdict.PASSED
+        return not (self.again or self.barred) and ended is not None and ended.verdict is RunVerdict.PASSED
 
     def kept_events(self) -> Iterator[events.StepKept]:
         """Give what is told of every step that is kept."""
@@ -261,16 +267,17 @@ def resume(
     what concerns all steps, such as another dirigent, none is kept.
     """
     rows = tuple(_row(step, found, differences(old, new, step) or changed) for step in new.steps)
+    decided = tuple(
+        _decided(row.step, row.kept, breakdowns.get(row.step.name, Breakdowns(None)), new)
+        for row in rows
+        if row.kept and row.step.type is StepType.IVCURVE
+    )
     return Resumption(
         plan=new,
         past=found,
-        rows=rows,
+        rows=tuple(_barred(rows, {each.step: each for each in decided})),
         gone=tuple(name for name in found.passed if name not in {step.name for step in new.steps}),
-        decided=tuple(
-            _decided(row.step, row.kept, breakdowns.get(row.step.name, Breakdowns(None)), new)
-            for row in rows
-            if row.kept and row.step.type is StepType.IVCURVE
-        ),
+        decided=decided,
     )
 
 
@@ -281,6 +288,21 @@ def _row(step: Step, found: Past, different: tuple[str, ...]) -> Row:
     if passed is None:
         return Row(step, why=found.fates.get(step.name, "did not run yet"))
     return Row(step, why=f"changed: {', '.join(different)}") if different else Row(step, passed)
+
+
+def _barred(rows: tuple[Row, ...], decided: Mapping[int, events.BiasDecided]) -> Iterator[Row]:
+    """Say of which steps it is known that they will be skipped: bias is refused after a curve that is kept."""
+    no_bias = ""
+    for row in rows:
+        if row.kept and row.step.number in decided:
+            decision = decided[row.step.number]
+            no_bias = "" if decision.allowed else decision.reason
+        elif row.why and no_bias and row.step.before.hv is Hv.BIAS:
+            yield replace(row, barred=f"no bias: {no_bias}")
+            continue
+        elif row.why and row.step.type is StepType.IVCURVE:
+            no_bias = ""  # it is decided anew
+        yield row
 
 
 def _decided(step: Step, kept: Passed, now: Breakdowns, plan: Plan) -> events.BiasDecided:

@@ -21,6 +21,7 @@ from calseq.plaintext import printable
 from calseq.plan import InputFile, Plan, Step, from_json, to_json
 from calseq.problems import Problem, Refused
 from calseq.rails import Role
+from calseq.regular import INPUT_BYTES, PLAN_BYTES, RECORD_BYTES, read_end, read_whole
 from calseq.request import Request
 from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
@@ -28,6 +29,7 @@ RUN_FORMAT = 1
 PLAN = "plan.json"
 JOURNAL = "events.jsonl"
 MARKER = "HARDWARE-STATE-UNKNOWN.txt"
+_TAIL_BYTES = 64 * 1024
 MIN_FREE_BYTES = 200 << 20
 """Free disk below which a run does not begin."""
 
@@ -133,7 +135,7 @@ def read_plan(folder: Path, name: str = PLAN) -> tuple[Plan, str]:
         OSError: it is not there.
         msgspec.DecodeError: it is not a plan.
     """
-    content = (folder / Path(name).name).read_bytes()
+    content = read_whole(folder / Path(name).name, PLAN_BYTES)
     return from_json(content), hashlib.sha256(content).hexdigest()
 
 
@@ -167,7 +169,7 @@ def read_record(folder: Path) -> RunRecord:
         OSError: it is not there.
         msgspec.DecodeError: it is not a run record, or one of a newer format.
     """
-    content = (folder / "run.json").read_bytes()
+    content = read_whole(folder / "run.json", RECORD_BYTES)
     check_format(content, RUN_FORMAT)
     return msgspec.json.decode(content, type=RunRecord)
 
@@ -213,7 +215,7 @@ def ended_safely(folder: Path) -> bool:
 
 def _is_untouched(folder: Path) -> bool:
     """Tell whether a run was torn off before its guard, which writes first, opened a supply."""
-    if (folder / "guard.jsonl").exists():
+    if os.path.lexists(folder / "guard.jsonl"):
         return False
     try:
         told, _ = read_journal(folder / JOURNAL)
@@ -227,21 +229,23 @@ def _is_untouched(folder: Path) -> bool:
 def _guard_confirmed(folder: Path) -> bool:
     """Tell whether the guard's last words are that both rails were read back as off."""
     try:
-        last = (folder / "guard.jsonl").read_bytes().splitlines()[-1]
+        last = read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1]
         said = msgspec.json.decode(last)
     except (OSError, IndexError, msgspec.DecodeError):
         return False
     return isinstance(said, dict) and said.get("event") == "ended" and said.get("confirmed") is True
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file's content in place at once, and on the disk.
+def replace_file(path: Path, content: bytes, draft: str = ".new") -> None:
+    """Put a file's content in place at once, and on the disk. Of what only one process writes, as whoever holds the
+    folder does, the `draft` is of one name; two that may write at once need one each.
 
     Raises:
         OSError: the old content, if any, is still there.
     """
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    fresh = path.with_name(path.name + draft)
+    fresh.unlink(missing_ok=True)  # of somebody who was killed; or a link, which would lead elsewhere
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
@@ -283,7 +287,7 @@ def no_folder(path: Path, reason: str) -> Refused:
 
 def _unchanged(file: InputFile) -> bytes:
     try:
-        content = Path(file.path).read_bytes()
+        content = read_whole(Path(file.path), INPUT_BYTES, follow=True)
     except OSError:
         content = None
     if content is not None and hashlib.sha256(content).hexdigest() == file.sha256:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from calseq import events
 from calseq.journal import read_journal
 from calseq.plan import Plan, from_json
+from calseq.regular import PLAN_BYTES, RECORD_BYTES, open_regular, read_whole
 from calseq.runs import replace_file
 
 SEAL = "SHA256SUMS"
@@ -25,6 +26,7 @@ CHANGING = ("simulated/", "on_finish.log", "report.html", "upload.", "upload/")
 """What may change after the end: the simulated supplies, which `calseq power off` still switches; what is told then;
 the report, which is made of all the others and can be made anew; what is sent then."""
 
+_SEAL_BYTES = 256 << 20
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)")
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
 _UNESCAPED = {escape: plain for plain, escape in _ESCAPES.items()}
@@ -95,8 +97,7 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a fifo holds nobody up
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    with open_regular(path, follow=True) as file:  # an archive may keep its files elsewhere, under links
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -109,7 +110,7 @@ def _sums(folder: Path) -> tuple[dict[bytes, str], list[str]]:
     """Give the names and digests of a seal, and what of it cannot be read."""
     sums: dict[bytes, str] = {}
     damage = []
-    for number, line in enumerate((folder / SEAL).read_bytes().splitlines(), 1):
+    for number, line in enumerate(read_whole(folder / SEAL, _SEAL_BYTES).splitlines(), 1):
         match = _LINE.fullmatch(line)
         if not match:
             damage.append(f"line {number} of {SEAL} is damaged")
@@ -189,7 +190,7 @@ def _plan_finding(folder: Path, name: str, digest: str, *, last: bool) -> Findin
 
 def _recorded_digest(folder: Path) -> str | None:
     with suppress(OSError, ValueError, RecursionError):
-        record = json.loads((folder / "run.json").read_bytes())
+        record = json.loads(read_whole(folder / "run.json", RECORD_BYTES))
         return str(record["digest"]) if isinstance(record, dict) and "digest" in record else None
     return None
 
@@ -210,7 +211,7 @@ def _input_findings(folder: Path, plan_name: str) -> Iterator[Finding]:
 
 def _plan(path: Path) -> Plan | None:
     with suppress(OSError, msgspec.MsgspecError, ValueError, RecursionError):
-        return from_json(path.read_bytes())
+        return from_json(read_whole(path, PLAN_BYTES))
     return None
 
 

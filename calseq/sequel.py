@@ -26,6 +26,7 @@ from calseq.plan import InputFile, Plan, from_json, to_json
 from calseq.presence import children, guard_lives, run_lives
 from calseq.problems import Problem, Refused
 from calseq.rails import StepType
+from calseq.regular import INPUT_BYTES, JOURNAL_BYTES, read_whole
 from calseq.resumption import Past, Resumption, changed_files, past, resume
 from calseq.run import Run, Sequel, check_before, claim, lockable, user
 from calseq.runs import (
@@ -119,7 +120,9 @@ def _holder(folder: Path, record: RunRecord) -> tuple[str, float]:
 def _read(folder: Path, mine: FolderLock) -> EndedRun:
     record = _record(folder)
     try:
-        content = (folder / JOURNAL).read_bytes() if (folder / JOURNAL).exists() else b""
+        content = read_whole(folder / JOURNAL, JOURNAL_BYTES)
+    except FileNotFoundError:
+        content = b""
     except OSError as error:
         raise _refused(
             f"events.jsonl cannot be read: {(error.strerror or str(error)).lower()}", ""
@@ -192,7 +195,7 @@ def gone_files(plan: Plan) -> tuple[InputFile, ...]:
 
 def _state(file: InputFile) -> str:
     try:
-        content = Path(file.path).read_bytes()
+        content = read_whole(Path(file.path), INPUT_BYTES, follow=True)
     except OSError:
         return "is gone"
     return "" if hashlib.sha256(content).hexdigest() == file.sha256 else "changed"

@@ -1,12 +1,12 @@
 """How a run stands: what its record says, held against who of it is there."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from stat import S_ISREG
 
 import msgspec
 from msgspec import Struct
@@ -17,11 +17,11 @@ from calseq.events import RunEnded
 from calseq.journal import decode
 from calseq.plan import PowerMode
 from calseq.presence import guard_lives, marked, run_lives
+from calseq.regular import read_end
 from calseq.runs import RunRecord, ended_safely, read_record
 from calseq.verdicts import ExitCode
 
 _TAIL_BYTES = 64 * 1024
-_MAX_RECORD_BYTES = 4 << 20
 _RECENT = 100
 """A run that goes on wrote into its folder when it began: so many others are not begun meanwhile."""
 
@@ -116,11 +116,10 @@ def _touched(folder: Path) -> float:
 
 def _record(folder: Path) -> RunRecord | Damaged:
     try:
-        status = (folder / "run.json").stat()
-        if not S_ISREG(status.st_mode) or status.st_size > _MAX_RECORD_BYTES:
-            return Damaged(folder, "run.json is damaged: it is no file of a fitting size")
         return read_record(folder)
     except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EFBIG):
+            return Damaged(folder, "run.json is damaged: it is no file of a fitting size")
         return Damaged(folder, f"run.json cannot be read: {(error.strerror or str(error)).lower()}")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Damaged(folder, f"run.json is damaged: {error}")
@@ -152,8 +151,6 @@ def _safe(record: RunRecord) -> bool | None:
 def _journal_end(folder: Path) -> RunEnded | None:
     """Give the last event of a journal, if it is the end of the run."""
     with suppress(OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
-        with (folder / "events.jsonl").open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            event = decode(file.read().splitlines(keepends=True)[-1]).event
+        event = decode(read_end(folder / "events.jsonl", _TAIL_BYTES).splitlines(keepends=True)[-1]).event
         return event if isinstance(event, RunEnded) else None
     return None

@@ -138,7 +138,7 @@ def _summarise(view: RunView, result: RunResult) -> None:
 
 def _report(result: RunResult, stops: SignalStops) -> str:
     """Write the page that tells the run, and say where it is; give its path, empty if there is none."""
-    left = leave_report(result.folder, stops)
+    left = leave_report(result.folder, stops, tell=message)
     if left.path is None:
         message(left.complaint)
         return ""

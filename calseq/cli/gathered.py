@@ -16,7 +16,8 @@ from calseq.iv import figures_in, module_of
 from calseq.plaintext import printable
 from calseq.plan import Plan, Step
 from calseq.rails import StepType
-from calseq.report.files import is_below, read_regular
+from calseq.regular import read_regular
+from calseq.report.files import is_below
 from calseq.standing import Phase, Standing
 
 

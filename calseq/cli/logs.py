@@ -14,6 +14,7 @@ from calseq.console.statusview import Glance
 from calseq.console.view import State, fold
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
+from calseq.regular import open_regular
 from calseq.replay import Skim
 from calseq.standing import GOING_ON
 from calseq.steplogs import StepLog, find_step, step_logs
@@ -119,7 +120,7 @@ class _Page:
     def _write(self) -> None:
         if self._log is None:
             return
-        with self._log.path.open("rb", buffering=0) as file:
+        with open_regular(self._log.path) as file:
             file.seek(self._read)
             while chunk := file.read(_CHUNK_BYTES):
                 self._read += len(chunk)
@@ -153,7 +154,7 @@ class _Paper:
 
 def start_of_last(path: Path, count: int) -> int:
     """Give the byte at which the last `count` lines of a file begin; it is read from its end."""
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         end = file.seek(0, 2)
         if count < 1:
             return end

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from calseq.cli.chosen import chosen
-from calseq.cli.terminal import results
+from calseq.cli.terminal import message, results
 from calseq.cli.where import Where, near
 from calseq.cli.writing import cannot_write
 from calseq.plaintext import printable
@@ -16,7 +16,13 @@ STDOUT = "-"
 def report(where: Where, text: str | None, format_: str, output: str) -> int:
     """Write the report of a run; give the exit code."""
     folder = chosen(where, text).folder
-    written = report_text(folder, format_)
+    try:
+        written = report_text(folder, format_)
+    except KeyboardInterrupt:
+        message("stopped by Ctrl-C: no report was written")
+        return int(ExitCode.INTERRUPTED)
+    except SystemExit as end:  # of a library that draws; "all is well" would be a lie
+        raise RuntimeError(f"SystemExit: {end.code}") from end
     if output == STDOUT or (not output and format_ != "html"):
         results(written.rstrip("\n"))
         return int(ExitCode.GOOD)

@@ -2,13 +2,13 @@
 
 import os
 import re
-import stat
 import time
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from calseq.plaintext import printable
+from calseq.regular import open_regular
 
 READ_BYTES = 64 * 1024
 """How much of a file's end is read per look, however long its lines are."""
@@ -75,16 +75,9 @@ def tail_lines(text: bytes, torn: bool, count: int) -> tuple[str, ...]:
 
 
 def _last_bytes(path: Path) -> tuple[bytes, bool]:
-    # a fifo or a device in the place of a log must not hold up whoever looks
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return b"", False
-        start = max(status.st_size - READ_BYTES, 0)
-        return os.pread(descriptor, READ_BYTES, start), start > 0
-    finally:
-        os.close(descriptor)
+    with open_regular(path) as file:
+        start = max(os.fstat(file.fileno()).st_size - READ_BYTES, 0)
+        return os.pread(file.fileno(), READ_BYTES, start), start > 0
 
 
 def shown_line(raw: bytes) -> str:

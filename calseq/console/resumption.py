@@ -50,13 +50,17 @@ def _opening(resumption: Resumption, module: str, folder: Path, letters: Alphabe
     title = letters.dot.join(letters.text(text) for text in (plan.title, module, plan.bench) if text)
     kept, again = len(resumption.kept), len(resumption.again)
     does = f"{kept} of {len(plan.steps)} steps are kept, {again} {'runs' if again == 1 else 'run'}"
+    barred = len(resumption.barred)
+    does += f", {barred} {'is' if barred == 1 else 'are'} skipped for lack of bias" if barred else ""
     return [
         letters.cut_line((*simulated, Span(f"resuming {title}", "bold")), width),
         # never cut: it is there to be copied
         line(letters.text(str(folder), 4096)),
         *(
             line(text)
-            for text in letters.wrap(does if again else f"{does}: only the safe end is missing", width)
+            for text in letters.wrap(
+                does if again or barred else f"{does}: only the safe end is missing", width
+            )
         ),
     ]
 
@@ -76,7 +80,7 @@ def _fate(row: Row, zone: tzinfo | None) -> tuple[str, State, str]:
     if row.step.left_out:
         return State.LEFT_OUT.value, State.LEFT_OUT, row.step.left_out
     if row.kept is None:
-        return "to run", State.WAITING, row.why
+        return ("to skip", State.SKIPPED, row.barred) if row.barred else ("to run", State.WAITING, row.why)
     ended = datetime.fromtimestamp(row.kept.ended_at, zone).strftime("%Y-%m-%d %H:%M:%S")
     duration = spoken(row.kept.end.duration_s)
     return State.KEPT.value, State.KEPT, f"{row.kept.end.verdict} at {ended} in {duration}"

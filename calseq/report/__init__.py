@@ -1,6 +1,9 @@
 """What a run was and how it ended, on one page and for programs: one module per form, all written from one dossier."""
 
+import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -45,9 +48,20 @@ def place_report(path: Path, content: bytes) -> Path:
     """
     from calseq.runs import replace_file  # noqa: PLC0415
 
+    clear_drafts(path)
+    draft = f".{os.getpid()}.new"  # two may write the report of one run
     try:
-        replace_file(path, content)
+        replace_file(path, content, draft)
     except BaseException:
-        path.with_name(path.name + ".new").unlink(missing_ok=True)
+        path.with_name(path.name + draft).unlink(missing_ok=True)
         raise
     return path
+
+
+def clear_drafts(path: Path) -> None:
+    """Take away what somebody who was killed had written of a report."""
+    with suppress(OSError):
+        for draft in path.parent.iterdir():
+            found = re.fullmatch(re.escape(path.name) + r"\.([1-9][0-9]{0,9})\.new", draft.name)
+            if found and not os.path.lexists(f"/proc/{found[1]}"):
+                draft.unlink(missing_ok=True)

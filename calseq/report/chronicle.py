@@ -31,10 +31,16 @@ LANE_STATES = {
     "unread": "not read yet",
     "residual": "switched off, with a voltage still on it",
     "unknown": "unknown: it could not be read",
+    "lost": "not known: calseq was gone, and did not read it any more",
     "uncontrolled": "not controlled by calseq: dirigent switches it itself",
 }
 """How a rail may be known to be, and what a person is told of it. Nothing but a reading says that it is off."""
 
+_BEYOND = 0.04
+"""So much of a timeline is what nobody knows after a run was torn off, so that it can be seen."""
+
+_GUARD_S = 3600.0
+_SANE_S = 1e9
 _MOVED = {Move.HV_OFF: Role.HV, Move.HV_BIAS: Role.HV, Move.LV_ON: Role.LV, Move.LV_OFF: Role.LV}
 
 
@@ -92,6 +98,12 @@ class Chronicle(Struct, frozen=True):
     dirigent: str = ""
     operators: tuple[str, ...] = ()
     safe_end_at: float | None = None
+    until_t: float = 0.0
+
+    @property
+    def end_t(self) -> float:
+        """Until when there is something to tell, on the run's clock: its last event, or what is known from later."""
+        return max(self.view.t, self.until_t)
 
 
 def chronicle(plan: Plan, stamped: Iterable[Stamped]) -> Chronicle:
@@ -100,6 +112,15 @@ def chronicle(plan: Plan, stamped: Iterable[Stamped]) -> Chronicle:
     for each in stamped:
         found.take(each)
     return found.given()
+
+
+def _sane(stamped: Stamped, since_t: float) -> Stamped:
+    """Give an event whose times can be: the run's clock never goes back, and nothing takes for ever, or less than nothing."""
+    took = getattr(stamped.event, "duration_s", 0.0)
+    if 0 <= took < _SANE_S and stamped.t >= since_t:
+        return stamped
+    event = replace(stamped.event, duration_s=0.0) if not 0 <= took < _SANE_S else stamped.event
+    return replace(stamped, t=max(stamped.t, since_t), event=event)
 
 
 class _Found:
@@ -119,6 +140,7 @@ class _Found:
         self._void: frozenset[Role] = frozenset()  # a step had them, and nobody has read them since
 
     def take(self, stamped: Stamped) -> None:
+        stamped = _sane(stamped, self._view.t)
         event, t = stamped.event, stamped.t
         if isinstance(event, RunStarted | RunResumed) or not self._sessions:
             self._sessions.append(Session(t, t, stamped.at))
@@ -170,8 +192,12 @@ class _Found:
             )
         how = f"ended by {event.signal}" if event.signal else ""
         how = how or (f"exit code {event.exit_code}" if event.exit_code else "")
+        # it began with the rails, before the events of its child: a bar is as long as what is said of it
+        early_s = max(tries[-1].started_t - max(stamped.t - event.duration_s, 0.0), 0.0)
         tries[-1] = replace(
             tries[-1],
+            started_t=tries[-1].started_t - early_s,
+            at=tries[-1].at - early_s,
             state=State(event.verdict.value),
             duration_s=event.duration_s,
             reason=event.reason or how,
@@ -204,6 +230,20 @@ class _Found:
             operators=tuple(self._operators),
             safe_end_at=self._safe_end_at,
         )
+
+
+def torn_lanes(told: Chronicle, guard_at: float | None) -> Chronicle:
+    """Give the rails of a run that nobody ended: not known from its last event on, until the guard read them as off."""
+    view = told.view
+    if not view.plan.controls_rails or not view.rails.touched:
+        return told
+    beyond_s = max(view.t * _BEYOND, 1.0)
+    off_t = None if guard_at is None else view.t + min(max(guard_at - view.at, 0.0), _GUARD_S)
+    lost = Stretch("lost", view.t, view.t + beyond_s if off_t is None else off_t)
+    off = () if off_t is None else (Stretch("off", off_t, off_t + beyond_s),)
+    later = tuple(each for each in (lost, *off) if each.end_t > each.start_t)
+    lanes = {role: (*lane, *later) for role, lane in told.lanes.items()}
+    return replace(told, lanes=lanes, until_t=later[-1].end_t)
 
 
 def torn_off(each: Try, end_t: float) -> Try:

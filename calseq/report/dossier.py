@@ -18,15 +18,17 @@ from calseq.plaintext import printable
 from calseq.plan import Environment, Plan, PowerMode, Step
 from calseq.problems import Problem, Refused
 from calseq.rails import BOTH_OFF, StepType
+from calseq.regular import read_end, read_regular
 from calseq.replay import Skim, skim
-from calseq.report.chronicle import Chronicle, Try, chronicle, torn_off
-from calseq.report.files import listed, read_regular
+from calseq.report.chronicle import Chronicle, Try, chronicle, torn_lanes, torn_off
+from calseq.report.files import listed
 from calseq.report.power import PowerWord, power_word
 from calseq.report.story import StepStory, stories
 from calseq.runs import JOURNAL, read_plan
 from calseq.seal import SEAL
 from calseq.standing import Damaged, Phase, Standing, stand
 
+_JUDGED = 100
 _BREAKDOWNS_SHOWN = 1000
 _BREAKDOWNS_BYTES = 4 << 20
 _TAIL_BYTES = 64 * 1024
@@ -72,6 +74,12 @@ class Dossier(Struct, frozen=True):
         return self.standing.record.simulated or self.told.view.simulated
 
     @property
+    def duration_s(self) -> float:
+        """How long it ran, as its end and the terminal tell it: from its first step to the safe end."""
+        ended = self.told.view.ended
+        return ended.duration_s if ended else self.standing.record.duration_s or self.told.view.t
+
+    @property
     def module(self) -> str:
         """What was measured, as it was named."""
         return self.standing.record.module or self.told.view.module
@@ -89,14 +97,15 @@ def read_dossier(folder: Path) -> Dossier:
         raise Refused([Problem(codes.DAMAGED_RUN, message, "without run.json nothing says which run it was")])
     skimmed, damage = _events(standing)
     plan, planned, wrong = _plan(standing, skimmed)
-    told = _truthful(chronicle(plan, skimmed.stamped), standing.phase)
+    guard_at = _guard_at(folder)
+    told = _truthful(chronicle(plan, skimmed.stamped), standing.phase, guard_at)
     damage += [wrong] if wrong else []
     return Dossier(
         standing=standing,
         plan=plan,
         told=told,
         steps=stories(standing, plan, told),
-        power=power_word(standing, told, _guard_at(folder), damaged=bool(damage)),
+        power=power_word(standing, told, guard_at, damaged=bool(damage)),
         judged=tuple(_judged(folder, told)),
         gone=tuple(_gone(plan, told)),
         damage=tuple(damage),
@@ -158,17 +167,18 @@ def _guessed(standing: Standing, skimmed: Skim) -> Plan:
     )
 
 
-def _truthful(told: Chronicle, phase: Phase) -> Chronicle:
-    """Nothing runs that nobody runs."""
+def _truthful(told: Chronicle, phase: Phase, guard_at: float | None) -> Chronicle:
+    """Nothing runs that nobody runs, and no rail stays as it was read last."""
     view = truthful(told.view, phase)
     if phase not in (Phase.DIED, Phase.ENDED):
         return told
     tries = {name: tuple(torn_off(each, view.t) for each in tries) for name, tries in told.tries.items()}
-    return replace(told, view=view, tries=tries)
+    told = replace(told, view=view, tries=tries)
+    return torn_lanes(told, guard_at) if phase is Phase.DIED else told
 
 
 def _judged(folder: Path, told: Chronicle) -> Iterator[Judged]:
-    for decision in told.view.decisions:
+    for decision in told.view.decisions[-_JUDGED:]:
         step = told.view.step(decision.step)
         name = step.step.name if step else f"step {decision.step}"
         tries = told.tries.get(name, ())
@@ -194,9 +204,7 @@ def _gone(plan: Plan, told: Chronicle) -> Iterator[tuple[str, Try]]:
 def _guard_at(folder: Path) -> float | None:
     """Give when the guard read both rails back as off, if those are its last words."""
     with suppress(OSError, ValueError, IndexError, KeyError, TypeError, msgspec.MsgspecError):
-        with (folder / "guard.jsonl").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-            said = msgspec.json.decode(file.read().splitlines()[-1])
+        said = msgspec.json.decode(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
         if said["event"] == "ended" and said["confirmed"] is True:
             return datetime.fromisoformat(said["time"]).timestamp()
     return None

@@ -97,6 +97,7 @@ class Matter(Struct, frozen=True):
 class Facts(Struct, frozen=True):
     """The report of a run. `record` is run.json as it was read; `phase` tells how the run stands."""
 
+    format: int
     run: str
     phase: str
     verdict: str
@@ -114,13 +115,22 @@ class Facts(Struct, frozen=True):
     damage: tuple[str, ...]
     seal_sha256: str
     record: RunRecord
-    format: int = FACTS_FORMAT
 
 
 def text(dossier: Dossier) -> str:
     """Write the JSON. What is not UTF-8 in a file's name is written with replacement characters."""
     encoded = msgspec.json.encode(facts(dossier), enc_hook=str)
-    return msgspec.json.format(encoded, indent=2).decode()
+    return harmless(msgspec.json.format(encoded, indent=2).decode())
+
+
+def harmless(json: str) -> str:
+    """Write what does not print in JSON's own escapes: the same values, and nothing that a terminal obeys."""
+    return "".join(each if each.isprintable() or each == "\n" else _escape(each) for each in json)
+
+
+def _escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def facts(dossier: Dossier) -> Facts:
@@ -129,6 +139,7 @@ def facts(dossier: Dossier) -> Facts:
     hv, lv = (tuple(map(_stretched, lane)) for lane in told.lanes.values())
     head = headline(dossier)
     return Facts(
+        format=FACTS_FORMAT,
         run=_encodable(dossier.standing.name),
         phase=str(dossier.standing.phase),
         verdict=head.word,

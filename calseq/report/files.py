@@ -7,8 +7,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from calseq.regular import read_regular
+
 MOST_FILES = 2000
 """So many files of one attempt are looked at."""
+
+_LOOKED = 10
+"""So many times as many names are looked at: empty folders, links and the like take their time, too."""
 
 PICTURE_BYTES = 500_000
 PICTURES_BYTES = 3_000_000
@@ -47,10 +52,15 @@ def listed(folder: Path, directory: str, most: int = MOST_FILES) -> Listing:
         return Listing()
     found: list[Listed] = []
     root = os.path.join(folder, directory)  # noqa: PTH118 - names are joined as they are
+    looked = 0
     for place, folders, names in os.walk(root):
+        if looked > _LOOKED * most:
+            return Listing(tuple(found), more=True)
         folders.sort()
+        looked += 1
         for name in sorted(names):
-            if len(found) >= most:
+            looked += 1
+            if len(found) >= most or looked > _LOOKED * most:
                 return Listing(tuple(found), more=True)
             path = os.path.join(place, name)  # noqa: PTH118
             size_bytes = _size(path)
@@ -76,20 +86,6 @@ def read_picture(folder: Path, name: str) -> tuple[str, bytes] | None:
         return None
     media = next((media for magic, media in _MAGIC.items() if content.startswith(magic)), None)
     return (media, content) if media else None
-
-
-def read_regular(path: Path, most_bytes: int) -> bytes | None:
-    """Read a regular file of at most so many bytes; None if it is none, is larger, or cannot be read."""
-    try:
-        # a fifo, a device or a link in the place of a file must not lead anywhere
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            content = file.read(most_bytes + 1)
-    except (OSError, ValueError):
-        return None
-    return content if len(content) <= most_bytes else None
 
 
 def _size(path: str) -> int | None:

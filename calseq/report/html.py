@@ -177,7 +177,7 @@ def timeline(dossier: Dossier, groups: tuple[Group, ...], zone: tzinfo | None) -
     told = dossier.told
     if not told.sessions or told.view.t <= 0:
         return None
-    span = Span(told.sessions[0].start_t, max(told.view.t, told.sessions[0].start_t + 1.0))
+    span = Span(told.sessions[0].start_t, max(told.end_t, told.sessions[0].start_t + 1.0))
     rows = tuple(_row(group, span, told.view.t) for group in groups)
     lanes = tuple((role.value.upper(), lane(told.lanes[role], span)) for role in LANES)
     used = {bar.kind for _, lane_bars in lanes for bar in lane_bars}

@@ -22,7 +22,7 @@ def text(dossier: Dossier) -> str:
         word: sum(f"<{element}" in case for case in cases)
         for word, element in (("failures", "failure "), ("errors", "error "), ("skipped", "skipped"))
     }
-    took = _seconds(dossier.standing.record.duration_s or dossier.told.view.t)
+    took = _seconds(dossier.duration_s)
     numbers = f'tests="{len(cases)}" failures="{counts["failures"]}" errors="{counts["errors"]}"'
     name = _attribute(dossier.standing.name)
     skipped = f'skipped="{counts["skipped"]}"'

@@ -102,7 +102,7 @@ def _facts(dossier: Dossier, zone: tzinfo | None) -> str:
         ("Operator", f"{code(record.operator)} on {code(record.host)}"),
         ("Started", moment(datetime.fromisoformat(record.started).timestamp(), zone)),
         ("Ended", ended),
-        ("Duration", spoken(record.duration_s or dossier.told.view.t)),
+        ("Duration", spoken(dossier.duration_s)),
         ("Versions", f"calseq {code(record.calseq)}, Python {code(record.python)}, dirigent {code(dossier.told.dirigent or 'not known')}"),
     )  # fmt: skip
     return "\n".join(["## The run", "", *(f"- {label}: {value}" for label, value in facts)])

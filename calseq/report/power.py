@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from calseq.console.times import spoken
 from calseq.rails import Reading
 from calseq.report.chronicle import Chronicle
 from calseq.standing import GOING_ON, Phase, Standing
@@ -50,17 +51,25 @@ def power_word(standing: Standing, told: Chronicle, guard_at: float | None, *, d
         return PowerWord(PowerState.UNCONTROLLED, _UNCONTROLLED)
     if end:
         return _read_back(told) if end.confirmed else _unknown(told)
-    return _without_end(standing.phase, guard_at, touched=view.rails.touched or damaged)
+    return _without_end(standing.phase, guard_at, told, touched=view.rails.touched or damaged)
 
 
-def _without_end(phase: Phase, guard_at: float | None, *, touched: bool) -> PowerWord:
+def _without_end(phase: Phase, guard_at: float | None, told: Chronicle, *, touched: bool) -> PowerWord:
     """Say what is known of a run whose events have no safe end."""
     if phase is Phase.DIED and guard_at is not None:
-        by = "the guard, after calseq itself was gone"
+        by = f"the guard, after calseq itself was gone{_before(told)}"
         return PowerWord(PowerState.OFF, "HV and LV are off", by, guard_at)
     if phase is Phase.ENDED and touched:
         return PowerWord(PowerState.OFF, _NO_READING, "run.json")
     return PowerWord(PowerState.UNTOUCHED, "HV and LV were not touched by this run")
+
+
+def _before(told: Chronicle) -> str:
+    """Say what calseq itself had read last, and how long after the run's begin."""
+    readings, read_t = readings_words(told), told.view.rails.read_t
+    return (
+        f" (calseq had last read {readings}, {spoken(read_t)} after the begin)" if readings and read_t else ""
+    )
 
 
 def _unknown(told: Chronicle) -> PowerWord:

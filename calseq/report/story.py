@@ -16,8 +16,9 @@ from calseq.expectations import Expectation
 from calseq.iv import Told, module_of
 from calseq.plan import Plan, Step
 from calseq.rails import StepType
+from calseq.regular import read_regular
 from calseq.report.chronicle import Chronicle, Try
-from calseq.report.files import MOST_FILES, Listing, is_below, listed, read_regular
+from calseq.report.files import MOST_FILES, Listing, is_below, listed
 from calseq.standing import Phase, Standing
 
 LAST_LINES = 20

@@ -1,5 +1,6 @@
 """The timeline of a run as plain numbers: bars, lanes and ticks in percent of its width."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800
 _MOST_TICKS = 5
 _MOST_BARS = 60
 _SLOTS = 150
+_ENDLESS_S = 1e12
 
 
 class Bar(Struct, frozen=True):
@@ -39,8 +41,8 @@ class Span(Struct, frozen=True):
     def x(self, t: float) -> float:
         """Give where a moment is, in percent of the width."""
         long_s = self.end_t - self.start_t
-        share = (t - self.start_t) / long_s if long_s > 0 else 0.0
-        return round(100 * min(max(share, 0.0), 1.0), 2)
+        share = (t - self.start_t) / long_s if 0 < long_s < math.inf else 0.0
+        return round(100 * min(max(0.0, share), 1.0), 2)  # of what is not a number, 0
 
 
 def bars(tries: Sequence[Try], span: Span, now_t: float) -> tuple[Bar, ...]:
@@ -113,28 +115,34 @@ def _joined(stretches: Sequence[Stretch], span: Span) -> Iterator[Stretch]:
         yield held
 
 
-_SEEN = ("on", "unknown", "residual")
-_SAFEST = ("off", "uncontrolled", "moving", "unread", "driven", "residual", "on", "unknown")
+_SEEN = ("on", "unknown", "residual", "lost")
+_SAFEST = ("off", "uncontrolled", "moving", "unread", "driven", "residual", "on", "lost", "unknown")
 
 
 def ticks(sessions: Sequence[Session], span: Span, offset_s: float) -> tuple[Tick, ...]:
     """Give ticks at round times of day, `offset_s` east of UTC, in every session of the run."""
     long_s = span.end_t - span.start_t
-    step_s = next((each for each in _STEPS_S if long_s / each <= _MOST_TICKS), _STEPS_S[-1])
+    if not 0 < long_s < _ENDLESS_S:
+        return ()
+    day_s = _STEPS_S[-1]
+    days_s = math.ceil(long_s / _MOST_TICKS / day_s) * day_s
+    step_s = next((each for each in _STEPS_S if long_s / each <= _MOST_TICKS), days_s)
     found: list[Tick] = []
     for session in sessions:
-        at = session.at + (-(session.at + offset_s)) % step_s
-        while (t := session.start_t + at - session.at) <= session.end_t and len(found) < 4 * _MOST_TICKS:
+        first = session.at + (-(session.at + offset_s)) % step_s
+        for at in (first + number * step_s for number in range(_MOST_TICKS + 1)):
+            t = session.start_t + at - session.at
+            if not t <= session.end_t or len(found) >= 4 * _MOST_TICKS:
+                break
             x = span.x(t)
             if not found or x - found[-1].x >= 100 / (2 * _MOST_TICKS):
                 found.append(Tick(x, at))
-            at += step_s
     return tuple(found)
 
 
 def breaks(sessions: Sequence[Session], span: Span) -> tuple[Tick, ...]:
     """Give where the run was resumed: time went by there that the timeline does not have."""
-    return tuple(Tick(span.x(each.start_t), each.at) for each in sessions[1:])
+    return tuple(Tick(span.x(each.start_t), each.at) for each in sessions[1:][-_MOST_BARS:])
 
 
 def _bar(start_t: float, end_t: float, kind: str, span: Span, least: float = LEAST) -> Bar:

@@ -179,6 +179,17 @@ def test_json_can_be_read_whatever_a_log_says(folder):
         assert json.loads(json_text(read_dossier(folder)))["steps"][2]["last_lines"][-1] == "the end"
 
 
+def test_json_has_nothing_that_a_terminal_obeys_and_the_same_values(tmp_path):
+    for seed in range(40):
+        text = harmful_text(seed) + "\x1b[31m\x9b\u202e\x7f\u2028\U000e0001"
+        dossier = read_dossier(hostile_run(tmp_path / str(seed), text))
+        written = json_text(dossier)
+        assert all(char.isprintable() or char == "\n" for char in written), seed
+        assert json.loads(written)["record"]["title"] == dossier.standing.record.title
+        assert "\x9b\u202e\x7f\u2028\U000e0001" in json.loads(written)["record"]["module"]
+        assert written.startswith('{\n  "format": 1,')
+
+
 def rendered(text):
     """Markdown as a forge renders it: tables and HTML are on. Gives the kinds of its parts, and the HTML."""
     markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

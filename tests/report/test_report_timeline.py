@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from report_pages import dirigent_run
 
 from calseq.console.view import State
+from calseq.events import Stamped, StepEnded, StepStarted
+from calseq.journal import decode, with_checksum
 from calseq.rails import Role
-from calseq.report.chronicle import LANE_STATES, Session, Stretch, Try, chronicle
+from calseq.report.chronicle import LANE_STATES, Session, Stretch, Try, chronicle, torn_lanes
 from calseq.report.timeline import LEAST, Span, bars, breaks, lane, merged, ticks, usual_bar
+from calseq.verdicts import Verdict
 
 times = st.floats(0, 1e6, allow_nan=False)
 tries = st.lists(
@@ -136,3 +139,63 @@ def test_no_lane_hides_that_a_rail_was_on_or_unknown(pieces):
     assert "unknown" not in wanted or "unknown" in kinds
     assert "on" not in wanted or kinds & {"on", "unknown"}
     assert all(bar.x + bar.width <= 100.02 for bar in drawn)
+
+
+ANY_PLAN = a_plan()
+ANY = st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([1e300, -1e300, 0.0, -1.0, 1e9, 1e11])
+
+
+@given(st.lists(st.tuples(ANY, ANY, ANY), max_size=30), ANY, ANY, st.floats(-86400, 86400))
+def test_no_time_makes_ticks_endless_or_leads_out_of_the_chart(sessions, start_t, end_t, offset_s):
+    span = Span(start_t, end_t)
+    told = [Session(*each) for each in sessions]
+    found = [*ticks(told, span, offset_s), *breaks(told, span)]
+    assert len(found) <= 80
+    assert all(0 <= each.x <= 100 for each in found)
+
+
+@pytest.mark.parametrize("t", ["1e300", "-1", "1e9", '"1"', "null", "true", "NaN"])
+def test_an_event_whose_time_is_none_is_damage(t):
+    body = f'{{"seq":1,"at":"2026-11-23T02:37:06.676+00:00","t":{t},"event":"step-skipped","step":1,"name":"x","reason":""'
+    with pytest.raises(ValueError, match=r"time is none|malformed|invalid"):
+        decode(with_checksum(body.encode()))
+
+
+def test_a_clock_that_goes_back_and_a_duration_that_cannot_be_are_bounded():
+    step = ANY_PLAN.steps[0]
+    told = chronicle(
+        ANY_PLAN,
+        [
+            Stamped(1, 100.0, 50.0, StepStarted(step.number, step.name, 1, "", "")),
+            Stamped(2, 90.0, 10.0, StepEnded(step.number, step.name, 1, Verdict.PASSED, duration_s=1e300)),
+        ],
+    )
+    (only,) = told.tries[step.name]
+    assert (only.started_t, only.duration_s, told.view.t) == (50.0, 0.0, 50.0)
+
+
+def test_a_bar_ends_when_its_attempt_did():
+    """Its duration counts from when the rails were brought where the step wants them, before its child was started."""
+    step = ANY_PLAN.steps[0]
+    told = chronicle(
+        ANY_PLAN,
+        [
+            Stamped(1, 105.0, 5.0, StepStarted(step.number, step.name, 1, "", "")),
+            Stamped(2, 110.0, 10.0, StepEnded(step.number, step.name, 1, Verdict.PASSED, duration_s=8.0)),
+        ],
+    )
+    (only,) = told.tries[step.name]
+    assert (only.started_t, only.at, only.end_t(99.0)) == (2.0, 102.0, 10.0)
+
+
+def test_the_rails_of_a_run_that_was_torn_off_are_not_known_afterwards_until_the_guard_read_them():
+    told = chronicle(a_plan(), stamped(until_tuning(a_plan())))
+    end_t, end_at = told.view.t, told.view.at
+    for guard_at, expected in ((None, ["lost"]), (end_at + 20.0, ["lost", "off"])):
+        torn = torn_lanes(told, guard_at)
+        for role in Role.HV, Role.LV:
+            later = [each for each in torn.lanes[role] if each.start_t >= end_t]
+            assert [each.state for each in later] == expected
+            assert later[0].start_t == end_t
+            assert guard_at is None or later[0].end_t == pytest.approx(end_t + 20.0)
+        assert torn.end_t == torn.lanes[Role.HV][-1].end_t > end_t

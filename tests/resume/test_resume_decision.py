@@ -15,6 +15,7 @@ from run_doubles import BUMPS, CURVE, GENERAL, SLDO, TUNING, Deed, World, plan_o
 
 from calseq import events
 from calseq.bias import Breakdowns
+from calseq.console.resumption import resumption_text
 from calseq.events import RunEnded, RunResumed, Stamped, StepEnded, StepSkipped, StepStarted
 from calseq.executor import Beginning
 from calseq.journal import cut_tail, encode, scan
@@ -292,6 +293,23 @@ def test_the_decision_is_taken_again_and_every_doubt_means_no(now, recorded, all
 def test_a_curve_that_runs_again_decides_itself():
     found = past(told(*tried(G), *tried(C, Verdict.FAILED)))
     assert resume(found, PLAN, PLAN, {C: FOUND}).decided == ()
+
+
+def test_what_a_kept_decision_will_skip_is_not_said_to_run():
+    found = past(told(*tried(G), *tried(C)))
+    resumption = resume(found, PLAN, PLAN, {})
+    assert (resumption.again, resumption.barred) == ((), (T, B))
+    assert not resumption.is_over
+    shown = resumption_text(resumption, "", Path("run"), 200, color=False, ascii=True)
+    assert "2 of 4 steps are kept, 0 run, 2 are skipped for lack of bias" in shown
+    assert shown.count("to skip") == 2
+    assert "no bias: nothing proves which breakdowns.json" in shown
+    assert "to run" not in shown
+
+
+def test_a_curve_that_runs_again_bars_nothing():
+    found = past(told(*tried(G), *tried(C, Verdict.FAILED)))
+    assert resume(found, PLAN, PLAN, {}).again == (C, T, B)
 
 
 # --- the executor that goes on ---

@@ -1,0 +1,73 @@
+"""Regular files, opened without trusting that they are any: a fifo, a device or a link in a file's place leads nowhere."""
+
+import errno
+import os
+import stat
+from io import FileIO
+from pathlib import Path
+
+RECORD_BYTES = 4 << 20
+"""A `run.json` that is larger is none."""
+
+PLAN_BYTES = 64 << 20
+INPUT_BYTES = 256 << 20
+JOURNAL_BYTES = 2 << 30
+"""The same of a plan, of a file that one was made of, and of a journal that is read as a whole."""
+
+
+def open_regular(path: Path, *, follow: bool = False) -> FileIO:
+    """Open a regular file to read it; `follow`: a link to one will do.
+
+    Raises:
+        OSError: it is none, or cannot be opened.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            raise _none(path) from error
+        raise
+    except ValueError as error:  # a NUL in its name
+        raise FileNotFoundError(errno.ENOENT, "no such file or directory", str(path)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _none(path)
+    return FileIO(descriptor, "rb")
+
+
+def read_whole(path: Path, most_bytes: int, *, follow: bool = False) -> bytes:
+    """Read a regular file of at most so many bytes.
+
+    Raises:
+        OSError: it is none, is larger, or cannot be read.
+    """
+    with open_regular(path, follow=follow) as file:
+        if os.fstat(file.fileno()).st_size <= most_bytes:
+            content = file.readall()
+            if len(content) <= most_bytes:
+                return content
+    raise OSError(errno.EFBIG, f"it is larger than {most_bytes} bytes", str(path))
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes | None:
+    """Read a regular file of at most so many bytes; None if it is none, is larger, or cannot be read."""
+    try:
+        return read_whole(path, most_bytes)
+    except OSError:
+        return None
+
+
+def read_end(path: Path, most_bytes: int) -> bytes:
+    """Read the last bytes of a regular file, at most so many.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    with open_regular(path) as file:
+        start = max(os.fstat(file.fileno()).st_size - most_bytes, 0)
+        return os.pread(file.fileno(), most_bytes, start)
+
+
+def _none(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "it is no regular file", str(path))

@@ -46,6 +46,7 @@ from upload_stand import (  # noqa: E402
     measured_files,
     processes_with,
     read,
+    replan,
     start_upload,
     states,
     until,
@@ -92,9 +93,8 @@ class Trial:
                 seed=f"{self.seed}/{self.number}",
                 name=f"20260101-{self.number:06d}-campaign",
             )
-            plan = run / "plan.json"
             wait = self.dice.choice(("0.0", "0.0", "0.0", "1.0"))
-            plan.write_text(plan.read_text().replace('"retry_for_s": 1.0', f'"retry_for_s": {wait}'))
+            replan(run, '"retry_for_s": 1.0', f'"retry_for_s": {wait}')
             temporary = self.place / "tmp"
             temporary.mkdir()
             variables = environment(TMPDIR=str(temporary))

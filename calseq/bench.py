@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from calseq.json_reader import read_json
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, InputFile, Module, Monitor, Notice, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
-from calseq.receiver import KEYS, Upload, read_upload
+from calseq.programs import missing
+from calseq.receiver import KEYS, CommandReceiver, Upload, read_upload
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
 
@@ -128,10 +129,31 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         instruments=instruments,
         official=files.table("official"),
         upload=read_upload(
-            files.table("upload"), lambda text: str(files.path(text)), power.get("python", "")
+            files.table("upload"),
+            lambda text: str(files.path(text)),
+            power.get("python", ""),
+            str(path.resolve()),
         ),
     )
     return BenchReading(bench, catalog, documents)
+
+
+def check_upload_command(bench: Bench, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Give what would keep the command of `upload:` from being started on this machine.
+
+    It is no part of reading the file: a bench must be readable to be switched off, whatever its database needs.
+    """
+    receiver = bench.upload.receiver if bench.upload else None
+    if not isinstance(receiver, CommandReceiver) or bench.upload is None:
+        return
+    program, folder = receiver.command[0], Path(bench.upload.bench).parent
+    if why := missing(program, folder, {**environ, **bench.variables}):
+        message = f"no such command for 'upload:': '{printable(program, 80)}': {printable(why, 300)}"
+        cure = "name one that is there: relative to this file, or in PATH"
+        if "may not be executed" in why:
+            cure = f"chmod +x {printable(str(folder / program), 300)}"
+        place = bench.document.place(("upload", "command"))
+        yield Problem(codes.NO_UPLOAD_COMMAND, message, cure, place)
 
 
 def runs_of(path: Path) -> Path:

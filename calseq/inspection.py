@@ -1,5 +1,6 @@
 """A text judged as what it says it is: a bench, calibrations, instruments, modules, else a sequence."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,9 +38,13 @@ def judge(document: Document, path: Path, catalog: Catalog) -> Iterable[Document
     if path.suffix == ".json":
         _judge_json(document, data)
     elif "calseq-bench" in data:
-        from calseq.bench import read_bench  # noqa: PLC0415 - most files are sequences: 10 ms for those that are not
+        # most files are sequences: 10 ms for those that are not
+        from calseq.bench import check_upload_command, read_bench  # noqa: PLC0415
 
-        return read_bench(path, document).documents
+        reading = read_bench(path, document)
+        if reading.bench:
+            document.problems += check_upload_command(reading.bench, os.environ)
+        return reading.documents
     elif "calseq-calibrations" in data:
         check(document, stored_schema("calibrations"))
         with_site(document)

@@ -234,6 +234,9 @@ FILE_EXISTS = _code("CS441", "file-exists", "a file that would be written over")
 CANNOT_WRITE = _code("CS442", "cannot-write", "a file or folder that cannot be written")
 MISSING_EXTRA = _code("CS443", "missing-extra", "a library of an extra that is not installed")
 NOT_UPLOADABLE = _code("CS460", "not-uploadable", "a run of which nothing can be uploaded, or not now")
+NO_UPLOAD_COMMAND = _code(
+    "CS461", "no-upload-command", "the command of a bench's 'upload:' is not there, or may not be executed"
+)
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

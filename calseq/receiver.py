@@ -1,5 +1,6 @@
 """Where the results of a run go after its end: what `upload:` of a bench file says."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -24,6 +25,11 @@ class _Receiver(Struct, frozen=True, tag_field="to", tag=lambda name: name.remov
         """The name that `to:` calls it by."""
         return str(self.__struct_config__.tag)
 
+    @property
+    def place(self) -> str:
+        """Where that is: an address, a command line or a folder; empty if only Felis knows."""
+        return ""
+
 
 class FelisReceiver(_Receiver, frozen=True):
     """Panthera, through dirigent's Felis, by the interpreter `python` (empty: this one).
@@ -42,18 +48,33 @@ class FelisReceiver(_Receiver, frozen=True):
     ph2_acf_version: str = ""
     timeout_s: float = 180.0
 
+    @property
+    def place(self) -> str:
+        """Its address."""
+        return self.url
+
 
 class CommandReceiver(_Receiver, frozen=True):
-    """A command of the site, called once per result, for `timeout_s` at most."""
+    """A command of the site, called once per result in the folder of its bench file, for `timeout_s` at most."""
 
     command: tuple[str, ...]
     timeout_s: float = 600.0
+
+    @property
+    def place(self) -> str:
+        """Its command line."""
+        return shlex.join(self.command)
 
 
 class FolderReceiver(_Receiver, frozen=True):
     """A folder, absolute, into which a bundle is put per run and module."""
 
     folder: str
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return self.folder
 
 
 Receiver = FelisReceiver | CommandReceiver | FolderReceiver
@@ -62,19 +83,24 @@ Receiver = FelisReceiver | CommandReceiver | FolderReceiver
 class Upload(Struct, frozen=True):
     """Where results go, whether that is tried at a run's end, and which runs are queued by themselves.
 
-    What fails for the moment is tried again for `retry_for_s`, each result for itself.
+    What fails for the moment is tried again for `retry_for_s`, each result for itself. `bench` is the file that says
+    all this, absolute: what is relative in it is found from there. Plans of earlier versions do not name it.
     """
 
     receiver: Receiver
     at_end: bool = False
     runs: Literal["passed", "all"] = "passed"
     retry_for_s: float = 120.0
+    bench: str = ""
 
 
-def read_upload(table: Mapping[str, Any], path: Callable[[str], str], python: str) -> Upload | None:
+def read_upload(
+    table: Mapping[str, Any], path: Callable[[str], str], python: str, bench: str = ""
+) -> Upload | None:
     """Read what a bench file says that its schema has judged; None if it says nothing.
 
-    `path` makes a path absolute that is relative to the bench file; `python` is the interpreter of the supplies.
+    `path` makes a path absolute that is relative to the bench file, which is `bench`; `python` is the interpreter of
+    the supplies.
     """
     if not table:
         return None
@@ -83,6 +109,7 @@ def read_upload(table: Mapping[str, Any], path: Callable[[str], str], python: st
         at_end=table.get("at_end", False),
         runs=table.get("runs", "passed"),
         retry_for_s=seconds(table.get("retry_for", "2m")) or 0.0,
+        bench=bench,
     )
 
 

@@ -24,7 +24,8 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         return False
     receiver = plan.upload.receiver.to
     if record.simulated:
-        message(f"not queued for {receiver}: SIMULATED, nothing was measured")
+        typed = f"calseq upload {printable(_near(folder))} --allow-simulated"
+        message(f"not queued for {receiver}: SIMULATED, nothing was measured; {typed} sends it all the same")
         return False
     try:
         with Queue(folder) as queue:

@@ -15,22 +15,23 @@ from calseq.assets import find_bench
 from calseq.bench import read_bench
 from calseq.cli.inputs import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
-from calseq.cli.where import Where
+from calseq.cli.where import Where, near
 from calseq.console.runlist import typable
-from calseq.console.uploads import ending, gaps, headline, queue_text, told
+from calseq.console.uploads import ending, gaps, headline, queue_text, reasons, told
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
 from calseq.run import user
-from calseq.runs import read_plan, read_record
 from calseq.stops import EXIT_CODES
-from calseq.upload.batch import Waiting
+from calseq.upload import command, felis_process
+from calseq.upload.batch import Doing, Waiting
 from calseq.upload.entries import Entry, Queued
 from calseq.upload.ledger import Ledger, after
 from calseq.upload.password import NoPassword, find_password
 from calseq.upload.queue import Queue, read_queue
-from calseq.upload.queueing import enqueue, is_due, reckon
-from calseq.upload.sending import conflict, decide, send
+from calseq.upload.queueing import enqueue, is_due, read_vouched_plan, reckon
+from calseq.upload.sending import decide, send
+from calseq.upload.workplace import WORK, holders
 from calseq.verdicts import ExitCode
 
 
@@ -111,6 +112,8 @@ def _one(
         if alone:
             raise
         tell_problems(refused.problems, 1)
+    except BrokenPipeError:
+        raise  # whoever read what is shown has gone: that is no fault of the record
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         message(
@@ -123,22 +126,18 @@ def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, as
     folder = queue.folder
     wanted = reckon(folder, queue.ledger, upload_, insist=where.bench is not None)
     _check_simulated(folder, manner, simulated=wanted.simulated)
-    if why := conflict(queue, wanted):
-        raise Refused(
-            [Problem(codes.NOT_UPLOADABLE, f"{printable(folder.name)}: {why}", "leave --bench away")]
-        )
     enqueue(queue, wanted)
     if manner.again or manner.arrived:
         _decided(queue, manner)
-    message(headline(wanted, queue.ledger))
+    message(headline(wanted, queue.ledger, _bench(wanted)))
     for line in gaps(wanted):
         message(line)
-    plan, _ = read_plan(folder, read_record(folder).plan)
     try:
-        send(queue, plan, _tell, ask)
+        send(queue, read_vouched_plan(folder), _tell, ask)
     except NoPassword as missing:
         message(f"  {printable(str(missing))}")
-    for line in ending(wanted, queue.ledger, _command(folder, where, simulated=wanted.simulated)):
+    typed = _command(folder, where, simulated=wanted.simulated)
+    for line in ending(wanted, queue.ledger, typed, _log(folder, wanted)):
         message(line)
     return _code(wanted, queue.ledger)
 
@@ -161,10 +160,14 @@ def _shown(folder: Path, where: Where, upload_: Upload | None) -> int:
     wanted = reckon(folder, ledger, upload_, insist=where.bench is not None)
     ledger = after(wanted, ledger)
     out = sys.stdout
-    results(headline(wanted, ledger))
+    results(headline(wanted, ledger, _bench(wanted)))
+    at_work = bool(holders(folder))
     if ledger.items:
-        results(queue_text(ledger, columns(out), color=has_color(out), ascii=is_ascii(out)).rstrip("\n"))
-    for line in (*gaps(wanted), *ending(wanted, ledger, _command(folder, where, simulated=wanted.simulated))):
+        text = queue_text(ledger, columns(out), color=has_color(out), ascii=is_ascii(out), at_work=at_work)
+        results(text.rstrip("\n"))
+    typed = _command(folder, where, simulated=wanted.simulated)
+    why = reasons(ledger, at_work=at_work)
+    for line in (*why, *gaps(wanted), *ending(wanted, ledger, typed, _log(folder, wanted))):
         results(line)
     return _code(wanted, ledger)
 
@@ -174,7 +177,19 @@ def _code(queued: Queued, ledger: Ledger) -> int:
     return int(ExitCode.GOOD if ledger.is_done and not missing else ExitCode.NOT_SENT)
 
 
-def _tell(entry: Entry | Waiting) -> None:
+def _bench(queued: Queued) -> str:
+    """Give the bench file that says where results go, as it is written from here."""
+    return str(near(Path(queued.upload.bench))) if queued.upload.bench else ""
+
+
+def _log(folder: Path, queued: Queued) -> str:
+    """Give the file of what the command or Felis printed; empty if there is none."""
+    names = {"command": command.LOG, "felis": felis_process.LOG}
+    path = folder / WORK / names.get(queued.upload.receiver.to, "")
+    return str(near(path)) if path.is_file() else ""
+
+
+def _tell(entry: Entry | Waiting | Doing) -> None:
     for line in told(entry):
         message(line)
 

@@ -7,7 +7,7 @@ from calseq.console.alphabet import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.table import Column, table
 from calseq.plaintext import printable
-from calseq.upload.batch import Waiting
+from calseq.upload.batch import Doing, Waiting
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.ledger import Item, Ledger
 
@@ -17,10 +17,26 @@ _COLUMNS = (
     Column("type", worth=5),
     Column("files", worth=3, right=True),
     Column("state", worth=8),
-    Column("why", worth=7, least=12),
+    Column("remark", worth=7, least=12),
 )
-_STYLES = {State.SENT: "green", State.QUEUED: "", State.SENDING: "yellow", State.UNCLEAR: "bold yellow"}
-_WORDS = {State.GIVEN_UP: "not sent", State.UNCLEAR: "unclear", State.REFUSED: "refused"}
+PERHAPS = "perhaps sent"
+WORDS = {
+    State.QUEUED: "queued",
+    State.SENDING: "being sent",
+    State.SENT: "sent",
+    State.REFUSED: "refused",
+    State.GIVEN_UP: "not sent",
+    State.UNCLEAR: "unclear",
+}
+"""What a person reads of a state; `PERHAPS` where nobody said whether it arrived. docs/upload.md explains each."""
+
+_STYLES = {
+    "sent": "green",
+    "queued": "",
+    "being sent": "yellow",
+    PERHAPS: "yellow",
+    "unclear": "bold yellow",
+}
 
 
 @singledispatch
@@ -31,15 +47,17 @@ def told(entry: object) -> list[str]:  # noqa: ARG001 - what is not told is as g
 
 @told.register
 def _(entry: Marked) -> list[str]:
-    if entry.state in (State.SENDING, State.QUEUED) and not entry.note:
+    if entry.state is State.QUEUED and not entry.note:
         return []
     note = f"; {entry.note}" if entry.note else ""
     if entry.state is State.SENT:
         return [printable(f"  {name}  sent{note}") for name in entry.names]
-    word = _WORDS.get(entry.state, str(entry.state))
+    word = WORDS[entry.state]
+    if entry.maybe and entry.state is not State.UNCLEAR:
+        word = PERHAPS
     what = f"{entry.names[0]} " if len(entry.names) == 1 else f"{len(entry.names)} results"
     why = f": {entry.reason}" if entry.reason else note
-    return [printable(f"  {what} {word}{why}", 400)]
+    return [printable(f"  {what} {word}{why}", 600)]
 
 
 @told.register
@@ -54,8 +72,13 @@ def _(entry: SequenceFailed) -> list[str]:
 
 
 @told.register
-def _(entry: SequenceAsked) -> list[str]:  # noqa: ARG001
-    return []
+def _(entry: SequenceAsked) -> list[str]:
+    return [printable(f"  a sequence for {entry.module} is asked for")]
+
+
+@told.register
+def _(entry: Doing) -> list[str]:
+    return [printable(f"  {entry.what}", 200)]
 
 
 @told.register
@@ -63,14 +86,17 @@ def _(entry: Waiting) -> list[str]:
     return [printable(f"  {entry.what} again in {entry.delay_s:g} s (Ctrl-C stops; nothing is lost)", 200)]
 
 
-def headline(queued: Queued, ledger: Ledger) -> str:
-    """Say what of a run is to go where."""
+def headline(queued: Queued, ledger: Ledger, bench: str = "") -> str:
+    """Say what of a run is to go where, and which bench file says so."""
     simulated = "SIMULATED " if queued.simulated else ""
     count = len(ledger.items)
     results = f"{count} {simulated}result{'' if count == 1 else 's'}"
     modules = ", ".join(ledger.modules)
     sent = f", {ledger.sent} sent already" if ledger.sent else ""
-    return printable(f"{queued.run}: {results} for {queued.upload.receiver.to}, {modules}{sent}", 300)
+    receiver = queued.upload.receiver
+    where = f"{receiver.to} {receiver.place}".rstrip()
+    said = f" ({bench} says so)" if bench else ""
+    return printable(f"{queued.run}: {results} for {where}, {modules}{sent}{said}", 800)
 
 
 def shortly(ledger: Ledger) -> str:
@@ -87,8 +113,22 @@ def gaps(queued: Queued) -> Iterator[str]:
         yield printable(f"  {gap.what} {word}: {gap.why}", 400)
 
 
-def ending(queued: Queued, ledger: Ledger, command: str) -> Iterator[str]:
-    """Say how a run's upload stands, and what to type next; `command` is `calseq upload RUN`."""
+def reasons(ledger: Ledger, *, at_work: bool = False) -> Iterator[str]:
+    """Say why results are not sent, those of one reason together."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for item in ledger.items:
+        if item.reason and not item.is_sent:
+            words = state_words(item, at_work=at_work)
+            grouped.setdefault((words, item.reason), []).append(item.result.name)
+    for (words, reason), names in grouped.items():
+        yield printable(f"  {', '.join(names)}  {words}: {reason}", 1000)
+
+
+def ending(queued: Queued, ledger: Ledger, command: str, log: str = "") -> Iterator[str]:
+    """Say how a run's upload stands, and what to type next.
+
+    `command` is `calseq upload RUN`, `log` the file of what the receiver's side printed, if there is one.
+    """
     total, sent = len(ledger.items), ledger.sent
     if not total:
         yield "  nothing to send"
@@ -107,24 +147,43 @@ def ending(queued: Queued, ledger: Ledger, command: str) -> Iterator[str]:
                 f"  look in Panthera for '{queued.title}' of {module}: are all {len(unclear)} there? "
                 f"then {command} --arrived; else {command} --again"
             )
+    if log and any(item.reason and not item.is_sent for item in ledger.items):
+        yield printable(f"  what was printed: {log}")
     if any(ledger.waiting(module) for module in ledger.modules):
         yield printable(f"  what is left: {command}")
 
 
-def queue_text(ledger: Ledger, width: int, *, color: bool, ascii: bool) -> str:  # noqa: A002
+def state_words(item: Item, *, at_work: bool) -> str:
+    """Say how a result stands; `at_work`: somebody works on the queue right now."""
+    if item.state is State.SENDING and at_work:
+        return WORDS[State.SENDING]
+    if item.is_in_doubt and item.state is not State.UNCLEAR:
+        return PERHAPS
+    return WORDS[item.state]
+
+
+def queue_text(
+    ledger: Ledger,
+    width: int,
+    *,
+    color: bool,
+    ascii: bool,  # noqa: A002
+    at_work: bool = False,
+) -> str:
     """Give a line per result."""
     letters = alphabet(ascii=ascii)
-    return sheet(table(_COLUMNS, [_row(item, letters) for item in ledger.items], width, letters), color=color)
+    rows = [_row(item, letters, at_work=at_work) for item in ledger.items]
+    return sheet(table(_COLUMNS, rows, width, letters), color=color)
 
 
-def _row(item: Item, letters: Alphabet) -> tuple[Span, ...]:
+def _row(item: Item, letters: Alphabet, *, at_work: bool) -> tuple[Span, ...]:
     result = item.result
-    state = f"{item.state}?" if item.is_in_doubt and item.state is not State.UNCLEAR else str(item.state)
+    state = state_words(item, at_work=at_work)
     return (
         Span(letters.text(result.name)),
         Span(letters.text(result.module)),
         Span(result.type),
         Span(str(len(result.files))),
-        Span(state, _STYLES.get(item.state, "bold red")),
-        Span(letters.text(item.reason or item.note)),
+        Span(state, _STYLES.get(state, "bold red")),
+        Span(letters.text(item.note)),
     )

@@ -18,7 +18,13 @@ class Waiting(Struct, frozen=True):
     delay_s: float
 
 
-Tell = Callable[[Entry | Waiting], None]
+class Doing(Struct, frozen=True):
+    """Something goes on that takes its time: told, and not recorded."""
+
+    what: str
+
+
+Tell = Callable[[Entry | Waiting | Doing], None]
 
 
 class Batch:

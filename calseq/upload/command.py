@@ -2,24 +2,26 @@
 
 import json
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from calseq.clocks import now_s
-from calseq.process import Child, Exit, NotStarted
+from calseq.process import Child, Exit, NotStarted, adopt_orphans, end_child
+from calseq.programs import missing
 from calseq.receiver import CommandReceiver
 from calseq.upload.batch import Batch, Waiting
 from calseq.upload.entries import State
 from calseq.upload.ledger import Item
 from calseq.upload.patience import Patience
+from calseq.upload.workplace import last_line
 
 LOG = "command.log"
 FORMAT = 1
-ARRIVED, TRY_LATER = 0, 75
-"""75 is EX_TEMPFAIL of <sysexits.h>; every other code means no."""
+NO_COMMAND, ARRIVED, TRY_LATER = -1, 0, 75
+"""75 is EX_TEMPFAIL of <sysexits.h>; every other code means no. -1: it was never started."""
 _LOG_LIMIT_BYTES = 16 << 20
 _POLL_S = 0.02
 _GRACE_S = 2.0
@@ -102,10 +104,15 @@ def _called(
     environment: Mapping[str, str],
 ) -> tuple[int | None, str]:
     """Call the command; give its exit code, and what went wrong. Without a code nobody knows what it did."""
+    if not Path(cwd).is_dir():
+        return NO_COMMAND, f"the folder of its bench file, {cwd}, is not there"
+    if why := missing(receiver.command[0], Path(cwd), environment):
+        return NO_COMMAND, f"no such command: cannot start '{receiver.command[0]}': {why}"
+    adopt_orphans()
     mark = f"CALSEQ_UPLOAD={batch.queued.run}"
     variable, _, value = mark.partition("=")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-    log = os.open(batch.queue.work / LOG, flags, 0o600)
+    log = batch.queue.open_log(LOG)
+    begin = os.fstat(log).st_size
     try:
         with tempfile.TemporaryFile() as told:
             told.write(json.dumps(said).encode() + b"\n")
@@ -119,45 +126,38 @@ def _called(
                 keep=batch.queue.descriptors,
                 told=told.fileno(),
             )
-            return _ended(child, receiver.timeout_s, log)
+            return _ended(child, receiver.timeout_s, log, begin)
     except NotStarted as error:
-        return TRY_LATER, str(error)
+        return NO_COMMAND, str(error)
     finally:
         os.close(log)
 
 
-def _ended(child: Child, timeout_s: float, log: int) -> tuple[int | None, str]:
-    """Wait for the end of the command; whatever interrupts this ends it."""
+def _ended(child: Child, timeout_s: float, log: int, begin: int) -> tuple[int | None, str]:
+    """Wait for the end of the command, and end all that it leaves behind; whatever interrupts this ends it.
+
+    What it left running would hold the queue for as long as it lives. What it printed is in `log` from `begin` on.
+    """
     due_s = now_s() + timeout_s
-    limit_bytes = os.fstat(log).st_size + _LOG_LIMIT_BYTES
     wrong = ""
     try:
         while child.poll() is None and not wrong:
             time.sleep(_POLL_S)
             if now_s() >= due_s:
                 wrong = f"the command took longer than {timeout_s:g} s and was ended"
-            elif os.fstat(log).st_size > limit_bytes:
+            elif os.fstat(log).st_size > begin + _LOG_LIMIT_BYTES:
                 wrong = f"the command printed more than {_LOG_LIMIT_BYTES >> 20} MiB and was ended"
     finally:
         ended = child.poll()
-        _end(child)
-    return (None, wrong) if wrong or ended is None else _verdict(ended)
+        end_child(child, _GRACE_S, time.sleep)
+    code, why = (None, wrong) if wrong or ended is None else _verdict(ended)
+    line = last_line(log, begin)
+    return code, why + (f": '{line}'" if line else "") + f" (upload/{LOG})"
 
 
 def _verdict(ended: Exit) -> tuple[int | None, str]:
     if ended.code is None:
-        return None, f"the command was ended by {ended.signal or 'somebody'}: see upload/{LOG}"
+        return None, f"the command was ended by {ended.signal or 'somebody'}"
     if ended.code == TRY_LATER:
         return TRY_LATER, f"the command says: try later (exit code {TRY_LATER})"
-    return ended.code, f"the command refuses it with exit code {ended.code}: see upload/{LOG}"
-
-
-def _end(child: Child) -> None:
-    """End the command, if it runs, and all that it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        due_s = now_s() + _GRACE_S
-        if child.poll() is None or child.tree():
-            child.send(number)
-        while (child.poll() is None or child.tree()) and now_s() < due_s:
-            time.sleep(_POLL_S)
-    child.reap()
+    return ended.code, f"the command refuses it with exit code {ended.code}"

@@ -1,21 +1,22 @@
 """Results to Panthera through Felis, in dirigent's environment, with calseq's relay between the two."""
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from calseq.plan import Module
 from calseq.receiver import FelisReceiver
-from calseq.upload.batch import Batch
+from calseq.upload.batch import Batch, Doing
 from calseq.upload.entries import State
 from calseq.upload.felis_process import SILENCE_S, Felis, FelisFailed
 from calseq.upload.post import poster
-from calseq.upload.queue import SCRATCH
+from calseq.upload.queue import Queue
 from calseq.upload.relay import Relay
 from calseq.upload.scrubbing import Scrubber
+from calseq.upload.workplace import SCRATCH
 
 
 def send(
@@ -33,10 +34,12 @@ def send(
     Raises:
         OSError: that cannot be recorded.
     """
-    scrubber = Scrubber([password])
-    sweep(batch.queue.work)
+    # together with the user's name, as HTTP has it
+    scrubber = Scrubber([password, f"{receiver.user}:{password}"])
+    sweep(batch.queue)
+    os.mkdir(SCRATCH, 0o700, dir_fd=batch.queue.descriptors[0])
     scratch = batch.queue.work / SCRATCH
-    scratch.mkdir(mode=0o700)
+    batch.tell(Doing(f"Felis starts, for {batch.module}"))
     try:
         with ExitStack() as held:
             felis = held.enter_context(
@@ -46,12 +49,12 @@ def send(
     except FelisFailed as failed:
         _give_up(batch, scrubber.text(str(failed)))
     finally:
-        sweep(batch.queue.work)
+        sweep(batch.queue)
 
 
-def sweep(work: Path) -> None:
+def sweep(queue: Queue) -> None:
     """Take away what an attempt needed for a while, also one that was killed."""
-    shutil.rmtree(work / SCRATCH, ignore_errors=True)
+    shutil.rmtree(SCRATCH, ignore_errors=True, dir_fd=queue.descriptors[0])
 
 
 def _sent(
@@ -93,6 +96,8 @@ def _sent(
         raise FelisFailed(
             f"the 'ca_file:' cannot be used: {(error.strerror or str(error)).lower()}"
         ) from error
+    except ValueError as error:
+        raise FelisFailed(str(error)) from error
     relay = Relay(batch, post, scrubber, timeout_s=receiver.timeout_s, retry_for_s=retry_for_s)
     held.callback(relay.close)
     felis.say(arguments={**arguments, "url_uploadResults": relay.url})
@@ -134,6 +139,7 @@ def _taken(batch: Batch, felis: Felis) -> list[str]:
         name, note = str(said["name"]), str(said.get("note") or "")
         if said["ok"]:
             taken.append(name)
+            batch.tell(Doing(f"{name}  read by Felis"))
             item = batch.item(name)
             if note and item:
                 batch.mark(name, item.state, item.reason, note=felis.scrubbed(note))

@@ -15,6 +15,7 @@ from calseq.clocks import now_s
 from calseq.upload.batch import Batch
 from calseq.upload.relay import Relay
 from calseq.upload.scrubbing import Scrubber
+from calseq.upload.workplace import last_line
 
 INSIDE = Path(__file__).with_name("inside_felis.py")
 LOG = "felis.log"
@@ -47,11 +48,8 @@ class Felis:
         """
         self._scrubber, self._silence_s = scrubber, silence_s
         self._replies, its_end = os.pipe2(os.O_CLOEXEC)
-        self._log = os.open(
-            batch.queue.work / LOG,
-            os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW,
-            0o600,
-        )
+        self._log = batch.queue.open_log(LOG)
+        self._log_begin = os.fstat(self._log).st_size
         self._buffer = b""
         try:
             self._process = subprocess.Popen(
@@ -112,7 +110,7 @@ class Felis:
         sources: list[int | Relay] = [*self._sources, *relays]
         readable, _, _ = select.select(sources, [], [], self._silence_s)
         if not readable:
-            raise FelisFailed(f"Felis hangs: it said nothing for {self._silence_s:g} s")
+            raise FelisFailed(f"Felis hangs: it said nothing for {self._silence_s:g} s{self._said()}")
         if self._output in readable:
             self._keep()
         for relay in relays:
@@ -136,7 +134,13 @@ class Felis:
             self._process.wait(2.0)
         code = self._process.returncode
         how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
-        return f"Felis ended before its time{how}: see upload/{LOG}"
+        self._drain()
+        return f"Felis ended before its time{how}{self._said()}"
+
+    def _said(self) -> str:
+        """Quote the last line that it printed, and say where all of them are."""
+        line = last_line(self._log, self._log_begin)
+        return (f": '{line}'" if line else "") + f" (upload/{LOG})"
 
     def __enter__(self) -> Self:
         return self

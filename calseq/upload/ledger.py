@@ -30,6 +30,11 @@ class Item(Struct, frozen=True):
         """It may have arrived, though nobody said so."""
         return self.maybe or self.state is State.SENDING
 
+    @property
+    def is_bound(self) -> bool:
+        """It has arrived, or may have: its name is taken, and what is known of it is never given up."""
+        return self.is_sent or self.is_in_doubt or self.state is State.UNCLEAR
+
 
 class Sequence(Struct, frozen=True):
     """A module's sequence in the database: its number, if there is one.
@@ -98,10 +103,10 @@ def after(entry: object, ledger: Ledger) -> Ledger:  # noqa: ARG001 - every entr
 
 @after.register
 def _(entry: Queued, ledger: Ledger) -> Ledger:
-    """A known result keeps how it stands; what has never been tried and is no result any more goes."""
+    """A known result keeps how it stands; what has not arrived for certain and is no result any more goes."""
     known = {(item.result.module, item.result.paths): item for item in ledger.items}
     items = [known.pop((each.module, each.paths), Item(each)) for each in entry.results]
-    kept = [item for item in known.values() if item.state is not State.QUEUED]
+    kept = [item for item in known.values() if item.is_bound]
     return replace(ledger, queued=entry, items=tuple(sorted([*kept, *items], key=_place)))
 
 
@@ -172,9 +177,7 @@ def merged(ledger: Ledger, fresh: Iterable[Result]) -> tuple[Result, ...]:
     A run that was resumed may have measured anew what was sent already; that then is another result.
     """
     known = {(item.result.module, item.result.paths): item.result for item in ledger.items}
-    taken = {
-        (item.result.module, item.result.name) for item in ledger.items if item.state is not State.QUEUED
-    }
+    taken = {(item.result.module, item.result.name) for item in ledger.items if item.is_bound}
     found = [known.get((each.module, each.paths), each) for each in fresh]
     taken |= {(each.module, each.name) for each in found if known.get((each.module, each.paths)) is each}
     named = []

@@ -6,13 +6,19 @@ import json
 import socket
 import ssl
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
+from urllib.parse import urlsplit
+from urllib.request import OpenerDirector, Request
 
 from msgspec import Struct
 
+from calseq.upload.watch import Watch, opener
+
 _LONGEST_ANSWER = 4 << 20
+SLOWEST_BYTES_PER_S = 256 << 10
+"""A way to the database that is slower than this is as good as none: a body may take so long, and no longer."""
 _TRY_LATER = (408, 425, 429)
 _NEVER_SENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
@@ -65,28 +71,58 @@ def poster(url: str, ca_file: str = "") -> Callable[[str, bytes, str, float], Ju
     """Give what sends to the database at `url`, with its certificate checked; redirections are not followed.
 
     Raises:
+        ValueError: `url` would have the password go over a network in the clear, or is no address.
         OSError: `ca_file` cannot be read.
     """
+    check_address(url)
     context = ssl.create_default_context(cafile=ca_file or None)
-    opener = build_opener(HTTPSHandler(context=context), _NoRedirection)
 
     def post(query: str, body: bytes, content_type: str, timeout_s: float) -> Judgement:
         target = url + ("&" if "?" in url else "?") + query
-        request = Request(target, data=body, headers={"Content-Type": content_type}, method="POST")  # noqa: S310 - the bench's schema allows https only
-        return _asked(opener, request, timeout_s)
+        request = Request(target, data=body, headers={"Content-Type": content_type}, method="POST")  # noqa: S310 - looked at above
+        with Watch(timeout_s + len(body) / SLOWEST_BYTES_PER_S) as watch:
+            return _asked(opener(context, watch), request, timeout_s, watch)
 
     return post
 
 
-def _asked(opener: OpenerDirector, request: Request, timeout_s: float) -> Judgement:
+def check_address(url: str) -> None:
+    """See that an address is one to which a password may be sent: of https, or of this machine.
+
+    Raises:
+        ValueError: it is not; the message says what to do.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme != "http" or not _is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"{url} is no address that begins with https://: the password would go there in the clear"
+        )
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        with opener.open(request, timeout=timeout_s) as response:
-            return judged(Answer(response.status, response.read(_LONGEST_ANSWER)))
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _asked(director: OpenerDirector, request: Request, timeout_s: float, watch: Watch) -> Judgement:
+    try:
+        with director.open(request, timeout=timeout_s) as response:
+            content = response.read(_LONGEST_ANSWER)
+            if response.length and not watch.is_over:
+                raise http.client.IncompleteRead(content, response.length)
+            if not watch.is_over:
+                return judged(Answer(response.status, content))
     except HTTPError as error:
         with error:
             return judged(Answer(error.code, b""))
     except (OSError, http.client.HTTPException) as error:
-        return _lost(error)
+        if not watch.is_over:
+            return _lost(error)
+    return _lost(TimeoutError())
 
 
 def _lost(error: Exception) -> Judgement:
@@ -99,6 +135,8 @@ def _lost(error: Exception) -> Judgement:
     never = isinstance(cause, _NEVER_SENT) or number in _NO_WAY
     if isinstance(cause, TimeoutError):
         return Judgement(False, "Panthera does not answer in time", again=True, maybe=True)
+    if isinstance(cause, http.client.IncompleteRead):
+        return Judgement(False, "Panthera's answer ends too early", again=True, maybe=True)
     words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return Judgement(False, f"no answer of Panthera: {str(words).lower()}", again=True, maybe=not never)
 
@@ -108,10 +146,3 @@ def _number(value: object) -> int | None:
     if isinstance(value, str) and value.isdigit():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-class _NoRedirection(HTTPRedirectHandler):
-    """The password goes where the bench says, and nowhere else."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None

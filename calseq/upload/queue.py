@@ -20,16 +20,11 @@ from calseq.journal import cut_tail, sync_folder, with_checksum, without_checksu
 from calseq.locks import FolderLock
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
-from calseq.upload.entries import KINDS, QUEUE_FORMAT, Entry
+from calseq.upload.entries import KINDS, QUEUE_FORMAT, Entry, Queued
 from calseq.upload.ledger import Ledger, after, fold
+from calseq.upload.workplace import WORK, Odd, holders, occupied, open_own, read_file
 
 QUEUE = "upload.jsonl"
-WORK = "upload"
-"""The folder beside it: what Felis and commands print, and what they need for a while."""
-
-SCRATCH = "scratch"
-"""What Felis needs for a while, in the folder of work; an attempt that was killed leaves it to the next."""
-
 _NAMES = {type_: name for name, type_ in KINDS.items()}
 _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -47,9 +42,13 @@ class Queue:
         self._path = folder / QUEUE
         self._lock = _locked(folder)
         try:
-            entries, good = _believed(self._path)
-            if self._path.exists() and self._path.stat().st_size > good:
+            content = read_file(self._path)
+            entries, good = _believed(self._path, content)
+            if len(content) > good:
                 cut_tail(self._path, good)
+        except Odd as error:
+            self._lock.release()
+            raise _refused(folder, str(error.strerror)) from error
         except OSError as error:
             self._lock.release()
             raise _refused(folder, f"cannot be written: {(error.strerror or str(error)).lower()}") from error
@@ -68,6 +67,14 @@ class Queue:
     def work(self) -> Path:
         """The folder for what is printed, and for what is needed for a while."""
         return self.folder / WORK
+
+    def open_log(self, name: str) -> int:
+        """Open a file in the folder of work, to which is appended what others print; only its owner may read it.
+
+        Raises:
+            OSError: it cannot be opened, or is no regular file.
+        """
+        return open_own(name, os.O_RDWR | os.O_CREAT | os.O_APPEND, below=self.descriptors[0])
 
     def write(self, entry: Entry) -> None:
         """Append a line; it is on the disk when this returns. A signal waits until then.
@@ -100,12 +107,15 @@ def read_queue(folder: Path) -> Ledger | None:
     """Give how the results of a run stand, without holding its queue; None if nothing was queued.
 
     Raises:
-        Refused: it is damaged, or of a newer calseq.
+        Refused: it is damaged, is no regular file, or is of a newer calseq.
     """
     try:
-        entries, _ = _believed(folder / QUEUE)
+        content = read_file(folder / QUEUE)
+    except Odd as error:
+        raise _refused(folder, str(error.strerror)) from error
     except OSError:
         return None
+    entries, _ = _believed(folder / QUEUE, content)
     return fold(entries) if entries else None
 
 
@@ -116,41 +126,46 @@ def encode(number: int, entry: Entry) -> bytes:
     return with_checksum(head + b"," + msgspec.json.encode(entry)[1:-1])
 
 
-def _believed(path: Path) -> tuple[list[Entry], int]:
+def _believed(path: Path, content: bytes) -> tuple[list[Entry], int]:
     """Give the entries of a queue and up to which byte they go: a last line that is torn was never told of."""
     entries: list[Entry] = []
     good = 0
-    content = path.read_bytes() if path.exists() else b""
     for number in count(1):
         end = content.find(b"\n", good) + 1
         if not end:
             return entries, good
         try:
-            entries.append(_decoded(content[good:end], number))
-        except (ValueError, KeyError, TypeError) as error:
+            fields = without_checksum(content[good:end])
+        except ValueError as error:
             if end == len(content):
                 return entries, good
-            why = printable(str(error), 200)
-            raise _refused(path.parent, f"{QUEUE} is damaged in line {number}: {why}") from error
+            raise _damaged(path, number, error) from error
+        entries.append(_decoded(fields, path, number))
         good = end
     raise AssertionError("numbers do not end")
 
 
-def _decoded(line: bytes, number: int) -> Entry:
-    fields: dict[str, Any] = without_checksum(line)
-    name = fields.pop("entry")
-    if name == "queued":
-        refuse_newer(fields.get("format"), QUEUE_FORMAT)
-    if fields.pop("seq") != number:
-        raise ValueError("it is out of order")
-    entry: Entry = msgspec.convert(fields, KINDS[name])
+def _decoded(fields: dict[str, Any], path: Path, number: int) -> Entry:
+    """Give the entry of a line whose checksum is good: what is not understood there was written by who knows more."""
+    if fields.get("seq") != number:
+        raise _damaged(path, number, ValueError("it is out of order"))
+    try:
+        kind = KINDS[fields["entry"]]
+        refuse_newer(fields.get("format") if kind is Queued else None, QUEUE_FORMAT)
+        entry: Entry = msgspec.convert(fields, kind)
+    except (ValueError, KeyError, TypeError) as error:
+        why = f"line {number} of {QUEUE} was made by a newer calseq: {printable(str(error), 200)}"
+        raise _refused(path.parent, why, "upload it with that one: it knows what was sent") from error
     return entry
 
 
+def _damaged(path: Path, number: int, error: Exception) -> Refused:
+    return _refused(path.parent, f"{QUEUE} is damaged in line {number}: {printable(str(error), 200)}")
+
+
 def _append(path: Path, line: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     fresh = not path.exists()
-    descriptor = os.open(path, flags, 0o644)
+    descriptor = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         if os.write(descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, "no space left on device")
@@ -163,14 +178,24 @@ def _append(path: Path, line: bytes) -> None:
 
 def _locked(folder: Path) -> FolderLock:
     try:
-        (folder / WORK).mkdir(mode=0o700, exist_ok=True)
-        return FolderLock(folder / WORK)
+        return occupied(folder)
     except BlockingIOError as error:
-        raise _refused(
-            folder, "another 'calseq upload' works on it", "wait for its end, or end it with Ctrl-C there"
-        ) from error
+        raise _busy(folder) from error
+    except Odd as error:
+        raise _refused(folder, str(error.strerror)) from error
     except OSError as error:
         raise _refused(folder, f"cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+def _busy(folder: Path) -> Refused:
+    """Say who holds a queue: a command that an upload started may have left something behind that does."""
+    found = holders(folder)
+    told = ", ".join(f"pid {each.pid}, {printable(each.command, 120)}" for each in found[:3])
+    cure = "wait for its end, or end it with Ctrl-C there"
+    if found:
+        cure = f"wait for its end, or end it: kill {' '.join(str(each.pid) for each in found)}"
+    why = "another 'calseq upload' works on it" + (f", or what one started: {told}" if told else "")
+    return _refused(folder, why, cure)
 
 
 def _refused(folder: Path, why: str, cure: str = "") -> Refused:

@@ -1,7 +1,7 @@
 """A finished run put into its queue: its results, read from its folder alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,15 +12,16 @@ from calseq.journal import read_journal
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.problems import Problem, Refused
-from calseq.receiver import Upload
+from calseq.receiver import FelisReceiver, Upload
 from calseq.resumption import Past, past
 from calseq.runs import JOURNAL, RunRecord, read_plan, read_record
-from calseq.seal import sealed, sha256_of
+from calseq.seal import SEAL, sealed, sha256_of
 from calseq.standing import GOING_ON, Damaged, stand
 from calseq.upload.entries import Queued
 from calseq.upload.ledger import Ledger, merged
-from calseq.upload.queue import SCRATCH, WORK, Queue, read_queue
+from calseq.upload.queue import Queue, read_queue
 from calseq.upload.results import Attempts, Gap, Harvest, Result, ResultFile, harvest
+from calseq.upload.workplace import SCRATCH, WORK
 from calseq.verdicts import RunVerdict
 
 
@@ -28,8 +29,10 @@ def enqueue(queue: Queue, wanted: Queued) -> None:
     """Queue what `reckon` found, if that is not what is queued already.
 
     Raises:
+        Refused: a part of it went elsewhere.
         OSError: it cannot be written.
     """
+    _check_place(queue, wanted)
     if wanted != queue.ledger.queued:
         queue.write(wanted)
 
@@ -38,22 +41,23 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
     """Give what a run has for its database, in the names that are to count; nothing is written.
 
     It goes where the run's own bench said; `today` is what the bench says now, for a run whose own said nothing,
-    or if somebody insists.
+    or if somebody insists. What the queue says is not asked: it grows after the end, and no seal vouches for it.
 
     Raises:
-        Refused: the run goes on, its record cannot be read, or nobody said where its results go.
+        Refused: the run goes on, its record cannot be read, its plan was changed, or nobody said where its results go.
     """
     _check_over(folder)
     record, plan, told = _read(folder)
-    queued = ledger.queued.upload if ledger.queued else None
-    upload = (today if insist else None) or queued or plan.upload or today
+    upload = (today if insist else None) or plan.upload or today
     if upload is None:
         message = f"{printable(folder.name)}: its bench does not say where results go"
-        raise Refused([Problem(codes.NOT_UPLOADABLE, message, "add 'upload:' to the bench file")])
-    found = harvest(plan, record.module, Attempts(_files(folder, told), told.fates))
+        cure = "add 'upload:' to the bench file, or name one that has it with --bench FILE"
+        raise Refused([Problem(codes.NOT_UPLOADABLE, message, cure)])
+    known = {*sealed(folder), *(path for item in ledger.items for path in item.result.paths)}
+    found = harvest(plan, record.module, Attempts(_files(folder, told, known), told.fates))
     results, gaps = _vouched(folder, found, ledger)
     return Queued(
-        run=folder.name,
+        run=record.run or folder.name,  # a folder that was copied or renamed is no other run
         title=plan.title,
         software=f"{told.dirigent or 'dirigent'}; calseq {record.calseq}",
         upload=upload,
@@ -61,6 +65,15 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
         results=merged(ledger, results),
         gaps=gaps,
     )
+
+
+def read_vouched_plan(folder: Path) -> Plan:
+    """Read the plan of a run, if it is the one that was run.
+
+    Raises:
+        Refused: it cannot be read, or it was changed.
+    """
+    return _read(folder)[1]
 
 
 def is_due(folder: Path) -> bool:
@@ -98,13 +111,49 @@ def _check_over(folder: Path) -> None:
 def _read(folder: Path) -> tuple[RunRecord, Plan, Past]:
     try:
         record = read_record(folder)
-        plan, _ = read_plan(folder, record.plan)
+        plan, digest = read_plan(folder, record.plan)
         stamped, damage = read_journal(folder / JOURNAL)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _unreadable(folder, getattr(error, "strerror", None) or str(error)) from error
     if damage and record.state == "ended":
         raise _unreadable(folder, f"{JOURNAL}: {damage}")
-    return record, plan, past(stamped)
+    told = past(stamped)
+    _check_plan(folder, record, told, digest)
+    return record, plan, told
+
+
+def _check_plan(folder: Path, record: RunRecord, told: Past, digest: str) -> None:
+    """A plan says where a password goes and which command is run: all that vouches for it must agree."""
+    name = Path(record.plan).name
+    vouched = {"run.json": record.digest, SEAL: sealed(folder).get(name, ""), JOURNAL: told.digest}
+    witnesses = [witness for witness, said in vouched.items() if said and said != digest]
+    shown = printable(folder.name)
+    if witnesses or not any(vouched.values()):
+        by = f", by {' and '.join(witnesses)}" if witnesses else " as far as is known: nothing has its digest"
+        message = f"{shown}: {printable(name)} is not the plan that was run{by}"
+        cure = f"put the original back: it says where results go; 'calseq runs verify {shown}' tells more"
+        raise Refused([Problem(codes.NOT_UPLOADABLE, message, cure)])
+
+
+def _check_place(queue: Queue, wanted: Queued) -> None:
+    """What is left of a queue cannot go elsewhere than what was sent: a sequence's number means another one there."""
+    ledger = queue.ledger
+    if ledger.queued is None or _place(ledger.queued) == _place(wanted):
+        return
+    begun = sum(item.is_sent or item.is_in_doubt for item in ledger.items)
+    if not begun and all(each.number is None for each in ledger.sequences.values()):
+        return
+    what = f"{begun} of its results" if begun else "a sequence for it"
+    where = " at ".join(filter(None, _place(ledger.queued)))
+    bench = ledger.queued.upload.bench
+    message = f"{printable(queue.folder.name)}: {what} went to {where}: the others have to go there, too"
+    cure = f"give that bench: --bench {bench}" if bench else "leave --bench away, or give the one of then"
+    raise Refused([Problem(codes.NOT_UPLOADABLE, printable(message), printable(cure))])
+
+
+def _place(queued: Queued) -> tuple[str, str]:
+    receiver = queued.upload.receiver
+    return receiver.to, receiver.url if isinstance(receiver, FelisReceiver) else ""
 
 
 def _unreadable(folder: Path, why: str) -> Refused:
@@ -113,9 +162,21 @@ def _unreadable(folder: Path, why: str) -> Refused:
     return Refused([Problem(codes.DAMAGED_RUN, message, cure)])
 
 
-def _files(folder: Path, told: Past) -> dict[str, list[str]]:
-    """Give the files that the attempts that passed left, by step."""
-    return {name: sorted(_below(folder, passed.directory)) for name, passed in told.passed.items()}
+def _files(folder: Path, told: Past, known: Iterable[str]) -> dict[str, list[str]]:
+    """Give the files that the attempts that passed left, by step; `known` ones also if they are gone by now.
+
+    A result that was taken away is refused when its turn comes, and said: it does not go without a word.
+    """
+    gone = [path for path in known if not os.path.lexists(folder / path)]
+    return {
+        name: sorted({*_below(folder, passed.directory), *_inside(gone, passed.directory)})
+        for name, passed in told.passed.items()
+    }
+
+
+def _inside(paths: Iterable[str], directory: str) -> Iterator[str]:
+    start = directory.rstrip("/") + "/"
+    return (path for path in paths if path.startswith(start))
 
 
 def _below(folder: Path, directory: str) -> Iterator[str]:

@@ -7,16 +7,15 @@ records every outcome before Felis hears of it.
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from calseq.clocks import now_s
 from calseq.upload.batch import Batch, Waiting
 from calseq.upload.entries import SequenceAsked, SequenceFailed, SequenceOpened, State
+from calseq.upload.listener import Asked, Listener
 from calseq.upload.patience import Patience
 from calseq.upload.post import Answer, Judgement
 from calseq.upload.scrubbing import Scrubber
@@ -24,7 +23,6 @@ from calseq.upload.scrubbing import Scrubber
 FELIS_WAITS_S = 240.0
 _MARGIN_S = 40.0
 """Felis hears an answer so much before its patience ends: it would take its end for a bug of its own."""
-_READ_TIMEOUT_S = 30.0
 _FILE_PART = re.compile(
     rb'^content-disposition:\s*form-data;.*?\bname="([^"]*)".*?\bfilename=', re.IGNORECASE | re.MULTILINE
 )
@@ -34,7 +32,7 @@ Post = Callable[[str, bytes, str, float], Judgement]
 
 
 class Relay:
-    """A server on 127.0.0.1 with an address that only Felis is told. `serve` answers one request."""
+    """A server on 127.0.0.1 with an address that only Felis is told."""
 
     def __init__(
         self,
@@ -51,55 +49,40 @@ class Relay:
         """Why nothing more is sent in this call; empty while all goes well."""
         self._post, self._scrubber = post, scrubber
         self._timeout_s, self._retry_for_s, self._patience = timeout_s, retry_for_s, patience
-        self._secret = secrets.token_urlsafe(24)
-        self._broken: Exception | None = None
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._listener = Listener(self._answer)
 
     @property
     def url(self) -> str:
         """The address that Felis is given."""
-        return f"http://127.0.0.1:{self._server.server_port}/{self._secret}"
+        return self._listener.url
 
     def fileno(self) -> int:
         """Give the descriptor that is readable when somebody asks something."""
-        return self._server.fileno()
+        return self._listener.fileno()
 
     def serve(self) -> None:
-        """Answer one request; it is there.
+        """Answer who asks, if it is Felis.
 
         Raises:
             OSError: what came of it cannot be recorded; Felis was not answered.
         """
-        self._server.handle_request()
-        if self._broken:
-            raise self._broken
+        self._listener.serve()
 
     def close(self) -> None:
         """Let go of the port."""
-        self._server.server_close()
+        self._listener.close()
 
-    def answer(self, path: str, content_type: str, body: bytes) -> Answer:
-        """Give the answer to a request. What is raised here is raised by `serve`."""
-        try:
-            return self._answer(path, content_type, body)
-        except Exception as error:
-            self._broken = error
-            raise
-
-    def _answer(self, path: str, content_type: str, body: bytes) -> Answer:
-        parts = urlsplit(path)
-        if not secrets.compare_digest(parts.path.encode(), f"/{self._secret}".encode()):
-            return Answer(404, b"")
-        handle = parse_qs(parts.query).get("handle", [""])[0]
+    def _answer(self, asked: Asked) -> Answer:
         if self.halted:
             return _refusal(self.halted)
+        handle = parse_qs(asked.query).get("handle", [""])[0]
         if handle == "set_sequence":
-            return self._sequence(parts.query, content_type, body)
+            return self._sequence(asked)
         if handle == "set_result":
-            return self._result(parts.query, content_type, body)
+            return self._result(asked)
         return self._halt(f"Felis asked for '{handle}', which this calseq does not know")
 
-    def _sequence(self, query: str, content_type: str, body: bytes) -> Answer:
+    def _sequence(self, asked: Asked) -> Answer:
         known = self.batch.sequence.number
         if known is not None:
             return _ok(SequenceID=known)
@@ -111,7 +94,7 @@ class Relay:
         def failed(judged: Judgement) -> None:
             self.batch.write(SequenceFailed(module, self._words(judged), judged.maybe))
 
-        judged = self._tried(query, content_type, body, begin, failed, "the sequence")
+        judged = self._tried(asked, begin, failed, "the sequence")
         if not judged.good:
             return self._halt(self._words(judged))
         if judged.sequence is None:
@@ -120,8 +103,8 @@ class Relay:
         self.batch.write(SequenceOpened(module, judged.sequence))
         return judged.answer
 
-    def _result(self, query: str, content_type: str, body: bytes) -> Answer:
-        names = [name for name in file_parts(content_type, body) if self.batch.item(name)]
+    def _result(self, asked: Asked) -> Answer:
+        names = [name for name in file_parts(asked.content_type, asked.body) if self.batch.item(name)]
         item = self.batch.item(names[0]) if len(names) == 1 else None
         if item is None:
             return self._halt("Felis sent a result that is not in the queue")
@@ -136,7 +119,7 @@ class Relay:
             state = State.GIVEN_UP if judged.again else State.REFUSED
             self.batch.mark(name, state, self._words(judged), maybe=judged.maybe)
 
-        judged = self._tried(query, content_type, body, begin, failed, name)
+        judged = self._tried(asked, begin, failed, name)
         if not judged.good:
             return self._halt(self._words(judged))
         self.batch.mark(name, State.SENT, note=item.note)
@@ -144,9 +127,7 @@ class Relay:
 
     def _tried(
         self,
-        query: str,
-        content_type: str,
-        body: bytes,
+        asked: Asked,
         begin: Callable[[], None],
         failed: Callable[[Judgement], None],
         what: str,
@@ -158,7 +139,7 @@ class Relay:
         while True:
             begin()
             left_s = max(due_s - now_s(), 1.0)
-            judged = self._post(query, body, content_type, min(self._timeout_s, left_s))
+            judged = self._post(asked.query, asked.body, asked.content_type, min(self._timeout_s, left_s))
             if judged.good:
                 return judged
             failed(judged)
@@ -205,36 +186,3 @@ def _refusal(reason: str) -> Answer:
 
 def _json(status: int, fields: Mapping[str, Any]) -> Answer:
     return Answer(status, json.dumps(fields).encode())
-
-
-class _Server(HTTPServer):
-    def handle_error(self, *_: Any) -> None:
-        """A client that goes away is Felis's own affair; what else goes wrong is raised by `serve`."""
-
-
-def _handler(relay: Relay) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Reads a request whole, and writes its answer."""
-
-        timeout = _READ_TIMEOUT_S
-
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit():
-                self._write(Answer(411, b""))
-                return
-            body = self.rfile.read(int(length))
-            if len(body) == int(length):  # else Felis is gone in the middle of it
-                self._write(relay.answer(self.path, self.headers.get("Content-Type", ""), body))
-
-        def _write(self, answer: Answer) -> None:
-            self.send_response(answer.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            self.wfile.write(answer.body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-            """Nothing of this is printed."""
-
-    return Handler

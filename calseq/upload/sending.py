@@ -8,7 +8,7 @@ from calseq.plan import Module, Plan
 from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver
 from calseq.upload import command, felis, folder
 from calseq.upload.batch import Batch, Tell
-from calseq.upload.entries import Queued, State
+from calseq.upload.entries import State
 from calseq.upload.queue import Queue
 from calseq.upload.queueing import changed
 
@@ -22,7 +22,7 @@ def send(queue: Queue, plan: Plan, tell: Tell, ask: Ask) -> None:
     Raises:
         OSError: what becomes of a result cannot be recorded any more.
     """
-    felis.sweep(queue.work)  # also where nothing waits: an attempt that was killed at its very end left it
+    felis.sweep(queue)  # also where nothing waits: an attempt that was killed at its very end left it
     for module in queue.ledger.modules:
         batch = Batch(queue, module, tell)
         _refuse_changed(batch)
@@ -68,35 +68,24 @@ def _send(batch: Batch, plan: Plan, ask: Ask) -> None:
             environment=environment,
         )
     elif isinstance(receiver, CommandReceiver):
-        cwd = plan.environment.cwd
-        cwd = cwd if Path(cwd).is_dir() else str(batch.queue.folder)
-        command.send(batch, receiver, retry_for_s=upload.retry_for_s, cwd=cwd, environment=environment)
+        command.send(
+            batch,
+            receiver,
+            retry_for_s=upload.retry_for_s,
+            cwd=_home(batch, plan),
+            environment=environment,
+        )
     elif isinstance(receiver, FolderReceiver):
         folder.send(batch, receiver)
 
 
+def _home(batch: Batch, plan: Plan) -> str:
+    """Give the folder from which a command is found: that of the bench file that names it."""
+    if batch.queued.upload.bench:
+        return str(Path(batch.queued.upload.bench).parent)
+    cwd = plan.environment.cwd  # a run of an earlier calseq
+    return cwd if Path(cwd).is_dir() else str(batch.queue.folder)
+
+
 def _facts(plan: Plan, name: str) -> Module:
     return next((each for each in plan.modules if each.name == name), Module("", name))
-
-
-def conflict(queue: Queue, wanted: Queued) -> str:
-    """Say why what is left of a queue cannot go elsewhere than what was sent; empty if it can.
-
-    The number of a sequence means another one in another database.
-    """
-    ledger = queue.ledger
-    if ledger.queued is None or _place(ledger.queued) == _place(wanted):
-        return ""
-    begun = sum(item.is_sent or item.is_in_doubt for item in ledger.items)
-    opened = any(each.number is not None for each in ledger.sequences.values())
-    if not begun and not opened:
-        return ""
-    what = f"{begun} of its results" if begun else "a sequence for it"
-    return (
-        f"{what} went to {' at '.join(filter(None, _place(ledger.queued)))}: the others have to go there, too"
-    )
-
-
-def _place(queued: Queued) -> tuple[str, str]:
-    receiver = queued.upload.receiver
-    return receiver.to, receiver.url if isinstance(receiver, FelisReceiver) else ""

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import time
 
 import pytest
 from upload_stand import (
+    CHECKOUT,
     DOUBLES,
     FELIS,
     NAMES,
     PASSWORD,
+    adapters,
     calseq_,
     copied,
     entries,
@@ -30,6 +33,7 @@ from upload_stand import (
     write_bench,
 )
 
+from calseq.console.uploads import PERHAPS, WORDS
 from calseq.runs import read_plan
 
 KEYRING = f"{DOUBLES}:{DOUBLES}/keyring_double"
@@ -127,6 +131,125 @@ def test_a_look_sends_nothing_and_writes_nothing(run, panthera):
     upload(run)
     told = calseq_(["upload", run, "--dry-run"], cwd=run.parent.parent)
     assert (told.returncode, "all 5 sent" in told.stdout) == (0, True)
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_the_record(run):
+    for command in ("--list", "--all --list"):
+        read, write = os.pipe()
+        os.close(read)
+        argv = [sys.executable, "-m", "calseq", "upload", *command.split()]
+        if "--all" not in command:
+            argv.append(str(run))
+        told = subprocess.run(
+            argv, cwd=run.parent.parent, env=environment(), stdout=write, stderr=subprocess.PIPE, text=True,
+            timeout=60,
+        )  # fmt: skip
+        os.close(write)
+        assert "cannot be kept" not in told.stderr
+        assert "CS901" not in told.stderr
+    assert not (run / "upload.jsonl").exists()
+
+
+def test_each_result_is_told_of_as_it_begins_and_as_it_ends(run, panthera):
+    told = upload(run)
+    lines = [line.strip() for line in told.stderr.splitlines()]
+    assert "Felis starts, for C2HQ0" in lines
+    assert "a sequence for C2HQ0 is asked for" in lines
+    for name in NAMES:
+        assert lines.index(f"{name}  read by Felis") < lines.index(f"{name}  being sent")
+        assert lines.index(f"{name}  being sent") + 1 == lines.index(f"{name}  sent")
+
+
+def test_how_a_result_stands_is_said_in_words_that_the_docs_explain(run, panthera):
+    panthera.slow_s, panthera.faults = 30.0, ["", "", "slow"]
+    process = start_upload(run)
+    until(lambda: len(panthera.requests) >= 3)
+    told = calseq_(["upload", run, "--list"], cwd=run.parent.parent)
+    assert re.findall(r"^0[023]_.*\d  (\w+ ?\w*)", told.stdout, re.MULTILINE) == [
+        "sent",
+        "being sent",
+        "queued",
+    ]
+    process.kill()
+    process.communicate()
+    until(lambda: adapters(run) == [])
+    told = calseq_(["upload", run, "--list"], cwd=run.parent.parent)
+    assert re.findall(r"^02_.*\d  (\w+ ?\w*)", told.stdout, re.MULTILINE) == ["perhaps sent"]
+    page = (CHECKOUT / "docs" / "upload.md").read_text()
+    for words in (*WORDS.values(), PERHAPS):
+        assert f"| `{words}` |" in page
+
+
+# Which bench says where results go
+
+
+def test_the_first_line_says_which_bench_file_and_which_receiver(run, tmp_path, panthera):
+    told = upload(run)
+    first = told.stderr.splitlines()[0]
+    assert f"5 SIMULATED results for felis {panthera.url}, C2HQ0" in first
+    assert first.endswith("bench.yaml says so)")
+    place = tmp_path / "other"
+    bench = write_bench(place, folder_of(tmp_path / "out"))
+    other = copied_fresh(run)
+    told = upload(other, "--bench", bench, password=None)
+    assert f"for folder {tmp_path / 'out'}" in told.stderr.splitlines()[0]
+    assert "other/bench.yaml says so)" in told.stderr.splitlines()[0]
+
+
+def copied_fresh(run):
+    """Copy a run as it was before its upload."""
+    fresh = shutil.copytree(run, run.parent / "20260103-000000-fresh")
+    (fresh / "upload.jsonl").unlink()
+    return fresh
+
+
+def test_a_rehearsal_on_calseqs_own_bench_goes_where_the_bench_here_says_and_finds_its_command(tmp_path):
+    write_bench(tmp_path, {"to": "command", "command": ["./send", "--lab"]})
+    send = tmp_path / "send"
+    send.write_text("#!/bin/sh\npwd >> calls\n")
+    send.chmod(0o755)
+    (tmp_path / "s.yaml").write_text(json.dumps({"calseq": 1, "title": "T", "steps": ["sldo_vi_curves"]}))
+    words = ["execute", "s.yaml", "--simulate", "--speed", "20000", "--screen", "none"]
+    ran = calseq_(words, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "queued" not in ran.stderr, (
+        "the bench of a rehearsal is calseq's own, and says nothing of a database"
+    )
+    (tmp_path / "below").mkdir()
+    told = calseq_(["upload", "--allow-simulated"], cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert "for command ./send --lab, " in told.stderr.splitlines()[0]
+    assert told.stderr.splitlines()[0].endswith("(bench.yaml says so)")
+    assert (tmp_path / "calls").read_text() == f"{tmp_path}\n" * 1
+
+
+# The command of a bench, looked for before anything is measured
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [("./send", "there is no "), ("./c.yaml", "may not be executed"), ("no-such-send", "nowhere in PATH")],
+)
+def test_a_command_that_is_not_there_is_told_before_the_night_and_not_after_it(tmp_path, command, why):
+    bench = write_bench(tmp_path, {"to": "command", "command": [command]})
+    data = json.loads(bench.read_text())
+    del data["simulator"]
+    dirigent = [sys.executable, str(DOUBLES / "dirigent_double.py")]
+    bench.write_text(json.dumps(data | {"power": {"mode": "dirigent"}, "dirigent": {"command": dirigent}}))
+    (tmp_path / "c.yaml").write_text("")
+    (tmp_path / "s.yaml").write_text(json.dumps({"calseq": 1, "title": "T", "steps": ["sldo_vi_curves"]}))
+    for words in (["validate", "bench.yaml"], ["execute", "s.yaml", "--screen", "none"]):
+        told = calseq_(words, cwd=tmp_path)
+        assert told.returncode == (1 if words[0] == "validate" else 3), told.stdout + told.stderr
+        assert "CS461" in told.stdout + told.stderr
+        assert why in told.stdout + told.stderr
+    assert not (tmp_path / "runs").exists()
+    looked = calseq_(["runs"], cwd=tmp_path)
+    assert looked.returncode == 0, "nothing else is kept from working"
+    (tmp_path / "send").write_text("#!/bin/sh\n")
+    (tmp_path / "send").chmod(0o755)
+    if command == "./send":
+        assert calseq_(["validate", "bench.yaml"], cwd=tmp_path).returncode == 0
 
 
 def test_what_was_changed_for_the_upload_does_not_break_the_seal(run):
@@ -320,6 +443,50 @@ def test_a_run_that_did_not_pass_is_queued_where_the_bench_says_all(stand, polic
 
 def test_a_simulated_run_is_not_queued_and_says_so(template):
     assert not (template / "upload.jsonl").exists()
+
+
+def test_a_simulated_run_says_what_to_type_if_it_is_wanted_and_that_works(tmp_path):
+    write_bench(tmp_path, folder_of(tmp_path / "out"))
+    (tmp_path / "s.yaml").write_text(json.dumps({"calseq": 1, "title": "T", "steps": ["sldo_vi_curves"]}))
+    told = calseq_(["execute", "s.yaml", "--screen", "none"], cwd=tmp_path)
+    words = "not queued for folder: SIMULATED, nothing was measured; calseq upload "
+    line = next(line for line in told.stderr.splitlines() if line.startswith(words))
+    assert line.endswith(" --allow-simulated sends it all the same")
+    typed = line.removeprefix(words).removesuffix(" sends it all the same").split()
+    told = calseq_(["upload", *typed], cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    page = " ".join((CHECKOUT / "docs" / "upload.md").read_text().split())
+    assert words.replace("for folder", "for felis") + "RUN --allow-simulated sends it all the same" in page
+
+
+def test_a_resumed_run_sends_nothing_of_an_attempt_that_was_refused_and_measured_anew(stand, tmp_path):
+    send = tmp_path / "send"
+    send.write_text("#!/bin/sh\ngrep -o '/data/[^\"]*' >> calls\nexit 3\n")
+    send.chmod(0o755)
+    run, _ = stand(
+        {"to": "command", "command": "./send", "runs": "all", "at_end": True}, DOUBLE_FAILS="iv_curve"
+    )
+    assert states(run) == {"00_sldo_vi_curves": "refused"}
+    send.write_text(send.read_text().replace("exit 3", "exit 0"))
+    bench = json.loads((tmp_path / "bench.yaml").read_text())
+    (tmp_path / "bench.yaml").write_text(
+        json.dumps(bench | {"env": {"ANOTHER": "1"}})
+    )  # so that all is measured anew
+    words = ["execute", "--resume", run.name, "--yes", "--screen", "none"]
+    told = calseq_(words, cwd=tmp_path, env=environment())
+    assert told.returncode == 0, told.stderr
+    assert states(run) == {"00_sldo_vi_curves": "sent", "01_IVCurve": "sent"}
+    folders = [line.split("/")[2] for line in (tmp_path / "calls").read_text().splitlines()]
+    assert folders == ["01-sldo_vi_curves", "01-sldo_vi_curves.2", "02-iv_curve.2"]
+
+
+def test_a_result_that_was_taken_away_is_missed_and_said(stand, tmp_path):
+    run, _ = stand(folder_of(tmp_path / "out"))
+    shutil.rmtree(next((run / "data").glob("01-*")))
+    told = upload(run, password=None)
+    assert told.returncode == 5
+    assert "00_sldo_vi_curves  refused: data/01-sldo_vi_curves/SLDO_C2HQ0.csv cannot be read" in told.stderr
+    assert states(run) == {"00_sldo_vi_curves": "refused", "01_IVCurve": "sent"}
 
 
 def test_a_run_that_is_resumed_after_it_was_sent_sends_the_rest_and_no_more(stand, tmp_path):

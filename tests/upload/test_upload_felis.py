@@ -21,6 +21,7 @@ from upload_stand import (
     measured,
     measured_files,
     processes_with,
+    replan,
     start_upload,
     states,
     until,
@@ -168,9 +169,10 @@ def test_a_file_that_was_changed_after_the_run_is_not_sent_and_the_others_are(ru
 
 
 def test_a_result_that_felis_does_not_take_keeps_the_others_from_nothing(run, panthera):
-    known = json.loads((run / "plan.json").read_text())
+    text = (run / "plan.json").read_text()
+    known = json.loads(text)
     known["steps"][2]["results"][0]["type"] = "ivcurves"
-    (run / "plan.json").write_text(json.dumps(known))
+    replan(run, text, json.dumps(known))
     told = upload(run)
     assert told.returncode == 5
     assert "02_IVCurve  refused: Felis does not take it: Felis does not know 'ivcurves'" in told.stderr
@@ -200,8 +202,7 @@ def test_a_felis_that_dies_is_told_and_its_results_wait(run, panthera):
 
 
 def test_an_interpreter_that_is_not_there_is_told(run):
-    plan = run / "plan.json"
-    plan.write_text(plan.read_text().replace('"python": ""', '"python": "/no/python"'))
+    replan(run, '"python": ""', '"python": "/no/python"')
     told = upload(run)
     assert told.returncode == 5
     assert "Felis cannot be started with '/no/python': no such file or directory" in told.stderr
@@ -225,8 +226,7 @@ def test_every_module_has_a_sequence_of_its_own(two_modules, tmp_path, panthera)
 def old(template, tmp_path, panthera):
     """A run, and the environment of a Felis that goes to its own address, which is `panthera`'s."""
     run = copied(template, tmp_path, seed=3)
-    plan = run / "plan.json"
-    plan.write_text(plan.read_text().replace("http://127.0.0.1:1/placeholder", ""))
+    replan(run, "http://127.0.0.1:1/placeholder", "")
     return run, environment(FELIS_DOUBLE="no-address chatty", FELIS_DOUBLE_URL=panthera.url)
 
 
@@ -317,8 +317,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_password(template, tmp_pa
     assert told.returncode == 5
     assert "certificate cannot be checked" in told.stderr
     assert panthera.requests == []
-    plan = run / "plan.json"
-    plan.write_text(plan.read_text().replace('"ca_file": ""', f'"ca_file": "{tls}"'))
+    replan(run, '"ca_file": ""', f'"ca_file": "{tls}"')
     (run / "upload.jsonl").unlink()
     told = upload(run)
     assert told.returncode == 0, told.stderr
@@ -338,8 +337,7 @@ def interpreters():
 @pytest.mark.parametrize("version", interpreters())
 def test_felis_is_called_from_every_python_since_3_8(template, tmp_path, panthera, version):
     run = copied(template, tmp_path, url=panthera.url, seed=5)
-    plan = run / "plan.json"
-    plan.write_text(plan.read_text().replace('"python": ""', f'"python": "{interpreters()[version]}"'))
+    replan(run, '"python": ""', f'"python": "{interpreters()[version]}"')
     told = upload(run)
     assert told.returncode == 0, told.stderr + (run / "upload" / "felis.log").read_text()
     arrived(panthera, run)

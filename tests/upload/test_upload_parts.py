@@ -1,5 +1,11 @@
 """The small parts: secrets taken out of streams, patience, what an answer means, which result a form carries."""
 
+import base64
+import html
+import json
+import re
+from urllib.parse import quote, quote_plus
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +41,90 @@ def test_what_is_no_secret_passes_unchanged(content, cut):
 @pytest.mark.parametrize("form", ['a"b&c d', 'a\\"b&c d', "a%22b%26c%20d", "a%22b%26c+d", "YSJiJmMgZA=="])
 def test_a_secret_is_known_in_the_forms_in_which_programs_print_it(form):
     assert Scrubber(['a"b&c d']).text(f"x {form} y") == "x *** y"
+
+
+SECRETS = st.text(
+    st.one_of(st.sampled_from("'\"\\\\&<>%/é€ +\n"), st.characters(exclude_categories=["Cs"])),
+    min_size=4,
+    max_size=12,
+)
+
+
+def forms(secret, user):
+    """Give a secret as programs print it, alone and with other things around it."""
+    raw = secret.encode()
+    yield raw
+    for coding in ("latin-1", "cp1252"):
+        try:
+            yield secret.encode(coding)
+            yield repr(secret.encode(coding))[2:-1].encode()
+        except UnicodeEncodeError:
+            pass
+    yield secret.encode("unicode_escape")
+    for shown in (repr(secret), ascii(secret), repr(raw)):
+        yield shown[shown.index(shown[-1]) + 1 : -1].encode()
+    for around in ("'", '"', "'\""):  # what stands around it decides which quotes are escaped
+        for show in (repr, ascii):
+            outer = show(around + "|" + secret + "|" + around)
+            yield outer.split("|", 1)[1].rsplit("|", 1)[0].encode()
+    for each in (True, False):
+        yield html.escape(secret, quote=each).encode()
+        yield json.dumps(secret, ensure_ascii=each)[1:-1].encode()
+    yield quote(secret).encode()
+    yield quote(secret, safe="").encode()
+    yield quote_plus(secret).encode()
+    yield re.sub("%..", lambda found: found[0].lower(), quote(secret, safe="")).encode()
+    yield base64.b64encode(raw)
+    yield base64.b64encode(f"{user}:{secret}".encode())
+    yield base64.urlsafe_b64encode(f"{user}:{secret}".encode())
+
+
+@given(SECRETS, st.text("abc", min_size=1, max_size=5))
+def test_a_secret_is_taken_out_in_every_form_in_which_programs_print_it(secret, user):
+    scrubber = Scrubber([secret, f"{user}:{secret}"])
+    for form in forms(secret, user):
+        told = scrubber.feed(b"<" + form + b">") + scrubber.rest()
+        assert form not in told or form in b"<***>", form
+
+
+@given(
+    st.text(min_size=6, max_size=12, alphabet=st.characters(codec="utf-8")),
+    st.binary(max_size=7),
+    st.binary(max_size=7),
+)
+def test_base64_of_anything_with_a_secret_in_it_does_not_give_the_secret_away(secret, before, behind):
+    raw = secret.encode()
+    if b"***" in raw or raw in b"***" or raw in before + behind:
+        return
+    told = Scrubber([secret]).feed(base64.b64encode(before + raw + behind) + b"\n")
+    for start in range(4):  # whoever decodes what is left, at whatever place
+        rest = told.replace(b"***", b"!")[start:]
+        for piece in rest.split(b"!"):
+            kept = piece[: len(piece) // 4 * 4].rstrip(b"=\n")
+            whole = kept[: len(kept) // 4 * 4]
+            assert raw not in base64.b64decode(whole)
+
+
+@pytest.mark.parametrize(
+    ("secret", "form"),
+    [
+        ('it\'s "so"', 'it\\\'s "so"'),
+        ('it\'s "so"', 'it\'s \\"so\\"'),
+        ("back\\'slash", "back\\\\'slash"),
+        ("back\\'slash", "back\\\\\\'slash"),
+        ("caf\xe9!", "caf\\xe9!"),
+        ("caf\xe9!", "caf\\u00e9!"),
+        ("caf\xe9!", "caf\\xc3\\xa9!"),
+        ("a<b>&'c'", "a&lt;b&gt;&amp;&#x27;c&#x27;"),
+        ("a<b>&'c'", "a&lt;b&gt;&amp;&#039;c&#039;"),
+    ],
+)
+def test_a_secret_is_known_whichever_quotes_and_codes_it_was_printed_with(secret, form):
+    assert Scrubber([secret]).text(f"x {form} y") == "x *** y"
+
+
+def test_a_secret_is_known_in_the_bytes_of_an_older_encoding():
+    assert Scrubber(["caf\xe9!"]).feed("x caf\xe9! y".encode("latin-1")) == b"x *** y"
 
 
 def test_patience_grows_and_ends():

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upload_stand import until
 
+from calseq.journal import with_checksum
 from calseq.problems import Refused
 from calseq.receiver import FolderReceiver, Upload
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
@@ -100,6 +101,49 @@ def test_a_queue_of_a_newer_calseq_is_refused(folder):
         Queue(folder)
 
 
+STRANGE = [
+    b'{"seq":10,"at":"x","entry":"verified","module":"M"',
+    b'{"seq":10,"at":"x","entry":"marked","module":"M","names":["00_A"],"state":"shelved"',
+    b'{"seq":10,"at":"x","entry":"marked","module":{"name":"M"},"names":["00_A"],"state":"sent"',
+    b'{"seq":10,"at":"x"',
+]
+
+
+@pytest.mark.parametrize("line", STRANGE)
+def test_a_whole_line_that_is_not_understood_is_never_cut_off(folder, line):
+    path = folder / "upload.jsonl"
+    content = path.read_bytes() + with_checksum(line)
+    path.write_bytes(content)
+    for look in (Queue, read_queue):
+        with pytest.raises(Refused, match=r"line 10 of upload\.jsonl was made by a newer calseq"):
+            look(folder)
+    assert path.read_bytes() == content
+    assert not list(folder.glob("*torn*"))
+
+
+def test_a_whole_line_in_the_wrong_place_is_damage_also_at_the_end(folder):
+    path = folder / "upload.jsonl"
+    path.write_bytes(path.read_bytes() + encode(12, SequenceAsked("M")))
+    with pytest.raises(Refused, match="damaged in line 10"):
+        Queue(folder)
+
+
+def test_who_holds_a_queue_is_named_with_what_ends_it(folder):
+    code = "import time; time.sleep(600)"
+    with Queue(folder) as queue:
+        child = subprocess.Popen([sys.executable, "-c", code], pass_fds=queue.descriptors)
+    try:
+        with pytest.raises(Refused) as refused:
+            Queue(folder)
+        (problem,) = refused.value.problems
+        assert f"pid {child.pid}, {sys.executable} -c {code}" in problem.message
+        assert problem.cure == f"wait for its end, or end it: kill {child.pid}"
+    finally:
+        child.kill()
+        child.wait()
+    Queue(folder).release()
+
+
 def test_a_queue_is_held_by_one_process_and_a_killed_one_frees_it(folder):
     code = "import sys, pathlib; from calseq.upload.queue import Queue; q = Queue(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
@@ -174,6 +218,36 @@ def test_a_result_that_was_measured_anew_before_it_was_sent_takes_the_place_of_t
     ledger = fold([queued(A, B)])
     assert merged(ledger, [anew, B]) == (anew, B)
     assert [item.result for item in fold([queued(A, B), queued(anew, B)]).items] == [anew, B]
+
+
+@pytest.mark.parametrize("state", [State.REFUSED, State.GIVEN_UP])
+def test_a_result_that_never_arrived_goes_when_it_was_measured_anew(state):
+    anew = result("00_A", "data/01-a.2/x.root")
+    before = [queued(A, B), Marked("M", ("00_A",), State.SENDING), Marked("M", ("00_A",), state, "no")]
+    names = merged(fold(before), [anew, B])
+    assert [each.name for each in names] == ["00_A", "01_B"]
+    ledger = fold([*before, queued(*names)])
+    assert [(item.result, item.state) for item in ledger.items] == [(anew, "queued"), (B, "queued")]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        Marked("M", ("00_A",), State.SENDING),
+        Marked("M", ("00_A",), State.GIVEN_UP, "no answer", maybe=True),
+        Marked("M", ("00_A",), State.REFUSED, "no", maybe=True),
+        Marked("M", ("00_A",), State.UNCLEAR, "no", maybe=True),
+    ],
+)
+def test_a_result_that_may_have_arrived_stays_when_it_was_measured_anew(last):
+    anew = result("00_A", "data/01-a.2/x.root")
+    names = merged(fold([queued(A, B), last]), [anew, B])
+    ledger = fold([queued(A, B), last, queued(*names)])
+    assert [(item.result.name, item.state, item.is_in_doubt) for item in ledger.items] == [
+        ("00_A", last.state, True),
+        ("00_A_2", "queued", False),
+        ("01_B", "queued", False),
+    ]
 
 
 def test_a_known_result_keeps_its_name_though_its_number_would_be_another_now():

@@ -2,18 +2,22 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 from upload_stand import (
     NAMES,
+    calseq_,
     copied,
     files_with,
     measured_files,
     processes_with,
+    replan,
     start_upload,
     states,
     until,
@@ -48,13 +52,17 @@ if what == "die-after":
 """
 
 
-def pointed(template, tmp_path, receiver, seed=1, name="20260101-000000-copy"):
+def pointed(template, tmp_path, receiver, seed=1, name="20260101-000000-copy", bench=None):
     """Copy the run with another receiver."""
     run = copied(template, tmp_path, seed=seed, name=name)
-    plan = json.loads((run / "plan.json").read_text())
-    plan["upload"]["receiver"] = receiver
-    plan["upload"]["retry_for_s"] = 1.0
-    (run / "plan.json").write_text(json.dumps(plan))
+    text = (run / "plan.json").read_text()
+    plan = json.loads(text)
+    plan["upload"] |= {
+        "receiver": receiver,
+        "retry_for_s": 1.0,
+        "bench": str(bench or tmp_path / "bench.yaml"),
+    }
+    replan(run, text, json.dumps(plan))
     return run
 
 
@@ -143,6 +151,88 @@ def test_a_command_that_is_not_there_is_told(command):
     told = upload(command(program="/no/such/program"), password=None)
     assert told.returncode == 5
     assert "cannot start '/no/such/program'" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("/no/such/program", "there is no /no/such/program"),
+        ("no-such-program-anywhere", "it is nowhere in PATH"),
+        ("./receiver.py", "receiver.py may not be executed"),
+        ("./", "is a folder"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_a_refusal_at_once(command, program, why):
+    run = command(program=program)
+    told = upload(run, password=None)
+    assert told.returncode == 5
+    assert f"00_sldo_vi_curves  refused: no such command: cannot start '{program}': " in told.stderr
+    assert why in told.stderr
+    assert "again in" not in told.stderr
+    assert states(run)["00_sldo_vi_curves"] == "refused"
+    assert "perhaps" not in told.stderr, "what was never started has sent nothing"
+
+
+def test_a_command_is_found_from_the_folder_of_its_bench_file(template, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "send.py").write_text("import os; print('in', os.getcwd())\n")
+    receiver = {"to": "command", "command": [sys.executable, "send.py"], "timeout_s": 20.0}
+    run = pointed(template, tmp_path, receiver, bench=tmp_path / "site" / "bench.yaml")
+    told = upload(run, password=None)
+    assert told.returncode == 0, told.stderr
+    assert (run / "upload" / "command.log").read_text() == f"in {tmp_path / 'site'}\n" * 5
+    shutil.rmtree(tmp_path / "site")
+    again = pointed(
+        template, tmp_path, receiver, bench=tmp_path / "site" / "bench.yaml", name="20260102-000000-x"
+    )
+    told = upload(again, password=None)
+    assert "site, is not there" in told.stderr
+
+
+def test_a_renamed_folder_is_the_same_run_for_a_command(command, tmp_path):
+    run = command()
+    moved = run.rename(run.parent / "20270101-000000-renamed")
+    assert upload(moved, password=None).returncode == 0
+    assert {call["run"] for call in calls(tmp_path)} == {run.name}
+    assert calls(tmp_path)[0]["key"] == f"{run.name}/C2HQ0/00_sldo_vi_curves"
+    assert calls(tmp_path)[0]["folder"] == str(moved)
+
+
+DAEMONS = {
+    "of its group": "sleep 600 &",
+    "in a session of its own": "setsid sleep 600 >/dev/null 2>&1 &",
+    "that hears no SIGTERM": "(trap '' TERM; setsid sleep 600) &",
+    "twice removed": "(setsid sh -c 'sleep 600 & sleep 600' &) &",
+}
+
+
+@pytest.mark.parametrize("how", DAEMONS)
+def test_what_a_command_leaves_behind_is_ended_and_holds_nothing(template, tmp_path, how):
+    script = tmp_path / "upload.sh"
+    script.write_text(f"cat >> {tmp_path}/calls\n{DAEMONS[how]}\n")
+    receiver = {"to": "command", "command": ["sh", str(script)], "timeout_s": 20.0}
+    name = f"20260101-000000-{uuid.uuid4().hex}"  # it is in their environment, and in nobody else's
+    run = pointed(template, tmp_path, receiver, name=name)
+    told = upload(run, password=None)
+    assert told.returncode == 0, told.stderr
+    assert processes_with(run.name) == []
+    assert len(calls(tmp_path)) == 5
+    told = upload(run, password=None)
+    assert (told.returncode, len(calls(tmp_path))) == (0, 5), told.stderr
+
+
+def test_a_refusal_quotes_the_last_line_of_what_was_printed_and_says_where_the_rest_is(template, tmp_path):
+    script = tmp_path / "upload.sh"
+    script.write_text("echo first; echo 'no such \033[31mmodule'; echo; exit 4\n")
+    receiver = {"to": "command", "command": ["sh", str(script)], "timeout_s": 20.0}
+    run = pointed(template, tmp_path, receiver)
+    told = upload(run, password=None)
+    words = "refused: the command refuses it with exit code 4: 'no such \\e[31mmodule' (upload/command.log)"
+    assert f"00_sldo_vi_curves  {words}" in told.stderr
+    assert f"what was printed: runs/{run.name}/upload/command.log" in told.stderr
+    told = calseq_(["upload", run, "--list"], cwd=tmp_path)
+    assert "'no such \\e[31mmodule'" in told.stdout
+    assert f"what was printed: runs/{run.name}/upload/command.log" in told.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

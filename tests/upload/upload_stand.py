@@ -1,5 +1,6 @@
 """What the tests of uploads share: finished runs to upload, the command line, and the proof that nothing is left."""
 
+import hashlib
 import json
 import os
 import random
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 import calseq
-from calseq.journal import without_checksum
+from calseq.journal import with_checksum, without_checksum
 from calseq.seal import seal
 
 HERE = Path(__file__).resolve().parent
@@ -123,18 +124,31 @@ def start_upload(run, *arguments, env=None, password=PASSWORD):
 
 
 def copied(template, place, *, url="", seed=None, name="20260101-000000-copy"):
-    """Copy a run, point it at another address, and give it data of its own; its seal fits."""
+    """Make another run of one: at another address, and with data of its own; its record and its seal fit."""
     run = place / "runs" / name
     shutil.copytree(template, run)
-    if url:
-        plan = run / "plan.json"
-        plan.write_text(plan.read_text().replace(ADDRESS, url))
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "run": name}))
     if seed is not None:
         dice = random.Random(seed)
         for path in sorted(each for each in (run / "data").rglob("*") if each.is_file()):
             path.write_bytes(dice.randbytes(dice.randrange(1, 20000)))
-    seal(run)
+    replan(run, ADDRESS, url or ADDRESS)
     return run
+
+
+def replan(run, old, new):
+    """Have the run made with another plan: all that vouches for it says so."""
+    plan = run / "plan.json"
+    plan.write_text(plan.read_text().replace(old, new))
+    digest = hashlib.sha256(plan.read_bytes()).hexdigest()
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "digest": digest}))
+    journal = run / "events.jsonl"
+    first, rest = journal.read_bytes().split(b"\n", 1)
+    body = first.rpartition(b',"crc":"')[0].replace(record["digest"].encode(), digest.encode())
+    journal.write_bytes(with_checksum(body) + rest)
+    seal(run)
 
 
 def entries(run):

@@ -20,7 +20,7 @@ from msgspec import Struct
 from calseq import events
 from calseq.events import EVENT_FORMAT, KINDS, Event, Stamped
 from calseq.formats import refuse_newer
-from calseq.regular import JOURNAL_BYTES, read_whole
+from calseq.regular import JOURNAL_BYTES, descriptor_of, read_whole
 
 _NAMES = {event: name for name, event in KINDS.items()}
 _DURABLE = (
@@ -183,7 +183,7 @@ def cut_tail(path: Path, good_bytes: int) -> Path:
     Raises:
         OSError: that cannot be done; nothing is cut then.
     """
-    with path.open("r+b") as file:
+    with os.fdopen(descriptor_of(path, os.O_RDWR), "r+b") as file:
         file.seek(good_bytes)
         copy = _saved(path, file.read())
         file.truncate(good_bytes)

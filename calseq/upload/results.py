@@ -121,11 +121,12 @@ def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
     """Give the results of a run of `plan` in the order of its steps.
 
     Every step takes at least one number, whatever it left, so that a number tells the place in the sequence.
-    `module` is what run.json says was measured.
+    `module` is what run.json says was measured. A file is of the modules that it names, and of all if it names none.
     """
     modules = modules_of(plan, module)
     if not modules:
         return Harvest((), (Gap("the run", "its module has no name: run with --module NAME", measured=True),))
+    named = (*modules, *(each.name for each in plan.modules))
     results: list[Result] = []
     gaps: list[Gap] = []
     number = 0
@@ -134,10 +135,12 @@ def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
         for place, find in enumerate(found):
             if isinstance(find, Gap):
                 gaps.append(find)
-            else:
-                results += _per_module(
-                    find, number + place, step, modules, [each.name for each in plan.modules]
-                )
+                continue
+            owners = {path: modules_named(path, named) or modules for path in find.paths}
+            results += _per_module(find, number + place, step, modules, owners)
+            gaps += (
+                _of_others(path, owners[path]) for path in find.paths if not set(modules) & set(owners[path])
+            )
         number += max(len(found), 1)
     return Harvest(tuple(results), tuple(gaps))
 
@@ -179,18 +182,19 @@ def _scan(path: str, rule: ResultRule) -> _Find | Gap:
 
 
 def _per_module(
-    find: _Find, number: int, step: Step, modules: tuple[str, ...], named: Sequence[str] = ()
+    find: _Find, number: int, step: Step, modules: tuple[str, ...], owners: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Result]:
-    """Give a result to the modules it is of: a file that names exactly one module is that one's, others are all's.
-
-    `named` are all modules of the bench: a file of one that is not among `modules` is none of theirs.
-    """
-    owners = {path: modules_named(path, (*modules, *named)) for path in find.paths}
+    """Give a result to the modules that its files are of."""
     for module in modules:
-        files = [path for path in find.paths if len(owners[path]) != 1 or owners[path] == (module,)]
+        files = [path for path in find.paths if module in owners[path]]
         if files:
             name = f"{number:02d}_{find.name}"
             yield Result(module, name, find.type, step.name, tuple(ResultFile(path) for path in files))
+
+
+def _of_others(path: str, owners: Sequence[str]) -> Gap:
+    """Say of a file why no module that was asked for has it."""
+    return Gap(path, f"it is of {' and '.join(owners)}, and the run was for another module", measured=True)
 
 
 def _name(path: str) -> str:

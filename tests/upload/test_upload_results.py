@@ -153,8 +153,18 @@ def test_a_file_in_a_folder_of_a_module_is_that_modules():
 def test_of_the_module_that_was_typed_no_file_of_another_one_is_sent():
     two = plan(step(1, "iv_curve"), modules=("M1", "M1-2"))
     files = {"iv_curve": ["a/IV_M1.csv", "a/IV_M1-2.csv"]}
-    found = {result.module: result.paths for result in reaped(two, files, "M1").results}
-    assert found == {"M1": ("a/IV_M1.csv",)}
+    found = reaped(two, files, "M1")
+    assert {result.module: result.paths for result in found.results} == {"M1": ("a/IV_M1.csv",)}
+    [gap] = found.gaps
+    assert (gap.what, gap.measured) == ("a/IV_M1-2.csv", True)
+    assert gap.why == "it is of M1-2, and the run was for another module"
+
+
+def test_a_file_that_names_some_of_the_modules_is_of_those():
+    three = plan(step(1, "iv_curve"), modules=("M1", "M2", "M3"))
+    found = reaped(three, {"iv_curve": ["a/IV_M1_M3.csv"]})
+    assert [result.module for result in found.results] == ["M1", "M3"]
+    assert not found.gaps
 
 
 def test_the_module_that_was_typed_is_the_only_one():

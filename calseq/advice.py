@@ -16,6 +16,8 @@ from calseq.voltages import hv_limit
 PLACEHOLDER = "FILL_ME_IN"
 """What a new sequence has where only its author knows what belongs there."""
 
+_MOST_NAMED = 5
+
 
 def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Problem]:
     """Warn of the order of the steps that are to run, each kind once, of each that defeats itself, and of what has no effect."""
@@ -27,8 +29,8 @@ def _advise(document: Document, listed: list[SequenceStep]) -> Iterator[Problem]
     yield from _bias_without_curve(document, listed)
     yield from _curve_after_tuning(document, kept)
     yield from _never_biased(document, kept)
+    yield from _short_timeouts(document, kept)
     for step in kept:
-        yield from _short_timeout(document, step)
         yield from _unknown_arguments(document, step)
         yield from _placeholder(document, step)
     yield from _limit_of_nothing(document, listed)
@@ -86,19 +88,40 @@ def _never_biased(document: Document, steps: list[SequenceStep]) -> Iterator[Pro
             return
 
 
-def _short_timeout(document: Document, step: SequenceStep) -> Iterator[Problem]:
+def _short_timeouts(document: Document, steps: list[SequenceStep]) -> Iterator[Problem]:
+    """Warn of every time-out that is too short, once where it is written, however many steps it is for."""
+    shared: list[tuple[SequenceStep, str]] = []
+    for step in steps:
+        path: Path = ("steps", step.number - 1, "timeout")
+        short = _too_short_for(step)
+        if short and path in document.values:
+            yield _short_timeout(document, step, short, document.place(path))
+        elif short:
+            shared.append((step, short))
+    place = document.place(("defaults", "timeout"))
+    if len(shared) == 1:
+        yield _short_timeout(document, *shared[0], place)
+    elif shared:
+        each = [f"'{printable(step.name, 40)}' {short}" for step, short in shared[:_MOST_NAMED]]
+        each += ["…"] * (len(shared) > _MOST_NAMED)
+        timeout_s = shared[0][0].policies.timeout_s or 0.0
+        message = f"timeout {spelled(timeout_s)} is below what {len(shared)} steps take: {', '.join(each)}"
+        yield Problem(codes.SHORT_TIMEOUT, message, "give it more", place)
+
+
+def _short_timeout(document: Document, step: SequenceStep, short: str, place: Place) -> Problem:
+    message = f"timeout {spelled(step.policies.timeout_s or 0.0)} is below the {short}"
+    return _warning(document, step, codes.SHORT_TIMEOUT, message, "give it more", place)
+
+
+def _too_short_for(step: SequenceStep) -> str:
+    """Say what of a step its time-out is too short for; empty if it is not known to be."""
     timeout_s, usual_s, waits_s = step.policies.timeout_s, step.calibration.usual_s, step.waits_s
     if timeout_s is None:
-        return
-    message = ""
+        return ""
     if waits_s is not None and timeout_s < waits_s:
-        message = f"timeout {spelled(timeout_s)} is below the {spelled(waits_s)} that its sweep only waits"
-    elif usual_s is not None and timeout_s < usual_s:
-        message = f"timeout {spelled(timeout_s)} is below the usual {spelled(usual_s)}"
-    if message:
-        path: Path = ("steps", step.number - 1, "timeout")
-        place = document.place(path if path in document.values else ("defaults", "timeout"))
-        yield _warning(document, step, codes.SHORT_TIMEOUT, message, "give it more", place)
+        return f"{spelled(waits_s)} that its sweep only waits"
+    return f"usual {spelled(usual_s)}" if usual_s is not None and timeout_s < usual_s else ""
 
 
 def _unknown_arguments(document: Document, step: SequenceStep) -> Iterator[Problem]:

@@ -26,13 +26,17 @@ def problems_text(problems: Iterable[Problem], *, color: bool = False) -> str:
 
 
 def count_text(problems: Iterable[Problem], files: int) -> str:
-    """Say how many problems there are, in how many files: the last line of a check."""
+    """Say how many problems there are, in how many of the files that were looked at: the last line of a check."""
     listed = list(problems)
     errors = sum(problem.is_error for problem in listed)
     warnings = len(listed) - errors
+    if not listed:
+        return f"no problems in {plural(files, 'file')}"
     parts = [plural(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number]
-    found = " and ".join(parts) if parts else "no problems"
-    return f"{found} in {plural(files, 'file')}"
+    places = [problem.place for problem in listed if problem.place and not problem.place.source.typed]
+    bad = len({place.source.name for place in places})
+    where = f" in {bad} of {files} files" if 0 < bad < files else f" in {plural(bad, 'file')}" * bool(bad)
+    return " and ".join(parts) + where
 
 
 def plural(number: int, word: str) -> str:

@@ -14,6 +14,7 @@ from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
+    from calseq.bench import Bench
     from calseq.layout import KeyOrder
 
 PLACES = r"(^|/)(sequences?|benches)/|(^|/)bench\.ya?ml$|\.calseq\.ya?ml$"
@@ -32,8 +33,13 @@ def read(document: Document, path: Path) -> Document:
     return read_json(document)
 
 
-def judge(document: Document, path: Path, catalog: Catalog) -> Iterable[Document]:
-    """Judge what was read from `path`; give it, and the documents that it names."""
+def judge(
+    document: Document, path: Path, catalog: Catalog, bench: "Bench | None" = None
+) -> Iterable[Document]:
+    """Judge what was read from `path`; give it, and the documents that it names.
+
+    A sequence is judged as `bench` would run it, if one is given.
+    """
     data = document.data if isinstance(document.data, dict) else {}
     if path.suffix == ".json":
         _judge_json(document, data)
@@ -49,7 +55,12 @@ def judge(document: Document, path: Path, catalog: Catalog) -> Iterable[Document
         check(document, stored_schema("calibrations"))
         with_site(document)
     else:
-        return read_whole(document, catalog, folder=path.parent)[0]
+        documents, sequence = read_whole(document, catalog, folder=path.parent)
+        if bench and sequence:
+            from calseq.compiler import compile_plan  # noqa: PLC0415 - only who names a bench pays for it
+
+            document.problems += compile_plan(sequence, bench).problems
+        return documents
     return [document]
 
 

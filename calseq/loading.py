@@ -37,7 +37,7 @@ def find_sequence(name: str) -> Path:
     if shipped is None:
         known = [path.stem for path in shipped_sequences()]
         cure = did_you_mean(name, known) or "give a file, or one of " + ", ".join(known)
-        source = Source("SEQUENCE", printable(name))
+        source = Source("SEQUENCE", printable(name), typed=True)
         place = Place(source, Span(1, 1, max(1, len(name))))
         message = f"there is no file and no shipped sequence '{printable(name, 60)}'"
         raise Refused([Problem(codes.NO_SEQUENCE, message, cure, place)])

@@ -69,10 +69,8 @@ def check_faults(bench: Bench) -> Iterator[Problem]:
         except ValueError as error:
             place = bench.document.place(("simulator", "faults", name))
             known = ("simulator", "faults", name) in bench.document.values
-            message = f"fault of '{printable(name, 40)}': {printable(str(error), 200)}"
-            yield Problem(
-                codes.BAD_FAULT, message, "'calseq execute --help' tells more", place if known else None
-            )
+            cure = "docs/simulator.md tells what each of them does"
+            yield Problem(codes.BAD_FAULT, printable(str(error), 600), cure, place if known else None)
 
 
 def choose_module(bench: Bench, asked: str) -> tuple[str, list[Problem]]:

@@ -28,10 +28,11 @@ class Code(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """A text with the name it is quoted by."""
+    """A text with the name it is quoted by; `typed`: it is no file, but what was typed for an option."""
 
     name: str
     text: str
+    typed: bool = False
 
     def line(self, number: int) -> str:
         """Give line `number`, counted from 1, without its end; empty beyond the last."""

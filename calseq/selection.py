@@ -75,7 +75,7 @@ def _reason(place: int, names: list[str], selection: Selection) -> str:
 def _unknown(option: str, name: str, names: list[str]) -> Problem:
     shown = printable(name, 40)
     cure = did_you_mean(name, names) or "steps: " + printable(", ".join(names[:12]), 200)
-    place = Place(Source(option, printable(name)), Span(1, 1, max(1, len(name))))
+    place = Place(Source(option, printable(name), typed=True), Span(1, 1, max(1, len(name))))
     return Problem(codes.BAD_SELECTION, f"no step is named '{shown}'", cure, place)
 
 

@@ -24,7 +24,7 @@ class _Setting:
 
     def __init__(self, document: Document, text: str) -> None:
         self.document = document
-        self.source = Source("--set", text)
+        self.source = Source("--set", text, typed=True)
 
     def apply(self) -> None:
         text = self.source.text

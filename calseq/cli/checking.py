@@ -20,10 +20,19 @@ def validate(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[FILE|DIR|-]...", help="Files or folders to check, '-' for stdin. Default: this folder."
+            metavar="[FILE|DIR|NAME|-]...",
+            help="Files or folders to check, a sequence that comes with calseq by its name, '-' for stdin. Default: this folder.",
         ),
     ] = None,
-    bench: Bench = None,
+    bench: Annotated[
+        Path | None,
+        typer.Option(
+            "--bench",
+            "-b",
+            metavar="FILE",
+            help="Check for this bench, as 'plan' does. Default: only know the calibrations of bench.yaml here or above.",
+        ),
+    ] = None,
     format_: Annotated[
         str,
         typer.Option(

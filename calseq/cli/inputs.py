@@ -116,7 +116,7 @@ def _asked(name: str, request: Request) -> bool:
 
 def _no_step(name: str, request: Request, known: list[str]) -> Problem:
     text = next(text for text in request.faults if text.partition("=")[0] == name)
-    place = Place(Source("--fault", printable(text)), Span(1, 1, len(name)))
+    place = Place(Source("--fault", printable(text), typed=True), Span(1, 1, len(name)))
     cure = did_you_mean(name, known) or "one of " + ", ".join(known)
     return Problem(codes.BAD_FAULT, f"no step is named '{printable(name, 40)}'", cure, place)
 
@@ -149,7 +149,7 @@ def _faults(request: Request, problems: list[Problem]) -> dict[str, str]:
         if equals and step and fault:
             faults[step] = fault
             continue
-        place = Place(Source("--fault", printable(text)), Span(1, 1, max(1, len(text))))
+        place = Place(Source("--fault", printable(text), typed=True), Span(1, 1, max(1, len(text))))
         cure = "write it as step=fault, for instance iv_curve=breakdown:-40"
         problems.append(Problem(codes.BAD_FAULT, f"'{printable(text, 40)}' is no fault", cure, place))
     return faults

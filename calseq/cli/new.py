@@ -84,7 +84,7 @@ def _chosen(listed: str, catalog: Catalog) -> Iterator[Calibration]:
         InvalidCalibration: one or more are unknown.
         Refused: the list is empty.
     """
-    source = Source("--from-list", listed)
+    source = Source("--from-list", listed, typed=True)
     problems: list[Problem] = []
     found: list[Calibration] = []
     for match in re.finditer(r"[^,]+", listed):
@@ -113,7 +113,9 @@ def _from_template(template: str, title: str, schema: str) -> str:
     if shipped is None:
         known = [path.stem for path in shipped_sequences()]
         cure = did_you_mean(template, known) or "one of " + ", ".join(known)
-        place = Place(Source("--template", printable(template)), Span(1, 1, max(1, len(template))))
+        place = Place(
+            Source("--template", printable(template), typed=True), Span(1, 1, max(1, len(template)))
+        )
         message_ = f"no sequence that comes with calseq is named '{printable(template, 60)}'"
         raise Refused([Problem(codes.NO_SEQUENCE, message_, cure, place)])
     lines = shipped.read_text(encoding="utf-8").splitlines()

@@ -1,12 +1,14 @@
 """`calseq validate`: every problem of many files."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from calseq.assets import find_bench
+from calseq.assets import find_bench, shipped_sequence
 from calseq.catalog import Catalog, builtin
 from calseq.cli.terminal import has_color, is_terminal, message, results
 from calseq.diagnostics import count_text, plural, problems_text
@@ -15,6 +17,9 @@ from calseq.inspection import is_ours, judge, read
 from calseq.plaintext import printable
 from calseq.problems import Problem, in_order
 from calseq.verdicts import ExitCode
+
+if TYPE_CHECKING:
+    from calseq.bench import Bench
 
 STDIN = "-"
 
@@ -27,6 +32,13 @@ class Manner(Struct, frozen=True):
     fix: bool = False
     diff: bool = False
     stdin_name: str = ""
+
+
+class _Ground(NamedTuple):
+    """What sequences are judged by."""
+
+    catalog: Catalog
+    bench: "Bench | None" = None
 
 
 class _Checked(Struct):
@@ -53,19 +65,19 @@ class _Checked(Struct):
 def validate(paths: list[Path], bench: Path | None, manner: Manner) -> int:
     """Check files and all YAML files below folders; print the problems and how many there are."""
     checked = _Checked({}, {})
-    catalog = _catalog(bench, checked.documents)
+    ground = _ground(bench, checked.documents)
     for path, listed in _files(paths):
         document = read(_opened(path, manner), _shown(path, manner))
         if listed and not is_ours(document):
             checked.skipped += 1
             continue
         checked.paths.setdefault(_key(document), _shown(path, manner))
-        first, *others = judge(document, _shown(path, manner), catalog)
+        first, *others = judge(document, _shown(path, manner), *ground)
         for judged in (first, *others):
             known = checked.bases if judged is first.base else checked.documents
             known.setdefault(_key(judged), judged)
     if manner.fix or manner.diff:
-        _mend(checked, catalog, manner)
+        _mend(checked, ground, manner)
     _print(checked, manner)
     bad = [problem for problem in checked.problems() if problem.is_error or manner.strict]
     return int(ExitCode.FAILED if bad or checked.differences else ExitCode.GOOD)
@@ -87,7 +99,7 @@ def _shown(path: Path, manner: Manner) -> Path:
     return Path(manner.stdin_name or "stdin.yaml") if str(path) == STDIN else path
 
 
-def _mend(checked: _Checked, catalog: Catalog, manner: Manner) -> None:
+def _mend(checked: _Checked, ground: _Ground, manner: Manner) -> None:
     """Fix every file that can be fixed; `--diff` only shows what would be done."""
     from calseq.cli.fix import difference, replace_file  # noqa: PLC0415 - only --fix and --diff pay for it
     from calseq.fixes import mend  # noqa: PLC0415
@@ -98,7 +110,7 @@ def _mend(checked: _Checked, catalog: Catalog, manner: Manner) -> None:
         path = checked.paths.get(name) or Path(name)
 
         def again(text: Document, path: Path = path) -> Document:
-            return next(iter(judge(read(text, path), path, catalog)))
+            return next(iter(judge(read(text, path), path, *ground)))
 
         mended = mend(document, again)
         if mended.fixed and manner.diff:
@@ -111,16 +123,16 @@ def _mend(checked: _Checked, catalog: Catalog, manner: Manner) -> None:
                 checked.documents[name] = mended.document
                 checked.fixed += mended.fixed
     if checked.fixed:
-        _judge_variants(checked, catalog)
+        _judge_variants(checked, ground)
 
 
-def _judge_variants(checked: _Checked, catalog: Catalog) -> None:
+def _judge_variants(checked: _Checked, ground: _Ground) -> None:
     """A variant may have been judged with a base that is mended now."""
     for name, document in checked.documents.items():
         base = document.base
         if base and _key(base) in checked.documents and checked.documents[_key(base)].raw != base.raw:
             path = checked.paths[name]
-            checked.documents[name] = next(iter(judge(read(open_text(path), path), path, catalog)))
+            checked.documents[name] = next(iter(judge(read(open_text(path), path), path, *ground)))
 
 
 def _print(checked: _Checked, manner: Manner) -> None:
@@ -168,17 +180,18 @@ def _last_line(checked: _Checked, problems: list[Problem], manner: Manner) -> st
     return count
 
 
-def _catalog(bench: Path | None, documents: dict[str, Document]) -> Catalog:
-    """Give the catalogue of the bench that was named, or of the one that is near."""
+def _ground(bench: Path | None, documents: dict[str, Document]) -> _Ground:
+    """Give what sequences are judged by: of the bench that was named all, of one that is near its calibrations."""
     path = bench or find_bench(Path.cwd())
     if path is None:
-        return builtin()
+        return _Ground(builtin())
     from calseq.bench import read_bench  # noqa: PLC0415 - most files are sequences: 10 ms for those that are not
 
     reading = read_bench(path)
-    if bench:
-        documents.update({_key(document): document for document in reading.documents})
-    return reading.catalog
+    if bench is None:
+        return _Ground(reading.catalog)
+    documents.update({_key(document): document for document in reading.documents})
+    return _Ground(reading.catalog, reading.bench)
 
 
 def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
@@ -188,7 +201,12 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
             found = (each for each in sorted(path.rglob("*.y*ml")) if each.suffix in (".yaml", ".yml"))
             yield from ((each, True) for each in found if not _hidden(each.relative_to(path)))
         else:
-            yield path, False
+            yield _shipped(path) or path, False
+
+
+def _shipped(path: Path) -> Path | None:
+    """Give the sequence that comes with calseq by that name, unless a file has it."""
+    return None if os.path.lexists(path) else shipped_sequence(str(path))
 
 
 def _is_folder(path: Path) -> bool:

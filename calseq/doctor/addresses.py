@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq.doctor.checks import Status, quoted
+from calseq.site import REPLACE
 
 _DEVICE = re.compile(r"(?:ASRL)?(/.*)", re.IGNORECASE | re.DOTALL)
 _NETWORK = re.compile(
@@ -31,6 +32,12 @@ class Address(Struct, frozen=True):
 
 def look_at(resource: str) -> Address:
     """Look at a VISA resource name, or the path of a device."""
+    if REPLACE in resource:
+        return Address(
+            Status.FAILED,
+            f"'{resource}' is no address yet",
+            "put the instrument's own there, in instruments.json",
+        )
     kind, _, rest = resource.partition("::")
     device = _DEVICE.fullmatch(kind)
     if device:

@@ -46,7 +46,7 @@ def test_validate_tells_every_problem_of_all_files_and_counts_them_last(folder):
     (folder / ".hidden.yaml").write_text("calseq: [")
     out, err = calseq(folder, "validate", expect=1)
     assert out.splitlines()[-1] == (
-        "3 errors in 3 files; --fix mends 1 of them; 1 other YAML file was passed over"
+        "3 errors in 2 of 3 files; --fix mends 1 of them; 1 other YAML file was passed over"
     )
     assert [line.split(" ")[0] for line in out.splitlines()[:-1]] == [
         "bad.yaml:2:1:", "bad.yaml:6:14:", "worse.yaml:1:10:",
@@ -57,6 +57,42 @@ def test_validate_tells_every_problem_of_all_files_and_counts_them_last(folder):
 def test_validate_of_what_is_shipped_finds_nothing(folder):
     out, _ = calseq(folder, "validate", str(SHIPPED), expect=0)
     assert out.startswith("no problems in ")
+
+
+def test_validate_judges_for_the_bench_that_is_named_as_plan_does(folder):
+    bench = str(SHIPPED / "benches" / "double" / "bench.yaml")
+    (folder / "forward.yaml").write_text(GOOD.replace("-80", "80"))
+    assert calseq(folder, "validate", "forward.yaml", expect=0)[0] == "no problems in 1 file\n"
+    out, _ = calseq(folder, "validate", "forward.yaml", "good.yaml", "--bench", bench, expect=1)
+    told, count = out.splitlines()
+    assert told.startswith("forward.yaml:5:28: CS420 ")
+    assert count == "1 error in 1 of 6 files"
+    _, err = calseq(folder, "plan", "forward.yaml", "--bench", bench, expect=3)
+    assert "CS420" in err
+
+
+def test_validate_knows_the_shipped_sequences_by_name_unless_a_file_has_it(folder):
+    assert calseq(folder, "validate", "panthera", expect=0)[0] == "no problems in 1 file\n"
+    (folder / "panthera").write_text("calseq: [")
+    assert calseq(folder, "validate", "panthera", expect=1)[0].startswith("panthera:1:10: ")
+
+
+def test_a_time_out_of_all_steps_that_is_too_short_is_one_problem(folder):
+    steps = "steps:\n  - sldo_vi_curves\n  - voltage_trimming\n"
+    (folder / "short.yaml").write_text("calseq: 1\ntitle: T\ndefaults: {timeout: 5s}\n" + steps)
+    out, _ = calseq(folder, "validate", "short.yaml", expect=0)
+    assert out.splitlines() == [
+        (
+            "short.yaml:3:21: CS306 warning: timeout 5s is below what 2 steps take: "
+            "'sldo_vi_curves' usual 1m30s, 'voltage_trimming' usual 2m; give it more"
+        ),
+        "1 warning in 1 file",
+    ]
+
+
+def test_what_was_typed_wrongly_is_counted_in_no_file(folder):
+    _, err = calseq(folder, "plan", "pantherra", "--simulate", expect=3)
+    assert err.splitlines()[-1] == "1 error"
 
 
 def test_validate_names_what_it_cannot_read(folder):

@@ -230,3 +230,13 @@ def test_looking_at_a_device_does_not_change_it(tmp_path, device):
     assert not [
         check for check in faults(looked_at(tmp_path, f"ASRL{device}::INSTR")) if check.name == "ab_1"
     ]
+
+
+@pytest.mark.parametrize(
+    "resource", ["TCPIP::REPLACE-ME-LV-ADDRESS::9221::SOCKET", "ASRL/dev/REPLACE-ME::INSTR"]
+)
+def test_what_a_new_site_has_for_an_address_is_failed(tmp_path, resource):
+    check = check_of(tmp_path, resource)
+    assert check.status is Status.FAILED
+    assert check.finding.endswith(f": '{resource}' is no address yet")
+    assert "instruments.json" in check.cure

@@ -115,7 +115,7 @@ def test_a_bench_that_is_refused_exits_3_with_its_problems_and_the_machine_is_st
     out, err = capsys.readouterr()
     assert "CS201" in err
     assert "CS101" in err
-    assert err.rstrip().endswith("2 errors in 2 files")
+    assert err.rstrip().endswith("2 errors in 1 of 2 files")
     assert f"→ `calseq validate {path}`" in out
     assert "lock folder" in out
     assert "the bench file that says which is refused" in out

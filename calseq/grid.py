@@ -13,7 +13,7 @@ MAX_ROWS = 100_000
 MAX_COLUMNS = 1_000
 _DELIMITERS = ("\t", ";", ",")
 _WHOLE, _BEHIND = re.compile(r"[+-]?[0-9]+"), re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?")
-_PARTED = re.compile(r"[0-9]\s*[;\t]\s*[+-]?\.?[0-9]")
+_PARTED = re.compile(r"[-+0-9.,eE \t]*[0-9.][ \t]*[;\t][-+0-9.,eE; \t]*")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 
 
@@ -121,7 +121,7 @@ def _row(number: int, line: str, delimiter: str, headings: list[str], width: int
     if nameless is not None:
         shown = printable(cells[nameless], 40)
         raise Unclear(f"line {number}: '{shown}' stands below no heading; a decimal comma?")
-    if '"' not in line and any(_PARTED.search(cell) for cell in cells):
+    if '"' not in line and any(_PARTED.fullmatch(cell) for cell in cells):
         raise Unclear(f"line {number} parts its numbers in another way than the headings")
     return Row(number, tuple(cells[:count]))
 

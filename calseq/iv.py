@@ -232,14 +232,35 @@ def _way_up(shown: tuple[Biased, ...]) -> tuple[tuple[Biased, ...], list[str]]:
         [f"{forward} of {len(shown)} points are at forward bias, and not in the figures"] if forward else []
     )
     top = max(range(len(reverse)), key=lambda place: reverse[place].bias_v)
-    way_up = reverse[: top + 1]
+    back = (
+        place
+        for place in range(top, len(reverse))
+        if reverse[place].bias_v < reverse[top].bias_v - TOLERANCE_V
+    )
+    end = next(back, len(reverse))
+    way_up = _risen(reverse[:end])
     if any(now.bias_v <= before.bias_v for before, now in pairwise(way_up)):
         return (), [*notes, "no figures: the voltage does not rise from point to point"]
     if len(way_up) == 1 and len(reverse) > 1:
         return (), [*notes, "no figures: the sweep begins at its largest voltage, and has no way up"]
-    if len(way_up) < len(reverse):
+    if len(way_up) < end:
+        again = f"{end - len(way_up)} of {len(reverse)} points"
+        notes.append(f"measured again at the voltage before, and not in the figures: {again}")
+    if end < len(reverse):
         notes.append("a sweep both ways: the figures are of the way up")
     return tuple(way_up), notes
+
+
+def _risen(points: Sequence[Biased]) -> list[Biased]:
+    """Leave out what was measured again at the voltage of a point before.
+
+    Many sweeps measure at 0 V twice, and a supply that limits the current holds its voltage, whatever it is set to.
+    """
+    risen: list[Biased] = []
+    for each in points:
+        if not risen or not 0 <= risen[-1].bias_v - each.bias_v <= TOLERANCE_V:
+            risen.append(each)
+    return risen
 
 
 def _signs(points: Sequence[IvPoint]) -> list[str]:

@@ -1,21 +1,23 @@
 """The end of `calseq execute` where the bench names a database: its results queued, and perhaps sent at once."""
 
-import signal
-import subprocess
+import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from calseq.cli.terminal import message
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.problems import Refused
+from calseq.process import Child, NotStarted, end_child
 from calseq.runs import RunRecord
 from calseq.stops import Stops
 from calseq.upload.queue import Queue
 from calseq.upload.queueing import enqueue, is_wanted, reckon
 
 _GRACE_S = 10.0
+_POLL_S = 0.2
 
 
 def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
@@ -45,23 +47,36 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
 
 
 def upload_run(folder: Path, stops: Stops) -> None:
-    """Send what is queued in a process of its own, which a stop ends; how it ends changes nothing of the run."""
+    """Send what is queued in a process of its own, which a stop ends; how it ends changes nothing of the run.
+
+    It has a session of its own: Ctrl-Z or a terminal that is lost concern calseq, which still tells it to stop.
+    """
     stops.renew()
-    command = [sys.executable, "-P", "-m", "calseq", "upload", str(folder)]
+    words = [sys.executable, "-P", "-m", "calseq", "upload", str(folder), "--runs", str(folder.parent)]
+    mark = f"CALSEQ_UPLOAD_OF={folder.name}"
+    name, _, value = mark.partition("=")
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        message(f"upload: {printable((error.strerror or str(error)).lower())}")
+        with _shown() as log:
+            child = Child(words, cwd=str(folder), env={**os.environ, name: value}, log=log, mark=mark)
+    except (NotStarted, OSError) as error:
+        message(f"upload: {printable(str(error), 300)}")
         return
-    while child.poll() is None:
-        if stops.level:
-            child.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_S)
-            child.kill()
-            child.wait()
-            return
-        stops.pause(0.2)
+    while child.poll() is None and not stops.level:
+        stops.pause(_POLL_S)
+    end_child(child, _GRACE_S, stops.pause)
+
+
+@contextmanager
+def _shown() -> Iterator[int]:
+    """Give a descriptor for what is told, which nobody may hear any more."""
+    try:
+        descriptor = os.dup(2)
+    except OSError:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _near(folder: Path) -> str:

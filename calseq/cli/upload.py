@@ -218,14 +218,18 @@ class _Password:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a signal end whatever goes on, in order; a second one changes nothing of that."""
+    """Let a signal end whatever goes on, in order; a second one changes nothing of that.
+
+    One that is ignored stays so: `nohup` means it.
+    """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         for each in numbers:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    numbers = [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

@@ -104,14 +104,23 @@ class Listener:
         self._server.close()
 
     def _accept(self) -> None:
-        with suppress(OSError):  # there is none any more
-            for _ in range(_MOST_WAITING):
+        for _ in range(_MOST_WAITING):
+            try:
                 connection, _address = self._server.accept()
-                connection.setblocking(False)
-                if len(self._callers) >= _MOST_WAITING:
-                    self._drop(next(iter(self._callers.values())))
-                self._callers[connection] = _Caller(connection, now_s() + self._head_s)
-                self._selector.register(connection, selectors.EVENT_READ)
+            except OSError:  # there is none any more
+                return
+            connection.setblocking(False)
+            if len(self._callers) >= _MOST_WAITING:
+                self._make_room()
+            self._callers[connection] = _Caller(connection, now_s() + self._head_s)
+            self._selector.register(connection, selectors.EVENT_READ)
+
+    def _make_room(self) -> None:
+        """Drop who has waited longest, unless it has said by now what lets it in."""
+        oldest = next(iter(self._callers.values()))
+        self._hear(oldest)
+        if oldest.connection in self._callers:
+            self._drop(oldest)
 
     def _drop(self, caller: _Caller) -> None:
         self._release(caller)

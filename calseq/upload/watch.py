@@ -13,8 +13,10 @@ from urllib.request import (
     HTTPRedirectHandler,
     HTTPSHandler,
     OpenerDirector,
+    ProxyHandler,
     Request,
     build_opener,
+    getproxies,
 )
 
 
@@ -23,7 +25,7 @@ class Watch:
 
     def __init__(self, limit_s: float) -> None:
         self.is_over = False
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._held: socket.socket | None = None
         self._lock = Lock()
         self._timer: Timer | None = None
@@ -32,7 +34,7 @@ class Watch:
         """Watch a connection; a second descriptor of it is kept, since TLS takes the first one over."""
         with self._lock:
             self._held = socket.socket(fileno=os.dup(connected.fileno()))
-        self._timer = Timer(self._limit_s, self._break_off)
+        self._timer = Timer(self.limit_s, self._break_off)
         self._timer.daemon = True
         self._timer.start()
 
@@ -63,6 +65,12 @@ def opener(context: ssl.SSLContext, watch: Watch) -> OpenerDirector:
         def connect(self) -> None:
             super().connect()
             watch.hold(self.sock)
+            self.sock.settimeout(watch.limit_s)  # what is sent has all of the time
+
+        def getresponse(self) -> http.client.HTTPResponse:
+            if self.sock:
+                self.sock.settimeout(self.timeout)
+            return super().getresponse()
 
     class WatchedTls(http.client.HTTPSConnection, Watched):
         """Its TLS is begun when the connection is watched already: that may drip, too."""
@@ -75,7 +83,12 @@ def opener(context: ssl.SSLContext, watch: Watch) -> OpenerDirector:
         def https_open(self, request: Request) -> http.client.HTTPResponse:
             return self.do_open(WatchedTls, request, context=context)
 
-    return build_opener(Plain(), Tls(context=context), _NoRedirection)
+    return build_opener(_proxies(), Plain(), Tls(context=context), _NoRedirection)
+
+
+def _proxies() -> ProxyHandler:
+    """A proxy of the environment passes TLS on unread; plain HTTP it would read, and that never leaves this machine."""
+    return ProxyHandler({scheme: proxy for scheme, proxy in getproxies().items() if scheme == "https"})
 
 
 class _NoRedirection(HTTPRedirectHandler):

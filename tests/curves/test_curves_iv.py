@@ -258,13 +258,28 @@ def test_currents_of_the_other_sign_are_said():
     assert made.at[1].current_a == 1e-7
 
 
-@pytest.mark.parametrize(
-    "volts", [(0, -20, -10, -40), (0, -40, -40, -80), (0, 0, -5, -5)], ids=["back", "twice", "pairs"]
-)
-def test_a_voltage_that_does_not_rise_gives_no_figures(volts):
-    made = figures(curve(*((each, -1e-7) for each in volts)), module_type="1x2")
+def test_a_voltage_that_goes_back_gives_no_figures():
+    made = figures(curve(*((each, -1e-7) for each in (0, -20, -10, -40))), module_type="1x2")
     assert made.way_up == ()
     assert made.notes == ("no figures: the voltage does not rise from point to point",)
+
+
+@pytest.mark.parametrize(
+    ("volts", "kept", "note"),
+    [
+        ((0, -40, -40, -80), (0, 40, 80), "measured again at the voltage before, and not in the figures: 1 of 4 points"),
+        ((0, 0, -5, -5), (0, 5), "measured again at the voltage before, and not in the figures: 2 of 4 points"),
+        ((0, -70, -70.1, -70.08, -70.12, -70.05), (0, 70, 70.1, 70.12), "measured again at the voltage before, and not in the figures: 2 of 6 points"),
+    ],
+    ids=["twice", "pairs", "compliance"],
+)  # fmt: skip
+def test_what_is_measured_again_at_a_voltage_is_left_out_and_said(volts, kept, note):
+    made = figures(
+        curve(*((each, -1e-7 * (place + 1)) for place, each in enumerate(volts))), module_type="1x2"
+    )
+    assert tuple(each.bias_v for each in made.way_up) == kept
+    assert made.way_up[-1].current_a == 1e-7 * (volts.index(-kept[-1]) + 1)
+    assert made.notes == (note,)
 
 
 def test_a_sweep_from_its_end_back_has_no_way_up():

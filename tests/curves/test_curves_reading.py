@@ -154,6 +154,11 @@ def test_a_factor_moves_the_decimal_point_and_no_digit():
     assert [point.current_a for point in read.points] == [12.3e-6, 0.1e-6, -7e-9]
 
 
+def test_a_remark_may_say_what_it_likes():
+    read = iv("Voltage (V),Current (A),Remark\n-5,-1e-7,ramp 1;2 done\n-10,-2e-7,ok\n")
+    assert [point.voltage_v for point in read.points] == [-5.0, -10.0]
+
+
 def test_no_spelling_of_a_unit_is_guessed():
     assert "MA" not in UNITS
     assert {UNITS[word] for word in ("uA", "µA", "\u03bcA")} == {("A", -6)}

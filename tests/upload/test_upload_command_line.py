@@ -33,6 +33,7 @@ from upload_stand import (
     write_bench,
 )
 
+from calseq.cli.upload import Interrupted, _interruptible
 from calseq.console.uploads import PERHAPS, WORDS
 from calseq.runs import read_plan
 
@@ -409,6 +410,33 @@ def test_the_end_of_a_run_sends_with_the_keyrings_password(stand, tmp_path, pant
     assert set(states(run).values()) == {"sent"}
     kept.unlink()
     assert files_with(tmp_path, PASSWORD) == []
+
+
+def test_the_upload_at_the_end_is_out_of_reach_of_the_terminal_and_of_the_folder_it_was_typed_in(
+    stand, tmp_path
+):
+    send = tmp_path / "send"
+    send.write_text(
+        f"#!{sys.executable}\nimport os\nparent = os.getppid()\n"
+        f"open({str(tmp_path / 'told')!r}, 'a').write(f\"{{os.getsid(parent) == parent}} {{os.readlink(f'/proc/{{parent}}/cwd')}}\\n\")\n"
+    )
+    send.chmod(0o755)
+    run, told = stand({"to": "command", "command": str(send), "at_end": True})
+    assert told.returncode == 0, told.stderr
+    assert "all 2 sent" in told.stderr
+    assert (tmp_path / "told").read_text() == f"True {run}\n" * 2
+
+
+def test_a_hangup_that_is_ignored_stays_so_and_another_interrupts():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(Interrupted):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_upload_that_fails_at_the_end_changes_nothing_of_the_run(stand, tmp_path):

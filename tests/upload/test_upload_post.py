@@ -88,6 +88,29 @@ def test_a_database_that_takes_a_body_in_drips_is_broken_off(server):
     assert (judged.good, judged.maybe, took_s < 20) == (False, True, True)
 
 
+def test_a_large_body_over_a_slow_way_has_longer_than_the_time_out():
+    """14 MiB at 4 MiB/s take longer than the 2.5 s that an answer may take, and are not given up."""
+    body, bytes_per_s = b"x" * (14 << 20), 4 << 20
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+
+        def serve():
+            connection, _ = listening.accept()
+            with connection:
+                heard, began = 0, time.monotonic()
+                while heard < len(body):
+                    heard += len(connection.recv(64 << 10))
+                    time.sleep(max(0.0, began + heard / bytes_per_s - time.monotonic()))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        judgement, took_s = posted(f"http://127.0.0.1:{listening.getsockname()[1]}/x", 2.5, body)
+        thread.join(10)
+    assert judgement.good
+    assert took_s > 2.5
+
+
 @pytest.mark.parametrize("length", ["17", "5000"])
 def test_an_answer_that_is_shorter_than_it_says_may_stand_for_anything(server, length):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: " + length.encode() + b"\r\n\r\n"

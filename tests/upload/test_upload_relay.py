@@ -174,6 +174,25 @@ def test_more_strangers_than_there_is_room_for_lose_their_places(listener):
         stranger.close()
 
 
+def test_who_has_said_the_secret_loses_no_place_to_those_who_say_nothing(monkeypatch):
+    monkeypatch.setattr("calseq.upload.listener._MOST_WAITING", 8)
+    heard = []
+    made = Listener(lambda asked: heard.append(asked) or Answer(200, b"{}"))
+    port = int(urlsplit(made.url).port)
+    callers = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(21)]
+    try:
+        path = urlsplit(made.url).path
+        callers[0].sendall(f"POST {path}?handle=x HTTP/1.1\r\nContent-Length: 0\r\n\r\n".encode())
+        for _ in range(5):
+            made.serve()
+        assert [asked.query for asked in heard] == ["handle=x"]
+        assert callers[0].recv(1000).startswith(b"HTTP/1.1 200 ")
+    finally:
+        made.close()
+        for caller in callers:
+            caller.close()
+
+
 def test_a_felis_that_stops_in_the_middle_is_given_up_in_time(listener, heard):
     path = urlsplit(listener.listener.url).path.encode()
     began = time.monotonic()

@@ -45,11 +45,11 @@ def judge(
         _judge_json(document, data)
     elif "calseq-bench" in data:
         # most files are sequences: 10 ms for those that are not
-        from calseq.bench import check_upload_command, read_bench  # noqa: PLC0415
+        from calseq.bench import check_upload, read_bench  # noqa: PLC0415
 
         reading = read_bench(path, document)
         if reading.bench:
-            document.problems += check_upload_command(reading.bench, os.environ)
+            document.problems += check_upload(reading.bench, os.environ)
         return reading.documents
     elif "calseq-calibrations" in data:
         check(document, stored_schema("calibrations"))

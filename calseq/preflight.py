@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq import problems as codes
-from calseq.bench import Bench, check_upload_command
+from calseq.bench import Bench, check_upload
 from calseq.clocks import now_s
 from calseq.document import Path as Route
 from calseq.plaintext import printable
@@ -34,7 +34,7 @@ def check_machine(
         message = f"the working folder {printable(str(bench.cwd))} is not there"
         yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
     elif bench.mode is not PowerMode.SIMULATED:  # what is simulated is not uploaded by itself
-        yield from check_upload_command(bench, environ)
+        yield from check_upload(bench, environ)
         yield from _check_dirigent(bench, stops, {**environ, **bench.variables}, help_timeout_s)
 
 

@@ -238,6 +238,9 @@ NOT_UPLOADABLE = _code("CS460", "not-uploadable", "a run of which nothing can be
 NO_UPLOAD_COMMAND = _code(
     "CS461", "no-upload-command", "the command of a bench's 'upload:' is not there, or may not be executed"
 )
+NO_UPLOAD_FOLDER = _code(
+    "CS462", "no-upload-folder", "the folder of a bench's 'upload:' cannot be made, or not be written", _WARN
+)
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

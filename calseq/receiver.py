@@ -1,9 +1,12 @@
 """Where the results of a run go after its end: what `upload:` of a bench file says."""
 
+import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from calseq.durations import seconds
@@ -17,6 +20,9 @@ KEYS = {
     "folder": {"folder"},
 }
 """The keys of `upload:` that only one receiver has; all others are for each of them."""
+
+_PLAIN = re.compile(r"(?!(?i:y|n|yes|no|on|off|true|false|null)$)(--?|\.{0,2}/)?[A-Za-z_][A-Za-z0-9_./=-]*")
+"""A word that certainly needs no quotes in YAML."""
 
 
 class _Receiver(Struct, frozen=True, tag_field="to", tag=lambda name: name.removesuffix("Receiver").lower()):
@@ -65,6 +71,18 @@ class CommandReceiver(_Receiver, frozen=True):
         """Its command line."""
         return shlex.join(self.command)
 
+    @property
+    def as_list(self) -> str:
+        """What was meant, as it is written in YAML, if a program and its arguments are one text; else empty."""
+        if len(self.command) > 1:
+            return ""
+        try:
+            words = shlex.split(self.command[0])
+        except ValueError:
+            return ""
+        shown = (word if _PLAIN.fullmatch(word) else json.dumps(word, ensure_ascii=False) for word in words)
+        return f"[{', '.join(shown)}]" if len(words) > 1 else ""
+
 
 class FolderReceiver(_Receiver, frozen=True):
     """A folder, absolute, into which a bundle is put per run and module."""
@@ -93,6 +111,25 @@ class Upload(Struct, frozen=True):
     retry_for_s: float = 120.0
     bench: str = ""
 
+    @property
+    def destination(self) -> str:
+        """Where that is, for people: `folder /data/outbox`."""
+        return f"{self.receiver.to} {self.receiver.place}".rstrip()
+
+    def is_at(self, other: "Upload") -> bool:
+        """Tell whether both send to one place; a command is found from the folder of its bench file."""
+        if not isinstance(self.receiver, CommandReceiver):
+            return self.destination == other.destination
+        return self.destination == other.destination and _folder(self.bench) == _folder(other.bench)
+
+    def differs(self, other: "Upload") -> list[str]:
+        """Give the keys of a bench file in which the way of sending differs; those of another receiver are not told."""
+        mine, its = msgspec.structs.asdict(self.receiver), msgspec.structs.asdict(other.receiver)
+        mine["retry_for"], its["retry_for"] = self.retry_for_s, other.retry_for_s
+        if self.receiver.to != other.receiver.to:
+            return ["to"]
+        return [key.removesuffix("_s") for key in mine if mine[key] != its[key]]
+
 
 def read_upload(
     table: Mapping[str, Any], path: Callable[[str], str], python: str, bench: str = ""
@@ -111,6 +148,10 @@ def read_upload(
         retry_for_s=seconds(table.get("retry_for", "2m")) or 0.0,
         bench=bench,
     )
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _receiver(table: Mapping[str, Any], path: Callable[[str], str], python: str) -> Receiver:

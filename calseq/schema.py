@@ -229,6 +229,9 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
             named: tuple[Path, ...] = ((*path, "calibration"),)
             yield _Finding(below, code, message, cure, key=True, means=named, spelling=spelling)
             continue
+        elif key in schema.get("x-nowhere", {}):
+            yield _Finding(below, code, message, schema["x-nowhere"][key], key=True)
+            continue
         elif key in schema.get("x-inside", {}):
             inside = schema["x-inside"][key]
             cure = f"it belongs into '{inside}:'"

@@ -31,16 +31,16 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         return False
     try:
         with Queue(folder) as queue:
-            enqueue(queue, reckon(folder, queue.ledger))
+            wanted = reckon(folder, queue.ledger)
+            enqueue(queue, wanted)
             count = len(queue.ledger.items) - queue.ledger.sent
-            gaps = queue.ledger.queued.gaps if queue.ledger.queued else ()
     except Refused as refused:
         message(f"not queued for {receiver}: {printable(str(refused), 300)}")
         return False
     except Exception as error:  # noqa: BLE001 - the run is over: nothing here may change how it ended
         message(f"not queued for {receiver}: {type(error).__name__}: {printable(str(error), 300)}")
         return False
-    missing = sum(gap.measured for gap in gaps)
+    missing = sum(gap.measured for gap in wanted.gaps)
     told = f"; {missing} cannot be sent, 'calseq upload --list' tells why" if missing else ""
     message(f"{count} results are queued for {receiver}{told}: calseq upload {printable(_near(folder))}")
     return bool(count)

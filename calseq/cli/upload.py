@@ -1,5 +1,7 @@
 """`calseq upload`: works through the queues of runs, tells what becomes of each result, and what to type next."""
 
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,13 +13,12 @@ from msgspec import Struct
 
 from calseq import problems as codes
 from calseq.archive import LATEST, find_run, run_folders
-from calseq.assets import find_bench
-from calseq.bench import read_bench
+from calseq.cli.destination import by_word_of, of_bench, otherwise
 from calseq.cli.inputs import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import Where, near
 from calseq.console.runlist import typable
-from calseq.console.uploads import ending, gaps, headline, queue_text, reasons, told
+from calseq.console.uploads import ending, gaps, headline, queue_text, reasons, told, whereabouts
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
@@ -26,9 +27,9 @@ from calseq.stops import EXIT_CODES
 from calseq.upload import command, felis_process
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.entries import Entry, Queued
-from calseq.upload.ledger import Ledger, after
+from calseq.upload.ledger import Ledger, after, is_finished
 from calseq.upload.password import NoPassword, find_password
-from calseq.upload.queue import Queue, read_queue
+from calseq.upload.queue import QUEUE, Queue, read_queue
 from calseq.upload.queueing import enqueue, is_due, read_vouched_plan, reckon
 from calseq.upload.sending import decide, send
 from calseq.upload.workplace import WORK, holders
@@ -65,38 +66,21 @@ def upload(where: Where, text: str | None, manner: Manner, *, everything: bool) 
 
 def _uploaded(where: Where, text: str | None, manner: Manner, *, everything: bool) -> int:
     folder = where.folder
-    folders = _due(folder) if everything else [find_run(folder, text or LATEST)]
+    folders = _runs(folder, look=manner.look) if everything else [find_run(folder, text or LATEST)]
     if not folders:
-        message(f"nothing is to be sent in {printable(str(folder))}")
+        what = "was queued" if manner.look else "is to be sent"
+        message(f"nothing {what} in {printable(str(folder))}")
         return int(ExitCode.GOOD)
-    upload_ = _of_bench(where)
+    upload_ = of_bench(where)
     ask = _Password(manner.password_fd)
     codes_ = [_one(each, where, upload_, manner, ask, alone=not everything) for each in folders]
     return max(codes_)
 
 
-def _due(runs: Path) -> list[Path]:
-    """Give the runs of which something is to be sent, oldest first."""
-    return [folder for folder in reversed(run_folders(runs)) if is_due(folder)]
-
-
-def _of_bench(where: Where) -> Upload | None:
-    """Give what the bench of today says, if there is one that can be read.
-
-    Raises:
-        Refused: it was named, and cannot be read or does not say where results go.
-    """
-    near = where.bench or find_bench(Path.cwd())
-    if near is None:
-        return None
-    reading = read_bench(near)
-    upload_ = reading.bench.upload if reading.bench else None
-    if where.bench and upload_ is None:
-        if reading.bench is None:
-            raise Refused(reading.problems)
-        message_ = f"{printable(str(where.bench))} does not say where results go"
-        raise Refused([Problem(codes.NOT_UPLOADABLE, message_, "add 'upload:' to it")])
-    return upload_
+def _runs(runs: Path, *, look: bool) -> list[Path]:
+    """Give the runs of which something is to be sent, oldest first; to look at, also those of which all is."""
+    folders = reversed(run_folders(runs))
+    return [folder for folder in folders if (look and os.path.lexists(folder / QUEUE)) or is_due(folder)]
 
 
 def _one(
@@ -105,7 +89,7 @@ def _one(
     """Send what is queued of one run; give the exit code. What refuses one run of many keeps the others from nothing."""
     try:
         if manner.look:
-            return _shown(folder, where, upload_)
+            return _shown(folder, where, upload_, alone=alone)
         with Queue(folder) as queue:
             return _sent(queue, where, upload_, manner, ask)
     except Refused as refused:
@@ -125,12 +109,13 @@ def _one(
 def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, ask: "_Password") -> int:
     folder = queue.folder
     wanted = reckon(folder, queue.ledger, upload_, insist=where.bench is not None)
-    _check_simulated(folder, manner, simulated=wanted.simulated)
-    enqueue(queue, wanted)
+    _check_simulated(folder, manner, simulated=wanted.simulated and not is_finished(queue.ledger, wanted))
     if manner.again or manner.arrived:
-        _decided(queue, manner)
-    message(headline(wanted, queue.ledger, _bench(wanted)))
-    for line in gaps(wanted):
+        _decided(queue, wanted.upload, manner)
+    enqueue(queue, wanted)
+    message(headline(wanted, queue.ledger, by_word_of(wanted, upload_)))
+    otherwise_ = otherwise(wanted, queue.ledger, upload_, _elsewhere(folder, wanted))
+    for line in filter(None, (otherwise_, *gaps(wanted))):
         message(line)
     try:
         send(queue, read_vouched_plan(folder), _tell, ask)
@@ -149,37 +134,48 @@ def _check_simulated(folder: Path, manner: Manner, *, simulated: bool) -> None:
         raise Refused([Problem(codes.NOT_UPLOADABLE, message_, cure)])
 
 
-def _decided(queue: Queue, manner: Manner) -> None:
-    if not decide(queue, _tell, arrived=manner.arrived, who=user() or "somebody"):
+def _decided(queue: Queue, upload_: Upload, manner: Manner) -> None:
+    if not decide(queue, upload_, _tell, arrived=manner.arrived, who=user() or "somebody"):
         message("  nothing of it is unclear: --again and --arrived have no effect")
 
 
-def _shown(folder: Path, where: Where, upload_: Upload | None) -> int:
-    """Show how the results of a run stand; nothing is written."""
-    ledger = read_queue(folder) or Ledger()
-    wanted = reckon(folder, ledger, upload_, insist=where.bench is not None)
-    ledger = after(wanted, ledger)
-    out = sys.stdout
-    results(headline(wanted, ledger, _bench(wanted)))
-    at_work = bool(holders(folder))
-    if ledger.items:
-        text = queue_text(ledger, columns(out), color=has_color(out), ascii=is_ascii(out), at_work=at_work)
-        results(text.rstrip("\n"))
-    typed = _command(folder, where, simulated=wanted.simulated)
-    why = reasons(ledger, at_work=at_work)
-    for line in (*why, *gaps(wanted), *ending(wanted, ledger, typed, _log(folder, wanted))):
-        results(line)
+def _shown(folder: Path, where: Where, upload_: Upload | None, *, alone: bool) -> int:
+    """Show how the results of a run stand, in a line if all have arrived and it is one of many; nothing is written."""
+    known = read_queue(folder) or Ledger()
+    wanted = reckon(folder, known, upload_, insist=where.bench is not None)
+    ledger = after(wanted, known)
+    results(headline(wanted, ledger, by_word_of(wanted, upload_)))
+    if alone or not is_finished(known, wanted):
+        typed = _command(folder, where, simulated=wanted.simulated)
+        otherwise_ = otherwise(wanted, known, upload_, _elsewhere(folder, wanted))
+        for line in filter(None, (otherwise_, *_how(folder, wanted, known, ledger, typed))):
+            results(line)
     return _code(wanted, ledger)
+
+
+def _how(folder: Path, wanted: Queued, known: Ledger, ledger: Ledger, typed: str) -> Iterator[str]:
+    """Say how each result stands, where it is, why, and what to type; `known` is what the queue has by now."""
+    out = sys.stdout
+    at_work = bool(holders(folder))
+    listed = {item.result for item in known.items}
+    if ledger.items:
+        yield queue_text(
+            ledger,
+            columns(out),
+            color=has_color(out),
+            ascii=is_ascii(out),
+            at_work=at_work,
+            fresh={item.result for item in ledger.items} - listed,
+        ).rstrip("\n")
+    yield from whereabouts(ledger)
+    yield from reasons(ledger, at_work=at_work)
+    yield from gaps(wanted)
+    yield from ending(wanted, ledger, typed, _log(folder, wanted))
 
 
 def _code(queued: Queued, ledger: Ledger) -> int:
     missing = any(gap.measured for gap in queued.gaps)
     return int(ExitCode.GOOD if ledger.is_done and not missing else ExitCode.NOT_SENT)
-
-
-def _bench(queued: Queued) -> str:
-    """Give the bench file that says where results go, as it is written from here."""
-    return str(near(Path(queued.upload.bench))) if queued.upload.bench else ""
 
 
 def _log(folder: Path, queued: Queued) -> str:
@@ -201,6 +197,13 @@ def _command(folder: Path, where: Where, *, simulated: bool) -> str:
     told_ += [f"--bench {where.bench}"] if where.bench else []
     told_ += ["--allow-simulated"] if simulated else []
     return " ".join(["calseq upload", name, *told_])
+
+
+def _elsewhere(folder: Path, queued: Queued) -> str:
+    """Give what is typed to have a run sent by another bench file, whose runs may be elsewhere."""
+    shown = str(near(folder))
+    simulated = " --allow-simulated" if queued.simulated else ""
+    return f"calseq upload {shlex.quote(shown if '/' in shown else str(folder))}{simulated}"
 
 
 class _Password:

@@ -1,6 +1,7 @@
 """The upload of a run in words: what happens to each result, how all of them stand, and what to type next."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from functools import singledispatch
 
 from calseq.console.alphabet import Alphabet, alphabet
@@ -10,6 +11,7 @@ from calseq.plaintext import printable
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.ledger import Item, Ledger
+from calseq.upload.results import Result
 
 _COLUMNS = (
     Column("result", worth=9),
@@ -20,6 +22,7 @@ _COLUMNS = (
     Column("remark", worth=7, least=12),
 )
 PERHAPS = "perhaps sent"
+NOT_QUEUED = "not queued"
 WORDS = {
     State.QUEUED: "queued",
     State.SENDING: "being sent",
@@ -28,11 +31,15 @@ WORDS = {
     State.GIVEN_UP: "not sent",
     State.UNCLEAR: "unclear",
 }
-"""What a person reads of a state; `PERHAPS` where nobody said whether it arrived. docs/upload.md explains each."""
+"""What a person reads of a state; `PERHAPS` where nobody said whether it arrived, `NOT_QUEUED` before it is in the queue.
+
+docs/upload.md explains each.
+"""
 
 _STYLES = {
     "sent": "green",
     "queued": "",
+    NOT_QUEUED: "",
     "being sent": "yellow",
     PERHAPS: "yellow",
     "unclear": "bold yellow",
@@ -86,17 +93,32 @@ def _(entry: Waiting) -> list[str]:
     return [printable(f"  {entry.what} again in {entry.delay_s:g} s (Ctrl-C stops; nothing is lost)", 200)]
 
 
-def headline(queued: Queued, ledger: Ledger, bench: str = "") -> str:
-    """Say what of a run is to go where, and which bench file says so."""
+def headline(queued: Queued, ledger: Ledger, said: str = "") -> str:
+    """Say what of a run is to go where, and by whose word; where all has arrived, where that is."""
     simulated = "SIMULATED " if queued.simulated else ""
     count = len(ledger.items)
     results = f"{count} {simulated}result{'' if count == 1 else 's'}"
     modules = ", ".join(ledger.modules)
+    where = queued.upload.destination
+    arrived = Counter(item.went.destination for item in ledger.items if item.is_sent and item.went)
+    if count and ledger.is_done:
+        return printable(f"{queued.run}: {results}, {modules}, sent to {' and '.join(arrived)}", 800)
     sent = f", {ledger.sent} sent already" if ledger.sent else ""
-    receiver = queued.upload.receiver
-    where = f"{receiver.to} {receiver.place}".rstrip()
-    said = f" ({bench} says so)" if bench else ""
-    return printable(f"{queued.run}: {results} for {where}, {modules}{sent}{said}", 800)
+    if sent and set(arrived) != {where}:
+        sent = "".join(f", {number} sent to {place}" for place, number in arrived.items())
+    by = f" ({said})" if said else ""
+    return printable(f"{queued.run}: {results} for {where}, {modules}{sent}{by}", 800)
+
+
+def whereabouts(ledger: Ledger) -> Iterator[str]:
+    """Say where results have arrived, or may have, those of one place together."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for item in ledger.items:
+        if item.went and item.is_bound:
+            word = "sent to" if item.is_sent else "perhaps sent to"
+            grouped.setdefault((word, item.went.destination), []).append(item.result.name)
+    for (word, place), names in grouped.items():
+        yield printable(f"  {', '.join(names)}  {word} {place}", 1000)
 
 
 def shortly(ledger: Ledger) -> str:
@@ -153,8 +175,10 @@ def ending(queued: Queued, ledger: Ledger, command: str, log: str = "") -> Itera
         yield printable(f"  what is left: {command}")
 
 
-def state_words(item: Item, *, at_work: bool) -> str:
-    """Say how a result stands; `at_work`: somebody works on the queue right now."""
+def state_words(item: Item, *, at_work: bool, queued: bool = True) -> str:
+    """Say how a result stands; `at_work`: somebody works on the queue right now. `queued`: it is in the queue."""
+    if not queued:
+        return NOT_QUEUED
     if item.state is State.SENDING and at_work:
         return WORDS[State.SENDING]
     if item.is_in_doubt and item.state is not State.UNCLEAR:
@@ -169,16 +193,19 @@ def queue_text(
     color: bool,
     ascii: bool,  # noqa: A002
     at_work: bool = False,
+    fresh: Collection[Result] = (),
 ) -> str:
-    """Give a line per result."""
+    """Give a line per result; `fresh` ones are not in the queue yet."""
     letters = alphabet(ascii=ascii)
-    rows = [_row(item, letters, at_work=at_work) for item in ledger.items]
+    rows = [
+        _row(item, state_words(item, at_work=at_work, queued=item.result not in fresh), letters)
+        for item in ledger.items
+    ]
     return sheet(table(_COLUMNS, rows, width, letters), color=color)
 
 
-def _row(item: Item, letters: Alphabet, *, at_work: bool) -> tuple[Span, ...]:
+def _row(item: Item, state: str, letters: Alphabet) -> tuple[Span, ...]:
     result = item.result
-    state = state_words(item, at_work=at_work)
     return (
         Span(letters.text(result.name)),
         Span(letters.text(result.module)),

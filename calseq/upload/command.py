@@ -107,7 +107,8 @@ def _called(
     if not Path(cwd).is_dir():
         return NO_COMMAND, f"the folder of its bench file, {cwd}, is not there"
     if why := missing(receiver.command[0], Path(cwd), environment):
-        return NO_COMMAND, f"no such command: cannot start '{receiver.command[0]}': {why}"
+        meant = f": with arguments it is a list, command: {receiver.as_list}" if receiver.as_list else ""
+        return NO_COMMAND, f"no such command: cannot start '{receiver.command[0]}': {why}{meant}"
     adopt_orphans()
     mark = f"CALSEQ_UPLOAD={batch.queued.run}"
     variable, _, value = mark.partition("=")
@@ -144,7 +145,10 @@ def _ended(child: Child, timeout_s: float, log: int, begin: int) -> tuple[int | 
         while child.poll() is None and not wrong:
             time.sleep(_POLL_S)
             if now_s() >= due_s:
-                wrong = f"the command took longer than {timeout_s:g} s and was ended"
+                wrong = (
+                    f"the command took longer than {timeout_s:g} s and was ended; if it needs more, raise "
+                    "'timeout:' in the bench file and name that with --bench"
+                )
             elif os.fstat(log).st_size > begin + _LOG_LIMIT_BYTES:
                 wrong = f"the command printed more than {_LOG_LIMIT_BYTES >> 20} MiB and was ended"
     finally:

@@ -10,6 +10,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from calseq.journal import sync_folder
 from calseq.receiver import FolderReceiver
 from calseq.seal import seal
@@ -31,17 +33,38 @@ def send(batch: Batch, receiver: FolderReceiver) -> None:
     """
     names = [item.result.name for item in batch.waiting]
     batch.mark(names, State.SENDING)
+    written = False
     try:
-        for name, place in _put(batch, Path(receiver.folder)).items():
-            batch.mark(name, State.SENT, note=place)
+        bundle = _written(batch, Path(receiver.folder))
+        written = True
+        bundle.put()
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        left = [item.result.name for item in batch.waiting]
-        batch.mark(left, State.GIVEN_UP, f"{receiver.folder} cannot be written: {why}", maybe=True)
+        # before it is put in place nothing of it is there
+        batch.mark(names, State.GIVEN_UP, f"{receiver.folder} cannot be written: {why}", maybe=written)
+        return
+    for name, place in bundle.places.items():
+        batch.mark(name, State.SENT, note=place)
 
 
-def _put(batch: Batch, folder: Path) -> dict[str, str]:
-    """Write what is not there already and put it in place; give the name of the bundle of each result."""
+class _Bundle(Struct, frozen=True):
+    """What is written completely as `part`, and has yet to get its name `place`; `places` of the results, by name.
+
+    Without a `part` all of it is in place already.
+    """
+
+    part: Path | None
+    place: Path
+    places: dict[str, str]
+
+    def put(self) -> None:
+        if self.part:
+            self.part.rename(self.place)  # fails if somebody put something there meanwhile
+            sync_folder(self.place.parent)
+
+
+def _written(batch: Batch, folder: Path) -> _Bundle:
+    """Write what is not there already."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = _safe(f"{batch.queued.run}-{batch.module}")
     there: dict[str, str] = {}
@@ -51,13 +74,13 @@ def _put(batch: Batch, folder: Path) -> dict[str, str]:
             there |= dict.fromkeys(_keys(place), place.name)
             continue
         fresh = [item for item in items if _key(batch, item) not in there]
-        if fresh:
-            part = folder / f".{stem}.partial"
-            shutil.rmtree(part, ignore_errors=True)
-            _write(batch, fresh, part)
-            part.rename(place)  # fails if somebody put something there meanwhile
-            sync_folder(folder)
-        return {item.result.name: there.get(_key(batch, item), place.name) for item in items}
+        places = {item.result.name: there.get(_key(batch, item), place.name) for item in items}
+        if not fresh:
+            return _Bundle(None, place, places)
+        part = folder / f".{stem}.partial"
+        shutil.rmtree(part, ignore_errors=True)
+        _write(batch, fresh, part)
+        return _Bundle(part, place, places)
     raise AssertionError("numbers do not end")
 
 

@@ -6,12 +6,16 @@ from functools import singledispatch
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from calseq.receiver import FelisReceiver, Upload
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.results import Result
 
 
 class Item(Struct, frozen=True):
-    """A result and how it stands. `maybe`: it may have arrived at an earlier try; `tries` began by now."""
+    """A result and how it stands. `maybe`: it may have arrived at an earlier try; `tries` began by now.
+
+    `went` is by what it has arrived, or may have: the queue's latest word on that may be another one by now.
+    """
 
     result: Result
     state: State = State.QUEUED
@@ -19,6 +23,7 @@ class Item(Struct, frozen=True):
     maybe: bool = False
     note: str = ""
     tries: int = 0
+    went: Upload | None = None
 
     @property
     def is_sent(self) -> bool:
@@ -118,7 +123,7 @@ def _place(item: Item) -> tuple[str, int]:
 @after.register
 def _(entry: Marked, ledger: Ledger) -> Ledger:
     items = tuple(
-        _marked(item, entry)
+        _marked(item, entry, ledger.queued.upload if ledger.queued else None)
         if item.result.module == entry.module and item.result.name in entry.names
         else item
         for item in ledger.items
@@ -126,7 +131,7 @@ def _(entry: Marked, ledger: Ledger) -> Ledger:
     return replace(ledger, items=items)
 
 
-def _marked(item: Item, entry: Marked) -> Item:
+def _marked(item: Item, entry: Marked, upload: Upload | None) -> Item:
     began = entry.state is State.SENDING
     return replace(
         item,
@@ -137,6 +142,8 @@ def _marked(item: Item, entry: Marked) -> Item:
         and (item.maybe or entry.maybe or (began and item.state is State.SENDING)),
         note=entry.note or item.note,
         tries=item.tries + began,
+        # a person's word on what may have arrived does not move it
+        went=item.went if item.is_bound and not began else upload,
     )
 
 
@@ -169,6 +176,28 @@ def _(entry: SequenceFailed, ledger: Ledger) -> Ledger:
 
 def _with(ledger: Ledger, module: str, sequence: Sequence) -> Ledger:
     return replace(ledger, sequences={**ledger.sequences, module: sequence})
+
+
+def is_finished(ledger: Ledger, wanted: Queued) -> bool:
+    """Tell whether a run has results, and all have arrived: then it does not matter any more where they were to go."""
+    told = after(wanted, ledger)
+    return bool(told.items) and told.is_done
+
+
+def stranded(ledger: Ledger, upload: Upload, module: str = "") -> tuple[Item, ...]:
+    """Give the results, of all modules or one, that may have arrived elsewhere than `upload` would send them to now.
+
+    Who gets them there cannot know that. A database is left out: what is in doubt there belongs to its sequence.
+    """
+    return tuple(
+        item
+        for item in ledger.items
+        if item.is_in_doubt
+        and item.went is not None
+        and not isinstance(item.went.receiver, FelisReceiver)
+        and not item.went.is_at(upload)
+        and module in ("", item.result.module)
+    )
 
 
 def merged(ledger: Ledger, fresh: Iterable[Result]) -> tuple[Result, ...]:

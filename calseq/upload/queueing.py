@@ -18,7 +18,7 @@ from calseq.runs import JOURNAL, RunRecord, read_plan, read_record
 from calseq.seal import SEAL, sealed, sha256_of
 from calseq.standing import GOING_ON, Damaged, stand
 from calseq.upload.entries import Queued
-from calseq.upload.ledger import Ledger, merged
+from calseq.upload.ledger import Ledger, is_finished, merged, stranded
 from calseq.upload.queue import Queue, read_queue
 from calseq.upload.results import Attempts, Gap, Harvest, Result, ResultFile, harvest
 from calseq.upload.workplace import SCRATCH, WORK
@@ -26,13 +26,15 @@ from calseq.verdicts import RunVerdict
 
 
 def enqueue(queue: Queue, wanted: Queued) -> None:
-    """Queue what `reckon` found, if that is not what is queued already.
+    """Queue what `reckon` found, if that is not what is queued already. Where all has arrived nothing is to be queued.
 
     Raises:
-        Refused: a part of it went elsewhere.
+        Refused: a part of it went, or may have gone, elsewhere.
         OSError: it cannot be written.
     """
-    _check_place(queue, wanted)
+    if is_finished(queue.ledger, wanted):
+        return
+    _check_place(queue, wanted.upload)
     if wanted != queue.ledger.queued:
         queue.write(wanted)
 
@@ -135,24 +137,40 @@ def _check_plan(folder: Path, record: RunRecord, told: Past, digest: str) -> Non
         raise Refused([Problem(codes.NOT_UPLOADABLE, message, cure)])
 
 
-def _check_place(queue: Queue, wanted: Queued) -> None:
-    """What is left of a queue cannot go elsewhere than what was sent: a sequence's number means another one there."""
-    ledger = queue.ledger
-    if ledger.queued is None or _place(ledger.queued) == _place(wanted):
-        return
+def bound(ledger: Ledger, upload: Upload) -> str:
+    """Say why what is left of a queue cannot go where `upload` says; empty if it can.
+
+    It cannot go elsewhere than what was sent to a database: a sequence's number means another one there.
+    """
+    if ledger.queued is None or _place(ledger.queued.upload) == _place(upload):
+        return ""
     begun = sum(item.is_sent or item.is_in_doubt for item in ledger.items)
     if not begun and all(each.number is None for each in ledger.sequences.values()):
-        return
+        return ""
     what = f"{begun} of its results" if begun else "a sequence for it"
-    where = " at ".join(filter(None, _place(ledger.queued)))
-    bench = ledger.queued.upload.bench
-    message = f"{printable(queue.folder.name)}: {what} went to {where}: the others have to go there, too"
-    cure = f"give that bench: --bench {bench}" if bench else "leave --bench away, or give the one of then"
-    raise Refused([Problem(codes.NOT_UPLOADABLE, printable(message), printable(cure))])
+    return f"{what} went to {' at '.join(filter(None, _place(ledger.queued.upload)))}: the others have to go there, too"
 
 
-def _place(queued: Queued) -> tuple[str, str]:
-    receiver = queued.upload.receiver
+def _check_place(queue: Queue, upload: Upload) -> None:
+    """What may have arrived elsewhere would be there twice, and the receiver here could not know."""
+    doubtful = [(item.went, item) for item in stranded(queue.ledger, upload) if item.went]
+    why = bound(queue.ledger, upload)
+    if not why and not doubtful:
+        return
+    then = doubtful[0][0] if doubtful else queue.ledger.queued and queue.ledger.queued.upload
+    cure = "leave --bench away, or give one that says so" + (
+        f", as {then.bench} did" if then and then.bench else ""
+    )
+    if doubtful:
+        places = dict.fromkeys(went.destination for went, _ in doubtful)
+        why = f"{len(doubtful)} of its results may have arrived elsewhere, at {' and '.join(places)}: look there"
+        cure = f"type it again with --arrived if they have, with --again if not; else {cure}"
+    message = f"{printable(queue.folder.name)}: {printable(why)}"
+    raise Refused([Problem(codes.NOT_UPLOADABLE, message, printable(cure))])
+
+
+def _place(upload: Upload) -> tuple[str, str]:
+    receiver = upload.receiver
     return receiver.to, receiver.url if isinstance(receiver, FelisReceiver) else ""
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from calseq.plan import Module, Plan
-from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver
+from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver, Upload
 from calseq.upload import command, felis, folder
 from calseq.upload.batch import Batch, Tell
 from calseq.upload.entries import State
+from calseq.upload.ledger import stranded
 from calseq.upload.queue import Queue
 from calseq.upload.queueing import changed
 
@@ -32,11 +33,12 @@ def send(queue: Queue, plan: Plan, tell: Tell, ask: Ask) -> None:
             return  # who cannot be reached for one cannot be for the next
 
 
-def decide(queue: Queue, tell: Tell, *, arrived: bool, who: str) -> int:
-    """Take a person's word for what is unclear; give of how many results."""
+def decide(queue: Queue, upload: Upload, tell: Tell, *, arrived: bool, who: str) -> int:
+    """Take a person's word for what is unclear, or may be elsewhere than `upload` says; give of how many results."""
     count = 0
     for module in queue.ledger.modules:
-        names = [item.result.name for item in queue.ledger.unclear(module)]
+        doubtful = [*queue.ledger.unclear(module), *stranded(queue.ledger, upload, module)]
+        names = list(dict.fromkeys(item.result.name for item in doubtful))
         batch = Batch(queue, module, tell)
         batch.mark(names, State.SENT if arrived else State.QUEUED, f"by word of {who}")
         count += len(names)

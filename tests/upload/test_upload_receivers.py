@@ -13,11 +13,10 @@ import pytest
 from upload_stand import (
     NAMES,
     calseq_,
-    copied,
     files_with,
     measured_files,
+    pointed,
     processes_with,
-    replan,
     start_upload,
     states,
     until,
@@ -50,20 +49,6 @@ for file in said["files"]:
 if what == "die-after":
     os.kill(os.getpid(), 9)
 """
-
-
-def pointed(template, tmp_path, receiver, seed=1, name="20260101-000000-copy", bench=None):
-    """Copy the run with another receiver."""
-    run = copied(template, tmp_path, seed=seed, name=name)
-    text = (run / "plan.json").read_text()
-    plan = json.loads(text)
-    plan["upload"] |= {
-        "receiver": receiver,
-        "retry_for_s": 1.0,
-        "bench": str(bench or tmp_path / "bench.yaml"),
-    }
-    replan(run, text, json.dumps(plan))
-    return run
 
 
 # A command

@@ -151,6 +151,20 @@ def replan(run, old, new):
     seal(run)
 
 
+def pointed(template, tmp_path, receiver, seed=1, name="20260101-000000-copy", bench=None):
+    """Copy the run with another receiver."""
+    run = copied(template, tmp_path, seed=seed, name=name)
+    text = (run / "plan.json").read_text()
+    plan = json.loads(text)
+    plan["upload"] |= {
+        "receiver": receiver,
+        "retry_for_s": 1.0,
+        "bench": str(bench or tmp_path / "bench.yaml"),
+    }
+    replan(run, text, json.dumps(plan))
+    return run
+
+
 def entries(run):
     """Read upload.jsonl without calseq's own reading of it."""
     return [without_checksum(line) for line in (run / "upload.jsonl").read_bytes().splitlines(keepends=True)]

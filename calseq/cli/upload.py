@@ -30,8 +30,9 @@ from calseq.upload.entries import Entry, Queued
 from calseq.upload.ledger import Ledger, after, is_finished
 from calseq.upload.password import NoPassword, find_password
 from calseq.upload.queue import QUEUE, Queue, read_queue
-from calseq.upload.queueing import enqueue, is_due, read_vouched_plan, reckon
+from calseq.upload.queueing import enqueue, is_due, reckon
 from calseq.upload.sending import decide, send
+from calseq.upload.vouched import read_vouched_plan
 from calseq.upload.workplace import WORK, holders
 from calseq.verdicts import ExitCode
 
@@ -101,7 +102,7 @@ def _one(
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         message(
-            f"{printable(folder.name)}: the record of the upload cannot be kept, and nothing is sent: {why}"
+            f"{printable(folder.name)}: the record of the upload cannot be kept, and nothing more is sent: {why}"
         )
     return int(ExitCode.NOT_SENT)
 
@@ -182,7 +183,7 @@ def _log(folder: Path, queued: Queued) -> str:
     """Give the file of what the command or Felis printed; empty if there is none."""
     names = {"command": command.LOG, "felis": felis_process.LOG}
     path = folder / WORK / names.get(queued.upload.receiver.to, "")
-    return str(near(path)) if path.is_file() else ""
+    return str(near(path)) if os.path.isfile(path) else ""  # noqa: PTH113 - nobody else may look into it
 
 
 def _tell(entry: Entry | Waiting | Doing) -> None:

@@ -78,7 +78,7 @@ def request(batch: Batch, item: Item, *, again: bool) -> dict[str, Any]:
     queued, result = batch.queued, item.result
     return {
         "calseq-upload": FORMAT,
-        "key": f"{queued.run}/{result.module}/{result.name}",
+        "key": result.key(queued.run),
         "again": again,
         "run": queued.run,
         "folder": str(batch.queue.folder),

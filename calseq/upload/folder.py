@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -18,6 +18,7 @@ from calseq.seal import seal
 from calseq.upload.batch import Batch
 from calseq.upload.entries import State
 from calseq.upload.ledger import Item
+from calseq.upload.results import Result, ResultFile
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -79,7 +80,11 @@ def _written(batch: Batch, folder: Path) -> _Bundle:
             return _Bundle(None, place, places)
         part = folder / f".{stem}.partial"
         shutil.rmtree(part, ignore_errors=True)
-        _write(batch, fresh, part)
+        try:
+            _write(batch, fresh, part)
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)  # a full disk is no fuller for it
+            raise
         return _Bundle(part, place, places)
     raise AssertionError("numbers do not end")
 
@@ -132,14 +137,21 @@ def manifest(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
 
 
 def _key(batch: Batch, item: Item) -> str:
-    return f"{batch.queued.run}/{batch.module}/{item.result.name}"
+    return item.result.key(batch.queued.run)
 
 
 def _keys(place: Path) -> list[str]:
-    """Give the keys of a bundle that is in place; none if it is not one of ours."""
+    """Give the keys of a bundle that is in place, as its files have them; none if it is not one of ours."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return [str(each["key"]) for each in json.loads((place / MANIFEST).read_bytes())["results"]]
+        said = json.loads((place / MANIFEST).read_bytes())
+        return [_result(said["module"], each).key(said["run"]) for each in said["results"]]
     return []
+
+
+def _result(module: str, said: Mapping[str, Any]) -> Result:
+    """Read a result of a manifest back."""
+    files = tuple(ResultFile(str(each["from"]), str(each["sha256"])) for each in said["files"])
+    return Result(module, said["name"], said["type"], said["step"], files)
 
 
 def _file_names(item: Item) -> list[str]:

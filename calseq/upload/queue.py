@@ -107,14 +107,14 @@ def read_queue(folder: Path) -> Ledger | None:
     """Give how the results of a run stand, without holding its queue; None if nothing was queued.
 
     Raises:
-        Refused: it is damaged, is no regular file, or is of a newer calseq.
+        Refused: it is damaged, is no regular file, cannot be read, or is of a newer calseq.
     """
     try:
         content = read_file(folder / QUEUE)
     except Odd as error:
         raise _refused(folder, str(error.strerror)) from error
-    except OSError:
-        return None
+    except OSError as error:
+        raise _refused(folder, f"{QUEUE} cannot be read: {(error.strerror or str(error)).lower()}") from error
     entries, _ = _believed(folder / QUEUE, content)
     return fold(entries) if entries else None
 

@@ -1,28 +1,31 @@
 """A finished run put into its queue: its results, read from its folder alone."""
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from calseq import problems as codes
-from calseq.journal import read_journal
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
-from calseq.resumption import Past, past
-from calseq.runs import JOURNAL, RunRecord, read_plan, read_record
-from calseq.seal import SEAL, sealed, sha256_of
+from calseq.resumption import Past
+from calseq.runs import RunRecord, read_plan, read_record
+from calseq.seal import sealed, sha256_of
 from calseq.standing import GOING_ON, Damaged, stand
 from calseq.upload.entries import Queued
-from calseq.upload.ledger import Ledger, is_finished, merged, stranded
+from calseq.upload.ledger import Ledger, after, is_finished, merged, stranded
 from calseq.upload.queue import Queue, read_queue
 from calseq.upload.results import Attempts, Gap, Harvest, Result, ResultFile, harvest
+from calseq.upload.vouched import plan_of, read_run, tells_results, unreadable
 from calseq.upload.workplace import SCRATCH, WORK
 from calseq.verdicts import RunVerdict
+
+_OF_NOTHING = sha256().hexdigest()
+"""What is empty is no result, and was none at the end of the run."""
 
 
 def enqueue(queue: Queue, wanted: Queued) -> None:
@@ -49,15 +52,18 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
         Refused: the run goes on, its record cannot be read, its plan was changed, or nobody said where its results go.
     """
     _check_over(folder)
-    record, plan, told = _read(folder)
+    record, plan, told = read_run(folder)
     upload = (today if insist else None) or plan.upload or today
     if upload is None:
         message = f"{printable(folder.name)}: its bench does not say where results go"
         cure = "add 'upload:' to the bench file, or name one that has it with --bench FILE"
         raise Refused([Problem(codes.NOT_UPLOADABLE, message, cure)])
-    known = {*sealed(folder), *(path for item in ledger.items for path in item.result.paths)}
-    found = harvest(plan, record.module, Attempts(_files(folder, told, known), told.fates))
-    results, gaps = _vouched(folder, found, ledger)
+    digests = _digests(folder, ledger)
+    files = _files(folder, told, digests)
+    found = harvest(plan, record.module, Attempts(files, told.fates))
+    results, gaps = _vouched(folder, found, digests)
+    if any(files.values()) and not tells_results(folder / plan_of(record, told)):
+        gaps = (Gap("the run", "its plan was made before uploads were known", measured=True), *gaps)
     return Queued(
         run=record.run or folder.name,  # a folder that was copied or renamed is no other run
         title=plan.title,
@@ -69,28 +75,40 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
     )
 
 
-def read_vouched_plan(folder: Path) -> Plan:
-    """Read the plan of a run, if it is the one that was run.
-
-    Raises:
-        Refused: it cannot be read, or it was changed.
-    """
-    return _read(folder)[1]
-
-
 def is_due(folder: Path) -> bool:
-    """Tell whether something of a run is to be sent that nobody has to be asked about.
+    """Tell whether something of a run is to be sent that nobody has to be asked about, or nobody can tell.
 
-    It is queued and not all of it is sent, or it was killed before it could be queued.
+    It is queued and not all of it is sent, or it was killed before it could be queued, or before all of it was.
     """
-    with suppress(Refused):
+    try:
         ledger = read_queue(folder)
-        if ledger is not None:
-            return not ledger.is_done or (folder / WORK / SCRATCH).exists()
-        with suppress(OSError, msgspec.MsgspecError, ValueError):  # what cannot be read was never queued
-            record = read_record(folder)
-            return not record.simulated and is_wanted(read_plan(folder, record.plan)[0], record)
-    return False
+        if ledger is None:
+            return _is_left_out(folder)
+        left = os.path.lexists(folder / WORK / SCRATCH)
+        return left or not ledger.is_done or _has_grown(folder, ledger)
+    except (Refused, OSError):
+        return True  # who sends it is told why that cannot be
+
+
+def _is_left_out(folder: Path) -> bool:
+    """Tell whether a run is to be queued by itself, and was not."""
+    wanted = _wanted(folder)
+    return wanted is not None and not wanted.simulated
+
+
+def _has_grown(folder: Path, ledger: Ledger) -> bool:
+    """Tell whether a run that was resumed has more by now than is queued; no other run gets any more."""
+    wanted = _wanted(folder)
+    return bool(wanted and wanted.resumed) and not after(reckon(folder, ledger), ledger).is_done
+
+
+def _wanted(folder: Path) -> RunRecord | None:
+    """Give the record of a run that is queued by itself; none of any other, or if it cannot be read."""
+    try:
+        record = read_record(folder)
+        return record if is_wanted(read_plan(folder, record.plan)[0], record) else None
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def is_wanted(plan: Plan, record: RunRecord) -> bool:
@@ -104,37 +122,10 @@ def _check_over(folder: Path) -> None:
     standing = stand(folder)
     name = printable(folder.name)
     if isinstance(standing, Damaged):
-        raise _unreadable(folder, standing.reason)
+        raise unreadable(folder, standing.reason)
     if standing.phase in GOING_ON:
         cure = f"'calseq attach {name}' shows it; upload it after its end"
         raise Refused([Problem(codes.NOT_UPLOADABLE, f"{name} goes on still", cure)])
-
-
-def _read(folder: Path) -> tuple[RunRecord, Plan, Past]:
-    try:
-        record = read_record(folder)
-        plan, digest = read_plan(folder, record.plan)
-        stamped, damage = read_journal(folder / JOURNAL)
-    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _unreadable(folder, getattr(error, "strerror", None) or str(error)) from error
-    if damage and record.state == "ended":
-        raise _unreadable(folder, f"{JOURNAL}: {damage}")
-    told = past(stamped)
-    _check_plan(folder, record, told, digest)
-    return record, plan, told
-
-
-def _check_plan(folder: Path, record: RunRecord, told: Past, digest: str) -> None:
-    """A plan says where a password goes and which command is run: all that vouches for it must agree."""
-    name = Path(record.plan).name
-    vouched = {"run.json": record.digest, SEAL: sealed(folder).get(name, ""), JOURNAL: told.digest}
-    witnesses = [witness for witness, said in vouched.items() if said and said != digest]
-    shown = printable(folder.name)
-    if witnesses or not any(vouched.values()):
-        by = f", by {' and '.join(witnesses)}" if witnesses else " as far as is known: nothing has its digest"
-        message = f"{shown}: {printable(name)} is not the plan that was run{by}"
-        cure = f"put the original back: it says where results go; 'calseq runs verify {shown}' tells more"
-        raise Refused([Problem(codes.NOT_UPLOADABLE, message, cure)])
 
 
 def bound(ledger: Ledger, upload: Upload) -> str:
@@ -174,20 +165,20 @@ def _place(upload: Upload) -> tuple[str, str]:
     return receiver.to, receiver.url if isinstance(receiver, FelisReceiver) else ""
 
 
-def _unreadable(folder: Path, why: str) -> Refused:
-    message = f"{printable(folder.name)}: {printable(why, 300).lower()}"
-    cure = f"'calseq runs verify {printable(folder.name)}' says what of it is good"
-    return Refused([Problem(codes.DAMAGED_RUN, message, cure)])
+def _digests(folder: Path, ledger: Ledger) -> dict[str, str]:
+    """Give the sha256 of every file that is no empty one, as the seal has it, or as it was when it was queued first."""
+    measured = {path: digest for path, digest in sealed(folder).items() if digest != _OF_NOTHING}
+    return measured | {file.path: file.sha256 for item in ledger.items for file in item.result.files}
 
 
 def _files(folder: Path, told: Past, known: Iterable[str]) -> dict[str, list[str]]:
-    """Give the files that the attempts that passed left, by step; `known` ones also if they are gone by now.
+    """Give the files that the attempts that passed left, by step: `known` ones whatever became of them.
 
-    A result that was taken away is refused when its turn comes, and said: it does not go without a word.
+    A result that was emptied or taken away is refused when its turn comes, and said: it does not go without a word,
+    and those after it keep their names.
     """
-    gone = [path for path in known if not os.path.lexists(folder / path)]
     return {
-        name: sorted({*_below(folder, passed.directory), *_inside(gone, passed.directory)})
+        name: sorted({*_below(folder, passed.directory), *_inside(known, passed.directory)})
         for name, passed in told.passed.items()
     }
 
@@ -205,10 +196,10 @@ def _below(folder: Path, directory: str) -> Iterator[str]:
                 yield str(path.relative_to(folder))
 
 
-def _vouched(folder: Path, found: Harvest, ledger: Ledger) -> tuple[list[Result], tuple[Gap, ...]]:
-    """Give every file its digest: as the seal has it, or as it was when it was queued first, else as it is now."""
-    digests = sealed(folder)
-    digests |= {file.path: file.sha256 for item in ledger.items for file in item.result.files}
+def _vouched(
+    folder: Path, found: Harvest, digests: Mapping[str, str]
+) -> tuple[list[Result], tuple[Gap, ...]]:
+    """Give every file its digest, which is as it is now where none is known."""
     results, gaps = [], list(found.gaps)
     for result in found.results:
         try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -59,6 +60,7 @@ SCANS = {
 """The type of each scan of Ph2_ACF, by its name in small letters: dirigent's names of tests, and Felis's own."""
 
 _SCAN_FILE = re.compile(r"Run[0-9]+_(.+)\.root")
+_KEY_DIGITS = 16
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
@@ -82,6 +84,12 @@ class Result(Struct, frozen=True):
     def paths(self) -> tuple[str, ...]:
         """Its files below the run folder: they tell it apart from every other result of its module."""
         return tuple(file.path for file in self.files)
+
+    def key(self, run: str) -> str:
+        """Give what tells it apart from every other result, also of a copy of its run that was gone on with."""
+        content = "".join(f"{file.sha256} {file.path}\0" for file in self.files)
+        digest = sha256(content.encode(errors="surrogateescape")).hexdigest()
+        return f"{run}/{self.module}/{self.name}/{digest[:_KEY_DIGITS]}"
 
 
 class Gap(Struct, frozen=True):

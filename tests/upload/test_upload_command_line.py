@@ -36,6 +36,7 @@ from upload_stand import (
 from calseq.cli.upload import Interrupted, _interruptible
 from calseq.console.uploads import NOT_QUEUED, PERHAPS, WORDS
 from calseq.runs import read_plan
+from calseq.upload.queue import Queue
 
 KEYRING = f"{DOUBLES}:{DOUBLES}/keyring_double"
 
@@ -540,6 +541,23 @@ def test_all_finds_a_run_that_was_killed_before_it_could_be_queued(stand, tmp_pa
     told = calseq_(["upload", "--all"], cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     assert (tmp_path / "out" / f"{run.name}-C2HQ0").exists()
+
+
+def test_all_finds_what_a_resumed_run_added_while_another_upload_had_its_queue(stand, tmp_path):
+    run, _ = stand({**folder_of(tmp_path / "out"), "runs": "all", "at_end": True}, DOUBLE_FAILS="iv_curve")
+    assert states(run) == {"00_sldo_vi_curves": "sent"}
+    told = calseq_(["upload", "--all"], cwd=tmp_path)
+    assert (told.returncode, "nothing is to be sent" in told.stderr) == (0, True), told.stderr
+    with Queue(run):
+        words = ["execute", "--resume", run.name, "--yes", "--screen", "none"]
+        told = calseq_(words, cwd=tmp_path, env=environment())
+        assert told.returncode == 0, told.stderr
+    assert states(run) == {"00_sldo_vi_curves": "sent"}
+    told = calseq_(["upload", "--all"], cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert states(run) == {"00_sldo_vi_curves": "sent", "01_IVCurve": "sent"}
+    told = calseq_(["upload", "--all"], cwd=tmp_path)
+    assert (told.returncode, "nothing is to be sent" in told.stderr) == (0, True), told.stderr
 
 
 def test_a_stop_ends_an_upload_at_the_end_and_nothing_else(stand, tmp_path):

@@ -150,7 +150,7 @@ def _curve_row(number: int, fact: CurveFact, first: CurveFact) -> CurveRow:
         at=tuple(at),
         working=working,
         breakdown=now.breakdown,
-        breakdown_differs=_moved(then.breakdown, now.breakdown),
+        breakdown_differs=_moved(_judged(first), _judged(fact)),
         is_first=fact is first,
     )
 
@@ -159,6 +159,24 @@ def _value(bias_v: float, current_a: float | None, first_a: float | None) -> Val
     ratio = current_a / first_a if current_a is not None and first_a else None
     notable = ratio is not None and not 1 / (1 + NOTABLE_RATIO) <= ratio <= 1 + NOTABLE_RATIO
     return Value(bias_v, current_a, ratio, notable or (current_a is None) != (first_a is None))
+
+
+def breakdown_of(fact: CurveFact) -> tuple[float | None, str]:
+    """Give where a sensor breaks down, in positive volts, and both words for it: that of breakdowns.json comes first."""
+    own, told = fact.figures.breakdown, fact.told
+    word = own.said if own.bias_v is None else f"{own.bias_v:g} V"
+    if told is None:
+        return own.bias_v, word
+    said = f"{told} (breakdowns.json); curve: {word.partition(': ')[0]}"
+    return _judged(fact).bias_v, said
+
+
+def _judged(fact: CurveFact) -> Breakdown:
+    """Give the breakdown that the bias is decided by: that of breakdowns.json where it tells one or none."""
+    told = fact.told
+    if told is None:
+        return fact.figures.breakdown
+    return Breakdown(said="none") if told.volts is None else Breakdown(abs(told.volts))
 
 
 def _moved(then: Breakdown, now: Breakdown) -> bool:

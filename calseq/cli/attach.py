@@ -9,8 +9,9 @@ from calseq.cli.following import happenings
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import Where
 from calseq.clocks import now_s
+from calseq.console.following import next_words
 from calseq.console.screen import Screen, ScreenLostError, open_screen, suits_live
-from calseq.console.statusview import Glance, next_words, status_text
+from calseq.console.statusview import Glance, status_text
 from calseq.console.summary import summary
 from calseq.console.view import RunView, fold
 from calseq.plaintext import printable

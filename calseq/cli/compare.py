@@ -13,7 +13,7 @@ from calseq.cli.gathered import gather
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import Where
 from calseq.cli.writing import write_new
-from calseq.comparison import NOTABLE_RATIO, Comparison, CurveRow, ModuleRows, Value
+from calseq.comparison import NOTABLE_RATIO, Comparison, CurveRow, ModuleRows, Value, breakdown_of
 from calseq.comparison import compare as compared
 from calseq.console.comparisonview import comparison_text, microamperes, step_word
 from calseq.console.times import spoken
@@ -119,11 +119,18 @@ def comparison_page(comparison: Comparison) -> str:
         comparison=comparison,
         modules=[(module, *_plot(module)) for module in comparison.modules],
         microamperes=microamperes,
+        breakdown_of=breakdown_of,
+        when=_when,
         spoken=spoken,
         step_word=step_word,
         bad=[state.value for state in BAD],
         notable=NOTABLE_RATIO,
     )
+
+
+def _when(text: str) -> str:
+    """Give a record's time in the form that the report has: `2026-11-23 02:00:00 +00:00`."""
+    return f"{text[:10]} {text[11:19]} {text[19:]}" if text[10:11] == "T" else text
 
 
 def _written(comparison: Comparison, format_: str, *, to_terminal: bool) -> str:
@@ -153,7 +160,7 @@ def _plot(module: ModuleRows) -> tuple[str, str]:
             area_cm2=_only(each.area_cm2 for each in figures),
             working_v=_only(each.working_v for each in figures),
             compliance_a=_only(each.compliance_a for each in figures),
-            breakdown_v=_only(each.breakdown.bias_v for each in figures),
+            breakdown_v=_only(breakdown_of(row.fact)[0] for row in module.rows),
             title=f"{module.module or 'module unknown'}: sensor IV",
         )
     except Exception as error:  # noqa: BLE001 - a picture is a courtesy

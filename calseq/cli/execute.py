@@ -14,6 +14,7 @@ from calseq.cli.inputs import gather, lasting, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import near
 from calseq.clocks import now_s
+from calseq.console.following import dead_end
 from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
 from calseq.console.view import RunView, begin, fold
@@ -129,7 +130,15 @@ def _summarise(view: RunView, result: RunResult) -> None:
     err = sys.stderr
     folder = near(result.folder)
     try:
-        text = summary(view, folder, columns(err), color=has_color(err), ascii=is_ascii(err)).rstrip("\n")
+        text = summary(
+            view,
+            folder,
+            columns(err),
+            color=has_color(err),
+            ascii=is_ascii(err),
+            duration_s=result.record.duration_s,
+            instead=dead_end(Standing(result.folder, result.record, Phase.ENDED)),
+        ).rstrip("\n")
     except Exception as error:  # noqa: BLE001 - a bug in the words must not hide how the run ended
         told = f"{result.outcome.verdict}: {printable(result.outcome.reason)}\nrun: {printable(str(folder))}"
         text = f"{told}\n(a bug in calseq's summary: {type(error).__name__}: {printable(str(error), 200)})"

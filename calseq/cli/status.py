@@ -8,7 +8,8 @@ from calseq.cli.chosen import chosen, look
 from calseq.cli.facts import facts, json_text
 from calseq.cli.terminal import columns, has_color, is_ascii, results
 from calseq.cli.where import Where
-from calseq.console.statusview import Glance, next_words, status_text, truthful
+from calseq.console.following import next_words
+from calseq.console.statusview import Glance, status_text, truthful
 from calseq.console.view import StepView
 from calseq.plaintext import printable
 from calseq.problems import Refused

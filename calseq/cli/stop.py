@@ -9,9 +9,10 @@ from calseq.cli.chosen import look, now_in
 from calseq.cli.following import goes_on, happenings
 from calseq.cli.terminal import message, results
 from calseq.cli.where import Where
+from calseq.console.following import next_words
 from calseq.console.outlet import outlet
 from calseq.console.plain import Plain
-from calseq.console.statusview import next_words, word_of
+from calseq.console.statusview import word_of
 from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.presence import ask_to_stop

@@ -11,6 +11,7 @@ from calseq.comparison import (
     StepFact,
     StepRow,
     Value,
+    breakdown_of,
 )
 from calseq.console.alphabet import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
@@ -182,10 +183,11 @@ def _value(value: Value, row: CurveRow, letters: Alphabet) -> Span:
 
 
 def _breakdown(row: CurveRow, letters: Alphabet) -> Span:
-    found_v, mark = row.breakdown.bias_v, MARK * row.breakdown_differs
-    if found_v is None:
-        return Span(letters.text(row.breakdown.said) + mark, "bold yellow" if mark else "")
-    return Span(f"{found_v:g} V{mark}", "bold red")
+    found_v, said = breakdown_of(row.fact)
+    text = letters.text(said) + MARK * row.breakdown_differs
+    if found_v is not None:
+        return Span(text, "bold red")
+    return Span(text, "bold yellow" if row.breakdown_differs else "")
 
 
 def _limited(row: CurveRow) -> Span:

@@ -16,6 +16,7 @@ from calseq.console.wording import (
     attempts,
     banner,
     bias_target,
+    counted,
     rails_line,
     step_end,
     step_place,
@@ -70,7 +71,7 @@ def _(event: RunStarted, view: RunView, letters: Alphabet) -> str:
     word = f"{view.plan.standing.word} " if view.plan.standing.word else ""
     where = f"on bench {letters.text(event.bench)}{module}"
     left_out = sum(bool(each.step.left_out) for each in view.steps)
-    steps = f"{event.steps} steps{f', {left_out} of them left out' if left_out else ''}"
+    steps = f"{counted(event.steps, 'step')}{f', {left_out} of them left out' if left_out else ''}"
     said = ", ".join(filter(None, (steps, remaining(view, 0.0).words)))
     return f"{simulated}{word}run of {letters.text(event.title)} started {where}: {said}"
 

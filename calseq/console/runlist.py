@@ -8,6 +8,7 @@ from calseq.console.line import Span, sheet
 from calseq.console.statusview import word_of
 from calseq.console.table import Column, table
 from calseq.console.times import spoken
+from calseq.console.wording import run_reason
 from calseq.standing import Damaged, Phase, Standing
 from calseq.verdicts import UNKNOWN_HARDWARE, RunVerdict
 
@@ -85,7 +86,14 @@ def _failure(standing: Standing, letters: Alphabet) -> tuple[Span]:
         return (Span(letters.text(f"on {standing.record.host}: not to be seen from here")),)
     if standing.phase is not Phase.ENDED or standing.record.verdict == RunVerdict.PASSED:
         return (Span(""),)
-    return (Span(letters.text(", ".join(failed_steps(standing)) or standing.record.reason)),)
+    return (
+        Span(
+            letters.text(
+                ", ".join(failed_steps(standing))
+                or run_reason(standing.record.reason, standing.record.steps.values())
+            )
+        ),
+    )
 
 
 def _damaged(damaged: Damaged, letters: Alphabet) -> tuple[Span, ...]:

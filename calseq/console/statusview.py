@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq.console.alphabet import Alphabet, alphabet
+from calseq.console.following import next_words
 from calseq.console.forecast import longest_silence_s, pace, silence
 from calseq.console.frame import Moment, all_steps
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
@@ -14,13 +15,12 @@ from calseq.console.summary import labelled
 from calseq.console.times import moment as at_moment
 from calseq.console.times import spoken
 from calseq.console.view import RunView, State, StepView
-from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, step_place
+from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, run_reason, step_place
 from calseq.standing import Phase, Standing
 from calseq.verdicts import NOT_CONTROLLED, UNKNOWN_HARDWARE, RunVerdict
 
 _NOTES = 3
 _LABEL = 9
-_MAKE_SAFE = ("read HV and LV at the supplies", "calseq power off   makes the bench safe")
 
 _STYLES = {
     Phase.RUNNING: "bold cyan",
@@ -131,7 +131,7 @@ def _why(glance: Glance, letters: Alphabet) -> str:
     record = glance.standing.record
     match glance.standing.phase:
         case Phase.ENDED:
-            return letters.text(record.reason)
+            return letters.text(run_reason(record.reason, record.steps.values()))
         case Phase.DIED:
             return "its record has no end, and nobody of it is there any more"
         case Phase.DYING:
@@ -242,33 +242,3 @@ def _next(glance: Glance, letters: Alphabet) -> list[Line]:
     return [
         line(Span(("" if place else "next").ljust(_LABEL), "dim"), text) for place, text in enumerate(texts)
     ]
-
-
-def next_words(standing: Standing) -> tuple[str, ...]:
-    """Say what to type next, a command to a line, the most important first."""
-    name = standing.name
-    match standing.phase:
-        case Phase.RUNNING:
-            return (f"calseq attach {name}   shows it live", f"calseq stop {name}   stops it safely")
-        case Phase.DYING:
-            return (f"calseq stop {name}   waits until it has let go",)
-        case Phase.ELSEWHERE:
-            on = f"   on {standing.record.host}"
-            return (f"calseq attach {name}{on}", f"calseq stop {name}{on}")
-        case Phase.DIED:
-            resume = f"calseq execute --resume {name}   goes on with it"
-            return (*(_MAKE_SAFE if standing.safe is False else ()), resume)
-        case Phase.ENDED:
-            return _next_after_end(standing)
-
-
-def _next_after_end(standing: Standing) -> tuple[str, ...]:
-    name = standing.name
-    if standing.safe is False:
-        return _MAKE_SAFE
-    if standing.record.verdict == RunVerdict.PASSED:
-        return (f"calseq runs verify {name}   proves that its record is whole",)
-    return (
-        f"calseq logs --run {name}   shows what failed",
-        f"calseq execute --resume {name}   goes on with it",
-    )

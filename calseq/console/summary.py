@@ -12,7 +12,10 @@ from calseq.console.wording import (
     STANDINGS,
     STYLES,
     VERDICT_STYLES,
+    counted,
+    ending_said,
     rails_line,
+    run_reason,
     state_word,
     step_place,
 )
@@ -31,7 +34,7 @@ _COLUMNS = (
     Column("verdict", worth=9),
     Column("time", worth=5, right=True),
     Column("tries", worth=2, right=True),
-    Column("why", worth=1, least=12),
+    Column("why", worth=1, least=12, wraps=True),
 )
 
 _RESUMABLE = {RunVerdict.FAILED, RunVerdict.INTERRUPTED, RunVerdict.BROKEN}
@@ -45,8 +48,20 @@ _HEADLINES = {
 }
 
 
-def summary(view: RunView, folder: Path, width: int, *, color: bool, ascii: bool) -> str:  # noqa: A002
-    """Give the final summary: the reason first; last, where the eye is, the verdict, and above it what to do now."""
+def summary(
+    view: RunView,
+    folder: Path,
+    width: int,
+    *,
+    color: bool,
+    ascii: bool,  # noqa: A002
+    duration_s: float | None = None,
+    instead: tuple[str, ...] = (),
+) -> str:
+    """Give the final summary: the reason first; last, where the eye is, the verdict, and above it what to do now.
+
+    `duration_s` is how long the run took as its record has it, `instead` what to do where nothing could go on.
+    """
     letters = alphabet(ascii=ascii)
     width = max(width, 1)
     blocks = (
@@ -54,9 +69,9 @@ def summary(view: RunView, folder: Path, width: int, *, color: bool, ascii: bool
         table(_COLUMNS, [_row(each, view, letters) for each in view.steps], width, letters),
         [*_bias(view, letters, width), *_rails(view, letters, width), *_notes(view, letters, width)],
         _cause(view, letters, width),
-        _places(view, folder, letters),
+        _places(view, folder, letters, width, instead),
         _alarm(view, letters, width),
-        _verdict(view, letters, width),
+        _verdict(view, letters, width, duration_s),
     )
     return sheet(stacked(blocks), color=color)
 
@@ -76,10 +91,10 @@ def _reason(view: RunView) -> str:
     if view.ended is None:
         return f"the run has no end: its record stops {spoken(view.t)} after its start"
     if view.ended.reason:
-        return view.ended.reason
+        return run_reason(view.ended.reason, (each.state.value for each in view.steps))
     states = [each.state for each in view.steps]
     kept, left_out = states.count(State.KEPT), states.count(State.LEFT_OUT)
-    passed = f"{states.count(State.PASSED) + kept} of {len(states)} steps passed"
+    passed = f"{states.count(State.PASSED) + kept} of {counted(len(states), 'step')} passed"
     more = (
         f"{kept} of them before the run was resumed" * bool(kept),
         f"{left_out} left out" * bool(left_out),
@@ -197,8 +212,8 @@ def _cause(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     failed = view.first_failure
     if failed is None:
         return []
-    why = f": {letters.text(failed.reason)}" if failed.reason else ""
-    heading = f"{step_place(failed, view, letters)} {failed.state.value}{why}"
+    how = letters.text(ending_said(failed.state.value, failed.reason))
+    heading = f"{step_place(failed, view, letters)} {how}"
     return [
         *labelled("cause", heading, letters, width, "bold"),
         *(each for text in failed.last_lines[-_QUOTED_LINES:] for each in _quoted(text, letters, width)),
@@ -214,7 +229,9 @@ def _quoted(text: str, letters: Alphabet, width: int) -> list[Line]:
     return [letters.cut_line(line(quote, part), width) for part in shown[:_ROWS_PER_QUOTE] if part]
 
 
-def _places(view: RunView, folder: Path, letters: Alphabet) -> list[Line]:
+def _places(
+    view: RunView, folder: Path, letters: Alphabet, width: int, instead: tuple[str, ...]
+) -> list[Line]:
     # never cut: they are there to be copied
     failed = view.first_failure or view.running
     log = [("log", folder / failed.log)] if failed and failed.log else []
@@ -222,20 +239,29 @@ def _places(view: RunView, folder: Path, letters: Alphabet) -> list[Line]:
         line(Span(label.ljust(_LABEL), "dim"), letters.text(str(path), 4096))
         for label, path in [*log, ("run", folder)]
     ]
-    if view.ended and view.ended.verdict in _RESUMABLE:
+    if not (view.ended and view.ended.verdict in _RESUMABLE):
+        return lines
+    if instead:
+        why, *commands = instead
+        lines += labelled("next", letters.text(why, 1000), letters, width)
+        lines += [line(" " * _LABEL, letters.text(each, 4096)) for each in commands]
+    else:
         where = str(folder) if len(folder.parts) > 1 else f"./{folder}"
         command = f"calseq execute --resume {quote(where)}"
         lines.append(line(Span("go on".ljust(_LABEL), "dim"), letters.text(command, 4096)))
     return lines
 
 
-def _verdict(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+def _verdict(view: RunView, letters: Alphabet, width: int, duration_s: float | None) -> list[Line]:
     if view.ended is None:
         return [line(Span("NOT ENDED", "bold red"))]
     counts = _counts(view)
-    verdict = Span(_HEADLINES[view.ended.verdict], VERDICT_STYLES[view.ended.verdict])
+    in_part = view.ended.verdict is RunVerdict.PASSED and any(each.step.left_out for each in view.steps)
+    word = _HEADLINES[view.ended.verdict] + ", IN PART" * in_part
+    verdict = Span(word, VERDICT_STYLES[view.ended.verdict])
     simulated = " (SIMULATED)" if view.simulated else ""
-    rest = f"{simulated} after {spoken(view.ended.duration_s)}: {counts}, exit code {view.ended.exit_code}"
+    took_s = view.ended.duration_s if duration_s is None else duration_s
+    rest = f"{simulated} after {spoken(took_s)}: {counts}, exit code {view.ended.exit_code}"
     if len(verdict.text) + len(rest) <= width:
         return [line(verdict, rest)]
     return [

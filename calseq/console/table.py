@@ -12,12 +12,16 @@ GAP = "  "
 
 
 class Column(Struct, frozen=True):
-    """A column: `worth` decides which go first when there is no room, `least` to what it may be cut before."""
+    """A column: `worth` decides which go first when there is no room, `least` to what it may be cut before.
+
+    One that `wraps` goes on in a second line before it is cut.
+    """
 
     title: str
     worth: int
     right: bool = False
     least: int | None = None
+    wraps: bool = False
 
 
 Row = Sequence[Span]
@@ -32,7 +36,22 @@ def table(
     widths = _widths(columns, rows, shown)
     _shrink(columns, widths, columns_wide)
     last = max(widths, default=0)
-    return [_line(row, columns, widths, last, letters) for row in shown]
+    return [
+        _line(part, columns, widths, last, letters)
+        for row in shown
+        for part in _parts(row, columns, widths, letters)
+    ]
+
+
+def _parts(row: Row, columns: Sequence[Column], widths: dict[int, int], letters: Alphabet) -> list[Row]:
+    """Give a row in one line, or in two if a column that wraps has not the room."""
+    place = next((each for each in widths if columns[each].wraps), None)
+    if place is None or width(row[place].text) <= widths[place]:
+        return [row]
+    first, *rest = letters.wrap(row[place].text, widths[place])
+    second = [Span("")] * len(row)
+    second[place] = Span(" ".join(rest), row[place].style)
+    return [[*row[:place], Span(first, row[place].style), *row[place + 1 :]], second]
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Row], shown: Sequence[Row]) -> dict[int, int]:

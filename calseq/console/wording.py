@@ -1,5 +1,8 @@
 """The words for rails, moves, steps and stops: the same on every screen and in every record."""
 
+import re
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from calseq.console.alphabet import Alphabet
@@ -60,6 +63,38 @@ def state_word(state: State, *, over: bool) -> str:
 def state_said(state: State, *, over: bool) -> str:
     """Give that word as it stands in a sentence: `left out`, and every verdict as it is."""
     return "left out" if state is State.LEFT_OUT else state_word(state, over=over)
+
+
+_UNBIASED = re.compile(r".+? was skipped: no bias: (.+)", re.DOTALL)
+
+
+def run_reason(reason: str, endings: Iterable[str]) -> str:
+    """Give why a run did not pass, the same in every headline; `endings` are the words for how its steps ended.
+
+    Of sensors that were not biased it says that, and how many steps were skipped, in the place of the first of them.
+    """
+    found = _UNBIASED.fullmatch(reason)
+    if not found:
+        return reason
+    skipped = list(endings).count(State.SKIPPED.value)
+    return f"{first_clause(found[1])}: sensors not biased, {counted(skipped, 'step')} skipped"
+
+
+def first_clause(reason: str) -> str:
+    """Give what a reason says up to its first colon or semicolon."""
+    return re.split(r"[:;] ", reason, maxsplit=1)[0]
+
+
+def counted(number: int, noun: str) -> str:
+    """Give a number of things: `1 step`, `2 steps`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def ending_said(word: str, reason: str) -> str:
+    """Give how a step ended, and why; a time-out says that in its reason already."""
+    if not reason or reason.startswith(word.replace("-", " ")):
+        return reason or word
+    return f"{word}: {reason}"
 
 
 def volts(voltage_v: float) -> str:
@@ -129,6 +164,8 @@ def banner(each: StepView, letters: Alphabet) -> str:
 
 def step_end(event: StepEnded, letters: Alphabet) -> str:
     """Give how an attempt ended: `failed after 3m 12s: exit code 1`."""
+    if event.reason.startswith("timed out"):
+        return letters.text(event.reason)
     word = "in" if event.verdict.value == State.PASSED.value else "after"
     why = f": {letters.text(event.reason)}" if event.reason else ""
     return f"{event.verdict.value} {word} {spoken(event.duration_s)}{why}"

@@ -15,6 +15,7 @@ from calseq.plots.colours import GRID, INK
 from calseq.plots.svg import finished
 
 WIDTH_IN, HEIGHT_IN = 7.6, 3.9
+PANEL_IN = 2.6
 LEGEND_ROW_IN = 0.17
 TITLE_CHARACTERS, LABEL_CHARACTERS = 90, 60
 POINTS = 800
@@ -66,6 +67,28 @@ def new_figure(title: str, legend_rows: int) -> tuple[Figure, Axes]:
     axes.set_facecolor("none")
     axes.set_title(printable(title, TITLE_CHARACTERS), loc="left", parse_math=False)
     return figure, axes
+
+
+def new_panels(title: str, legend_rows: int, panels: int) -> tuple[Figure, list[Axes]]:
+    """Give a figure with one pair of axes, `panels` smaller ones side by side below it, and room for a legend."""
+    if not panels:
+        figure, axes = new_figure(title, legend_rows)
+        return figure, [axes]
+    figure = Figure(
+        figsize=(WIDTH_IN, HEIGHT_IN + PANEL_IN + LEGEND_ROW_IN * legend_rows),
+        layout="constrained",
+        facecolor="none",
+    )
+    FigureCanvasSVG(figure)
+    grid = figure.add_gridspec(2, panels, height_ratios=(HEIGHT_IN, PANEL_IN))
+    found = [
+        figure.add_subplot(grid[0, :]),
+        *(figure.add_subplot(grid[1, place]) for place in range(panels)),
+    ]
+    for axes in found:
+        axes.set_facecolor("none")
+    found[0].set_title(printable(title, TITLE_CHARACTERS), loc="left", parse_math=False)
+    return figure, found
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int) -> None:

@@ -7,17 +7,17 @@ from msgspec import Struct
 from calseq.console.forecast import SLOW
 from calseq.console.times import spoken
 from calseq.console.view import State
-from calseq.console.wording import state_said
+from calseq.console.wording import ending_said, state_said
 from calseq.curves import NotUnderstood
 from calseq.report.dossier import Dossier
 from calseq.report.power import PowerState
 from calseq.report.story import StepStory
-from calseq.report.verdict import sentence
 
 MOST_NAMED = 8
 """So many steps are named in one sentence."""
 
 
+_NO_BIAS = "no bias: "
 _NOT_RUN = (State.SKIPPED, State.LEFT_OUT, State.WAITING)
 
 
@@ -69,7 +69,7 @@ def _unread(dossier: Dossier) -> Iterator[Matter]:
 def _unbiased(dossier: Dossier) -> Iterator[Matter]:
     for each in dossier.judged:
         if not each.decision.allowed:
-            text = sentence(f"the sensors were not biased: {each.decision.reason}")
+            text = f"bias was not allowed: {each.decision.reason}"
             yield Matter(text, step=each.decision.step)
         if each.same is False:
             yield Matter(f"the breakdowns.json of {each.step} is not the one that was decided on", grave=True)
@@ -90,12 +90,14 @@ def _endings(stories: Iterable[StepStory], wanted: Callable[[StepStory], bool]) 
     """Tell of steps that have no good end, those of one ending and reason together."""
     groups: dict[tuple[State, int, str], list[StepStory]] = {}
     for each in filter(wanted, stories):
-        groups.setdefault((each.state, len(each.tries), each.reason), []).append(each)
+        # why there is no bias is told on its own, and not once more for every step that wants it
+        reason = "bias was not allowed" if each.reason.startswith(_NO_BIAS) else each.reason
+        groups.setdefault((each.state, len(each.tries), reason), []).append(each)
     for (state, tries, reason), members in groups.items():
         after = f" after {tries} attempts" if tries > 1 else ""
-        why = f": {reason}" if reason else ""
-        text = f"{named(members)} {state_said(state, over=True)}{after}{why}"
-        yield Matter(sentence(text), step=members[0].step.number)
+        said = ending_said(f"{state_said(state, over=True)}{after}", reason)
+        text = f"{named(members)} {said}"
+        yield Matter(text, step=members[0].step.number)
 
 
 def _odd(stories: Sequence[StepStory]) -> Iterator[Matter]:
@@ -104,13 +106,13 @@ def _odd(stories: Sequence[StepStory]) -> Iterator[Matter]:
         if len(each.tries) > 1 and not each.is_bad and each.kept_at is None:
             reasons = dict.fromkeys(one.reason or str(one.state) for one in each.tries[:-1])
             text = f"passed at attempt {each.tries[-1].number}, before that: {'; '.join(reasons)}"
-            yield Matter(sentence(f"{named([each])} {text}"), step=each.step.number)
+            yield Matter(f"{named([each])} {text}", step=each.step.number)
     yield from _slow([each for each in stories if each.lateness and not each.is_bad])
     for each in stories:
         for curve in each.curves:
             if isinstance(curve, NotUnderstood):
                 text = f"{curve.file} of {named([each])} was not understood: {curve.reason}"
-                yield Matter(sentence(text), step=each.step.number)
+                yield Matter(text, step=each.step.number)
 
 
 def _slow(stories: Sequence[StepStory]) -> Iterator[Matter]:

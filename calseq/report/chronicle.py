@@ -86,7 +86,10 @@ class Session(Struct, frozen=True):
 
 
 class Chronicle(Struct, frozen=True):
-    """All that the events of a run tell. Tries are by the step's name, expectations by its number."""
+    """All that the events of a run tell. Tries are by the step's name, expectations by its number.
+
+    Where a run was torn off and resumed, its clock stood still: `gap_s` is the time that was put in there, in all.
+    """
 
     view: RunView
     tries: Mapping[str, tuple[Try, ...]]
@@ -99,16 +102,22 @@ class Chronicle(Struct, frozen=True):
     operators: tuple[str, ...] = ()
     safe_end_at: float | None = None
     until_t: float = 0.0
+    gap_s: float = 0.0
+
+    @property
+    def last_t(self) -> float:
+        """When the last event was, on the run's clock with what was put in."""
+        return self.view.t + self.gap_s
 
     @property
     def end_t(self) -> float:
-        """Until when there is something to tell, on the run's clock: its last event, or what is known from later."""
-        return max(self.view.t, self.until_t)
+        """Until when there is something to tell, on that clock: the last event, or what is known from later."""
+        return max(self.last_t, self.until_t)
 
 
-def chronicle(plan: Plan, stamped: Iterable[Stamped]) -> Chronicle:
-    """Fold a run's events, in their order."""
-    found = _Found(plan)
+def chronicle(plan: Plan, stamped: Iterable[Stamped], guard_ats: Iterable[float] = ()) -> Chronicle:
+    """Fold a run's events, in their order; `guard_ats` is when guards read both rails back as off (POSIX seconds)."""
+    found = _Found(plan, tuple(guard_ats))
     for each in stamped:
         found.take(each)
     return found.given()
@@ -126,8 +135,10 @@ def _sane(stamped: Stamped, since_t: float) -> Stamped:
 class _Found:
     """What was told so far."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, guard_ats: tuple[float, ...]) -> None:
         self._view = begin(plan)
+        self._guard_ats = guard_ats
+        self._gap_s = self._seen_t = 0.0
         self._tries: dict[str, list[Try]] = {}
         self._kept_at: dict[str, float] = {}
         self._lanes: dict[Role, list[Stretch]] = {role: [] for role in LANES}
@@ -140,15 +151,27 @@ class _Found:
         self._void: frozenset[Role] = frozenset()  # a step had them, and nobody has read them since
 
     def take(self, stamped: Stamped) -> None:
-        stamped = _sane(stamped, self._view.t)
-        event, t = stamped.event, stamped.t
+        sane = _sane(stamped, self._view.t)
+        event = sane.event
+        self._seen_t = self._view.t + self._gap_s
+        if isinstance(event, RunResumed) and self._view.ended is None:
+            self._tear(sane.at)
+        t = sane.t + self._gap_s
         if isinstance(event, RunStarted | RunResumed) or not self._sessions:
-            self._sessions.append(Session(t, t, stamped.at))
+            self._sessions.append(Session(t, t, sane.at))
         self._sessions[-1] = replace(self._sessions[-1], end_t=t)
         self._draw(t)
-        self._view = fold(self._view, stamped)
-        self._note(stamped)
+        self._view = fold(self._view, sane)
+        self._note(replace(sane, t=t))
         self._draw(t)
+
+    def _tear(self, resumed_at: float) -> None:
+        """Put in the time in which nobody ran the run: what the rails were then is known from the guard alone."""
+        read = [at for at in self._guard_ats if self._view.at <= at <= resumed_at]
+        stretches = _torn(self._view, self._seen_t, read[0] if read else None)
+        for lane in self._lanes.values():
+            lane.extend(stretches)
+        self._gap_s += sum(each.end_t - each.start_t for each in stretches)
 
     def _note(self, stamped: Stamped) -> None:
         match stamped.event:
@@ -175,7 +198,7 @@ class _Found:
 
     def _began(self, event: RunStarted | RunResumed) -> None:
         self._tries = {
-            name: [torn_off(each, self._view.t) for each in tries] for name, tries in self._tries.items()
+            name: [torn_off(each, self._seen_t) for each in tries] for name, tries in self._tries.items()
         }
         self._expected = event.expected or self._expected
         self._dirigent = event.dirigent or self._dirigent
@@ -229,21 +252,28 @@ class _Found:
             dirigent=self._dirigent,
             operators=tuple(self._operators),
             safe_end_at=self._safe_end_at,
+            gap_s=self._gap_s,
         )
 
 
 def torn_lanes(told: Chronicle, guard_at: float | None) -> Chronicle:
     """Give the rails of a run that nobody ended: not known from its last event on, until the guard read them as off."""
-    view = told.view
-    if not view.plan.controls_rails or not view.rails.touched:
+    later = _torn(told.view, told.last_t, guard_at)
+    if not later:
         return told
-    beyond_s = max(view.t * _BEYOND, 1.0)
-    off_t = None if guard_at is None else view.t + min(max(guard_at - view.at, 0.0), _GUARD_S)
-    lost = Stretch("lost", view.t, view.t + beyond_s if off_t is None else off_t)
-    off = () if off_t is None else (Stretch("off", off_t, off_t + beyond_s),)
-    later = tuple(each for each in (lost, *off) if each.end_t > each.start_t)
     lanes = {role: (*lane, *later) for role, lane in told.lanes.items()}
     return replace(told, lanes=lanes, until_t=later[-1].end_t)
+
+
+def _torn(view: RunView, end_t: float, guard_at: float | None) -> tuple[Stretch, ...]:
+    """Give what became of either rail after the last event of a run that was torn off; none if it switched nothing."""
+    if not view.plan.controls_rails or not view.rails.touched:
+        return ()
+    beyond_s = max(view.t * _BEYOND, 1.0)
+    off_t = None if guard_at is None else end_t + min(max(guard_at - view.at, 0.0), _GUARD_S)
+    lost = Stretch("lost", end_t, end_t + beyond_s if off_t is None else off_t)
+    off = () if off_t is None else (Stretch("off", off_t, off_t + beyond_s),)
+    return tuple(each for each in (lost, *off) if each.end_t > each.start_t)
 
 
 def torn_off(each: Try, end_t: float) -> Try:

@@ -32,6 +32,7 @@ _JUDGED = 100
 _BREAKDOWNS_SHOWN = 1000
 _BREAKDOWNS_BYTES = 4 << 20
 _TAIL_BYTES = 64 * 1024
+_GUARD_BYTES = 8 << 20
 
 
 class Judged(Struct, frozen=True):
@@ -75,9 +76,10 @@ class Dossier(Struct, frozen=True):
 
     @property
     def duration_s(self) -> float:
-        """How long it ran, as its end and the terminal tell it: from its first step to the safe end."""
-        ended = self.told.view.ended
-        return ended.duration_s if ended else self.standing.record.duration_s or self.told.view.t
+        """How long it ran, from its start to its end as run.json has it; as far as its events tell if that has none."""
+        if self.standing.phase is Phase.ENDED and self.standing.record.duration_s:
+            return self.standing.record.duration_s
+        return self.told.view.t
 
     @property
     def module(self) -> str:
@@ -98,7 +100,7 @@ def read_dossier(folder: Path) -> Dossier:
     skimmed, damage = _events(standing)
     plan, planned, wrong = _plan(standing, skimmed)
     guard_at = _guard_at(folder)
-    told = _truthful(chronicle(plan, skimmed.stamped), standing.phase, guard_at)
+    told = _truthful(chronicle(plan, skimmed.stamped, _guard_ats(folder)), standing.phase, guard_at)
     damage += [wrong] if wrong else []
     return Dossier(
         standing=standing,
@@ -172,7 +174,7 @@ def _truthful(told: Chronicle, phase: Phase, guard_at: float | None) -> Chronicl
     view = truthful(told.view, phase)
     if phase not in (Phase.DIED, Phase.ENDED):
         return told
-    tries = {name: tuple(torn_off(each, view.t) for each in tries) for name, tries in told.tries.items()}
+    tries = {name: tuple(torn_off(each, told.last_t) for each in tries) for name, tries in told.tries.items()}
     told = replace(told, view=view, tries=tries)
     return torn_lanes(told, guard_at) if phase is Phase.DIED else told
 
@@ -203,8 +205,21 @@ def _gone(plan: Plan, told: Chronicle) -> Iterator[tuple[str, Try]]:
 
 def _guard_at(folder: Path) -> float | None:
     """Give when the guard read both rails back as off, if those are its last words."""
-    with suppress(OSError, ValueError, IndexError, KeyError, TypeError, msgspec.MsgspecError):
-        said = msgspec.json.decode(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
+    with suppress(OSError, IndexError):
+        return _confirmed_at(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
+    return None
+
+
+def _guard_ats(folder: Path) -> tuple[float, ...]:
+    """Give every time at which a guard of the run came to its end with both rails read back as off."""
+    content = read_regular(folder / "guard.jsonl", _GUARD_BYTES) or b""
+    found = (_confirmed_at(line) for line in content.splitlines() if b'"ended"' in line)
+    return tuple(at for at in found if at is not None)
+
+
+def _confirmed_at(line: bytes) -> float | None:
+    with suppress(ValueError, KeyError, TypeError, msgspec.MsgspecError):
+        said = msgspec.json.decode(line)
         if said["event"] == "ended" and said["confirmed"] is True:
             return datetime.fromisoformat(said["time"]).timestamp()
     return None

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.console.forecast import usual
 from calseq.console.planview import quoted
 from calseq.console.times import about, rounded, spoken
 from calseq.console.view import State
@@ -20,16 +19,19 @@ from calseq.report.chronicle import LANE_STATES, LANES
 from calseq.report.dossier import Dossier
 from calseq.report.files import is_below, link
 from calseq.report.folding import Group, folded, range_of, states_of
-from calseq.report.pictures import Drawing, Picture, drawings, not_understood, pictures, plots_of
+from calseq.report.pictures import Drawing, Picture, drawings, not_understood, pictures, plots_of, sensors
 from calseq.report.power import evidence
 from calseq.report.story import StepStory
 from calseq.report.timeline import Bar, Span, Tick, bars, breaks, lane, merged, ticks, usual_bar
-from calseq.report.verdict import following, headline, sentence
+from calseq.report.verdict import following, headline
 from calseq.standing import GOING_ON
 from calseq.verdicts import WHAT_TO_DO
 
 MOST_BYTES = 300_000
 """A page is not larger than this, dirigent's own pictures aside."""
+
+MOST_SENSORS = 8
+"""The curves of so many modules have a line at the top of the page."""
 
 SIGNS = {
     State.PASSED: "✓", State.KEPT: "✓", State.FAILED: "✗", State.TIMED_OUT: "✗", State.MISSING_OUTPUT: "✗",
@@ -134,6 +136,9 @@ def _page(
         fold=fold,
         timeline=timeline(dossier, groups, zone),
         drawings=drawn[: fold.plots],
+        curve_anchors={each.anchor for each in drawn[: fold.plots] if each.anchor},
+        sensors=sensors(dossier)[:MOST_SENSORS],
+        place=str(dossier.folder.absolute()),
         more_drawings=sum(map(plots_of, dossier.steps)) - len(drawn[: fold.plots]),
         pictures=[each for each in found if each.uri],
         linked=[each for each in found if not each.uri][: fold.files],
@@ -156,14 +161,13 @@ def _words(dossier: Dossier, zone: tzinfo | None, fold: Fold) -> dict[str, objec
         "size": size,
         "link": link,
         "there": lambda name: is_below(name) and os.path.lexists(dossier.folder / name),
-        "usual": lambda story: usual(story.expected, "usually "),
+        "usual": lambda story: f"usually {about(story.expected.usual_s)}" if story.expected else "",
         "about": about,
         "rounded": rounded,
         "tone": tone,
         "range_of": range_of,
         "states_of": lambda group: states_of(group, over=over),
         "word": lambda state: state_word(state, over=over),
-        "sentence": sentence,
         "evidence": evidence(dossier.power, lambda at: moment(at, zone)),
         "spent": lambda group: spoken(sum(each.duration_s or 0.0 for each in group)),
         "command": lambda story: _command(story, fold.chars),
@@ -175,10 +179,10 @@ def _words(dossier: Dossier, zone: tzinfo | None, fold: Fold) -> dict[str, objec
 def timeline(dossier: Dossier, groups: tuple[Group, ...], zone: tzinfo | None) -> Timeline | None:
     """Give the timeline of a run; None if nothing is known of its time."""
     told = dossier.told
-    if not told.sessions or told.view.t <= 0:
+    if not told.sessions or told.last_t <= 0:
         return None
     span = Span(told.sessions[0].start_t, max(told.end_t, told.sessions[0].start_t + 1.0))
-    rows = tuple(_row(group, span, told.view.t) for group in groups)
+    rows = tuple(_row(group, span, told.last_t) for group in groups)
     lanes = tuple((role.value.upper(), lane(told.lanes[role], span)) for role in LANES)
     used = {bar.kind for _, lane_bars in lanes for bar in lane_bars}
     offset = _local(told.sessions[0].at, zone).utcoffset()
@@ -188,7 +192,7 @@ def timeline(dossier: Dossier, groups: tuple[Group, ...], zone: tzinfo | None) -
         ticks=ticks(told.sessions, span, offset.total_seconds() if offset else 0.0),
         breaks=breaks(told.sessions, span),
         kinds=tuple((kind, words) for kind, words in LANE_STATES.items() if kind in used),
-        long=told.view.t >= 300,
+        long=told.last_t >= 300,
     )
 
 

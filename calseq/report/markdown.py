@@ -58,12 +58,12 @@ def _head(dossier: Dossier) -> str:
     where = " · ".join(
         code(each) for each in (dossier.plan.title, dossier.module, dossier.standing.record.bench) if each
     )
-    return f"{simulated}# {head.sign} {_plain(head.word)}\n\n{where}\n\n{code(head.reason)}"
+    return f"{simulated}# {head.sign} {_plain(head.title)}\n\n{where}\n\n{code(head.reason)}"
 
 
 def _plain(word: str) -> str:
     """Give one of calseq's own words as it is, and what a record has in their place as code."""
-    return word if re.fullmatch(r"[A-Za-z ]+", word) else code(word)
+    return word if re.fullmatch(r"[A-Za-z, ]+", word) else code(word)
 
 
 def _power(dossier: Dossier, zone: tzinfo | None) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq.curves import IvCurve, NotUnderstood, ViCurve
-from calseq.iv import figures_in
+from calseq.iv import figures_in, module_of
 from calseq.plan import Plan
 from calseq.plots import HOW_TO_INSTALL, iv_svg, vi_svg
 from calseq.report.dossier import Dossier
 from calseq.report.files import PICTURE_BYTES, PICTURES_BYTES, Listed, read_picture
-from calseq.report.ivtable import Rows, iv_rows
+from calseq.report.ivtable import Rows, breakdown_v, iv_line, iv_rows
 from calseq.report.story import StepStory, told_in
 
 _NO_MATPLOTLIB = f"not drawn: matplotlib is not installed ({HOW_TO_INSTALL})"
@@ -27,13 +27,17 @@ class Table(Struct, frozen=True):
 
 
 class Drawing(Struct, frozen=True):
-    """A plot and the tables beside it. Without an `svg` it was not drawn, and `note` says why."""
+    """A plot and the tables beside it. Without an `svg` it was not drawn, and `note` says why.
+
+    `anchor` is what links lead to it by; the first of a step has one.
+    """
 
     title: str
     step: int
     tables: tuple[Table, ...]
     svg: str = ""
     note: str = ""
+    anchor: str = ""
 
 
 class Picture(Struct, frozen=True):
@@ -61,6 +65,26 @@ def drawings(
             raise InterruptedError("stopped")
         found.append(draw())
     return tuple(found)
+
+
+def sensors(dossier: Dossier) -> tuple[tuple[str, str, str], ...]:
+    """Give for every module its name, its latest IV curve in a line, and the anchor of that curve."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for story in dossier.steps:
+        for curve in story.curves:
+            if isinstance(curve, IvCurve):
+                told = told_in(story, curve, dossier.plan)
+                module = module_of(curve, dossier.plan)
+                name = module.name if module and module.name else curve.module or story.step.name
+                line = iv_line(figures_in(curve, dossier.plan), told)
+                bad = f" ({story.step.name} {story.state})" if story.is_bad else ""
+                found[name] = (name, line + bad, anchor_of(story))
+    return tuple(found.values())
+
+
+def anchor_of(story: StepStory) -> str:
+    """Give the anchor of a step's IV curves."""
+    return f"curve-{story.step.number}"
 
 
 def plots_of(story: StepStory) -> int:
@@ -125,25 +149,26 @@ def _iv(
     draws: bool,
 ) -> Drawing:
     """Give the IV curves of all modules in one plot, and the figures of each. Lines are drawn for what all share."""
-    read = [figures_in(curve, plan) for curve in curves]
+    read = [(figures_in(curve, plan), told_in(story, curve, plan)) for curve in curves]
+    found = [figures for figures, _ in read]
     title = f"Sensor IV, step {story.step.number} {story.step.name}"
     names = [curve.module or curve.file.rpartition("/")[2] for curve in curves]
     svg, note = _drawn(
         lambda: iv_svg(
             list(zip(names, curves, strict=True)),
-            area_cm2=_shared(each.area_cm2 for each in read),
-            working_v=_shared(each.working_v for each in read),
-            compliance_a=_shared(each.compliance_a for each in read),
-            breakdown_v=_shared(each.breakdown.bias_v for each in read),
+            area_cm2=_shared(each.area_cm2 for each in found),
+            working_v=_shared(each.working_v for each in found),
+            compliance_a=_shared(each.compliance_a for each in found),
+            breakdown_v=_shared(breakdown_v(*each) for each in read),
             title=title,
         ),
         draws=draws,
     )
     tables = tuple(
-        Table(name, sizes.get(curve.file, Listed(curve.file, 0)), iv_rows(found, told_in(story, curve, plan)))
-        for name, curve, found in zip(names, curves, read, strict=True)
+        Table(name, sizes.get(curve.file, Listed(curve.file, 0)), iv_rows(*each))
+        for name, curve, each in zip(names, curves, read, strict=True)
     )
-    return Drawing(title, story.step.number, tables, svg, note)
+    return Drawing(title, story.step.number, tables, svg, note, anchor_of(story))
 
 
 def _shared(values: Iterable[float | None]) -> float | None:

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from calseq.console.statusview import next_words
+from calseq.console.following import next_words
 from calseq.console.times import spoken
 from calseq.console.view import State
-from calseq.console.wording import state_said
+from calseq.console.wording import counted, ending_said, run_reason, state_said
 from calseq.report.dossier import Dossier
 from calseq.report.power import PowerState
 from calseq.standing import GOING_ON, Phase
@@ -21,12 +21,21 @@ _WORDS = {
 
 
 class Headline(Struct, frozen=True):
-    """A verdict in words, its tone ('good', 'warn', 'bad' or 'open'), a sign for it, and the reason."""
+    """A verdict in words, its tone ('good', 'warn', 'bad' or 'open'), a sign for it, and the reason.
+
+    `in_part`: it passed, and steps of the sequence were left out.
+    """
 
     word: str
     tone: str
     sign: str
     reason: str
+    in_part: bool = False
+
+    @property
+    def title(self) -> str:
+        """The word as a person reads it: a run that left steps out has passed in part."""
+        return f"{self.word}, in part" if self.in_part else self.word
 
 
 def headline(dossier: Dossier) -> Headline:
@@ -36,7 +45,9 @@ def headline(dossier: Dossier) -> Headline:
     match standing.phase:
         case Phase.ENDED:
             word, tone, sign = _word(standing.record.verdict)
-            return Headline(word, "bad" if unsafe else tone, sign, _reason(dossier))
+            left_out = any(each.state is State.LEFT_OUT for each in dossier.steps)
+            in_part = standing.record.verdict == RunVerdict.PASSED and left_out
+            return Headline(word, "bad" if unsafe else tone, sign, _reason(dossier), in_part)
         case Phase.DIED:
             why = f"the run has no end: its record stops {spoken(view.t)} after its start"
             return Headline("Died", "bad" if unsafe else "warn", "■", why)
@@ -66,7 +77,7 @@ def counts(dossier: Dossier) -> str:
         for state in State
         if state not in (State.PASSED, State.KEPT) and state in states
     ]
-    return ", ".join(filter(None, (f"{good} of {len(states)} steps passed", kept, *others)))
+    return ", ".join(filter(None, (f"{good} of {counted(len(states), 'step')} passed", kept, *others)))
 
 
 def _word(verdict: str) -> tuple[str, str, str]:
@@ -78,11 +89,8 @@ def _reason(dossier: Dossier) -> str:
     reason = dossier.standing.record.reason
     failed = next((each for each in dossier.steps if each.is_bad), None)
     if failed and failed.reason and failed.step.name in reason and failed.reason not in reason:
-        return sentence(f"{reason}: {failed.reason}")
-    return sentence(reason) if reason else counts(dossier)
-
-
-def sentence(text: str) -> str:
-    """Give a reason that stands within other reasons as one sentence: only its first colon stays one."""
-    first, colon, rest = text.replace("no bias: ", "no bias because ").partition(": ")
-    return first + colon + rest.replace(": ", ", ")
+        word = str(failed.state)
+        if reason.endswith(word):
+            return reason.removesuffix(word) + ending_said(word, failed.reason)
+        return f"{reason}: {failed.reason}"
+    return run_reason(reason, (each.state.value for each in dossier.steps)) if reason else counts(dossier)

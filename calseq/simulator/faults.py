@@ -13,7 +13,7 @@ POWER = "power"
 FAULTS = {
     "exit": "exit:N ends in mid-measurement with exit code N, supplies switched off",
     "signal": "signal:SEGV dies of that signal in mid-measurement, supplies left as they are",
-    "hang": "never goes on; answers SIGINT",
+    "hang": "never goes on, until its time-out in real seconds; answers SIGINT",
     "stubborn": "never goes on and ignores SIGINT",
     "unkillable": "never goes on and ignores SIGINT and SIGTERM",
     "stop": "stops itself with SIGSTOP",

@@ -11,7 +11,7 @@ from calseq.cli.compare import comparison_json, comparison_page
 from calseq.comparison import CurveFact, RunFacts, StepFact, compare
 from calseq.console.comparisonview import comparison_text, microamperes
 from calseq.curves import NotUnderstood
-from calseq.iv import figures
+from calseq.iv import Told, figures
 from calseq.plaintext import width as columns_of
 
 STEPS = (
@@ -207,3 +207,20 @@ def test_the_plot_marks_only_what_all_its_curves_have():
     two = comparison_page(compare([run(0, HEALTHY), run(1, BROKEN)]))
     assert "breakdown 70 V" in one
     assert "breakdown 70 V" not in two
+
+
+def test_the_breakdown_of_breakdowns_json_comes_first_and_is_marked():
+    """The bias was decided by that; the curve's own word stands behind it."""
+    broken = replace(fact(rising(45)), told=Told(-40.0))
+    made = compare([replace(run(0), curves=(broken,)), replace(run(1), curves=(broken,))])
+    for shown in (comparison_text(made, 200, color=False, ascii=False), comparison_page(made)):
+        assert "-40 V (breakdowns.json); curve: undefined" in shown
+    assert "breakdown 40 V" in comparison_page(made)
+    assert not any(row.breakdown_differs for row in made.modules[0].rows)
+    healthy = replace(fact(rising(45)), told=Told())
+    made = compare([replace(run(0), curves=(healthy,)), replace(run(1), curves=(broken,))])
+    assert [row.breakdown_differs for row in made.modules[0].rows] == [False, True]
+
+
+def test_the_page_has_the_time_in_the_form_of_the_report():
+    assert "2026-11-21 02:00:00 +00:00" in comparison_page(compare(COMPARISONS["same"]))

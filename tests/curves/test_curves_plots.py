@@ -234,3 +234,18 @@ def test_a_matplotlibrc_of_the_users_own_does_not_count(tmp_path):
         capture_output=True, timeout=120, cwd=tmp_path,
     )  # fmt: skip
     assert ran.stdout.decode() == PLOTS["iv"], ran.stderr.decode()
+
+
+def test_what_every_chip_has_stands_in_panels_of_their_own():
+    """VDDD and VDDA of four chips are within a few per cent: on one axis they hide each other."""
+    traces = [
+        Trace(name, str(chip), "V", tuple((amps / 2, 1.2 + chip / 100) for amps in range(2, 12)))
+        for name in ("VDDD", "VDDA")
+        for chip in range(4)
+    ]
+    vin = Trace("VIN", "", "V", ((1.0, 1.3), (6.0, 2.6)))
+    drawn = vi_svg(ViCurve("f.csv", "C2HQ0", (vin, *traces)), title="SLDO")
+    assert [name in drawn for name in ("voltage (V)", "VDDD (V)", "VDDA (V)")] == [True] * 3
+    assert drawn.count("input current (A)") == 3
+    alone = vi_svg(ViCurve("f.csv", "C2HQ0", (vin, traces[0], traces[4])), title="SLDO")
+    assert alone.count("input current (A)") == 1

@@ -19,7 +19,7 @@ ORDER = [
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
     "instruments", "bench", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
-    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "upload", "sequel", "doctor", "console", "report", "record_schema", "api", "cli",
+    "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "upload", "sequel", "prospect", "doctor", "console", "report", "record_schema", "api", "cli",
 ]  # fmt: skip
 DOORS = {
     "ruamel": {"yaml_reader"},

@@ -1,5 +1,7 @@
 """The curves on the page: drawn and in figures, and what could not be drawn or understood is said."""
 
+import re
+
 import pytest
 from console_runs import a_plan, failed_run, five_steps, good_run, safe_end, started, step_run
 from msgspec.structs import replace
@@ -7,6 +9,9 @@ from report_pages import Page, a_run, page_of, prove_good
 from test_report_page import a_png, leave
 
 from calseq.catalog import builtin
+from calseq.console.runlist import runs_text
+from calseq.console.statusview import Glance, status_text
+from calseq.console.summary import summary
 from calseq.events import BiasDecided, RunEnded, StepSkipped
 from calseq.plan import BiasSupply, Module
 from calseq.report import write_report
@@ -16,8 +21,8 @@ from calseq.report.files import MOST_FILES, listed
 from calseq.report.html import text as html_text
 from calseq.report.markdown import text as markdown_text
 from calseq.report.pictures import _drawn, drawings
-from calseq.report.verdict import headline, sentence
-from calseq.verdicts import RunVerdict
+from calseq.report.verdict import headline
+from calseq.verdicts import RunVerdict, Verdict
 
 IV = "Voltage (V),Current (A)\n" + "".join(f"{-volts},{-volts * 1e-9}\n" for volts in range(0, 101, 5))
 SLDO = "Current (A),Voltage (V),VIN,VDDD_ROC0\n6,2.6,2.3,1.2\n1,1.3,1.2,0.9\n"
@@ -70,9 +75,14 @@ def test_who_says_where_the_sensor_breaks_down_is_said(tmp_path, iv, breakdowns,
     dossier = read_dossier(curved(tmp_path, iv=iv, breakdowns=breakdowns))
     assert f"- `C2HQ0`, step 3 `iv_curve`: breakdown {said}\n" in markdown_text(dossier)
     shown = Page(html_text(dossier, draws=False)).section("curves")
-    for part in said.split("; "):
-        value, _, who = part.partition(" by ")
-        assert f"breakdown{value}by {who or 'the curve'}" in shown
+    first, _, second = said.partition("; ")
+    value, by, _ = first.partition(" by ")
+    assert shown.count("breakdown") - shown.count("breakdowns") == 1
+    if by:
+        assert f"breakdown{value.removeprefix('-')}by breakdowns.json" in shown
+        assert (second.partition(" ")[0] in shown) or "and by the curve" in shown
+    else:
+        assert "breakdownnoneby the curve: up to 100 V" in shown
     assert ("by breakdowns.json" in shown) is ("by breakdowns.json" in said)
 
 
@@ -87,36 +97,140 @@ def test_of_two_modules_each_has_its_own_breakdown(tmp_path):
     assert "`M1-2`, step 3 `iv_curve`: breakdown -90 V by breakdowns.json" in text
 
 
-# One sentence
+# The words for a run that was not biased
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("tune_1000 failed", "tune_1000 failed"),
-        ("step 3 iv_curve failed: exit code 1", "step 3 iv_curve failed: exit code 1"),
-        (
-            "tune_1000 was skipped: no bias: C2HQ0 breaks down at -40 V: a bias of -50 V is not safely below that",
-            "tune_1000 was skipped: no bias because C2HQ0 breaks down at -40 V, a bias of -50 V is not safely below that",
-        ),
-        ("failed: at 02:05:10: VI_ERROR: none", "failed: at 02:05:10, VI_ERROR, none"),
-    ],
-)
-def test_of_reasons_within_reasons_one_sentence_is_made(text, said):
-    assert sentence(text) == said
+WHY = "C2HQ0 breaks down at -40 V: a bias of -50 V is not safely below that"
 
 
-def test_neither_headline_nor_attention_has_a_colon_after_a_colon(tmp_path):
+def test_a_reason_is_worded_the_same_on_page_and_terminal(tmp_path):
+    folder = curved(tmp_path, no_bias_run, iv=SHORT, breakdowns=b'{"0": -40.0}')
+    dossier, shown = read_dossier(folder), page_of(folder).words
+    summed = summary(dossier.told.view, folder, 300, color=False, ascii=False)
+    status = status_text(Glance(dossier.standing, dossier.told.view, 0.0), 300, color=False, ascii=False)
+    for text in (summed, status, shown):
+        assert "C2HQ0 breaks down at -40 V: sensors not biased, 2 steps skipped" in text
+        assert f"no bias: {WHY}" in text
+        assert "no bias because" not in text
+
+
+def test_the_breakdown_is_told_once_in_the_headline_and_once_in_attention(tmp_path):
     dossier = read_dossier(curved(tmp_path, no_bias_run, iv=SHORT, breakdowns=b'{"0": -40.0}'))
-    told = [headline(dossier).reason, *(each.text for each in attention(dossier))]
-    assert told[0].startswith("tune_1000 was skipped: no bias because C2HQ0 breaks down at -40 V, a bias of")
-    assert "steps 4 tune_1000, 5 crosstalk_method skipped: no bias because" in " ".join(told)
-    assert [text.count(": ") for text in told] == [1] * len(told)
+    assert headline(dossier).reason == "C2HQ0 breaks down at -40 V: sensors not biased, 2 steps skipped"
+    told = [each.text for each in attention(dossier)]
+    assert [text for text in told if "-40 V" in text] == [f"bias was not allowed: {WHY}"]
+    assert "steps 4 tune_1000, 5 crosstalk_method skipped: bias was not allowed" in told
+
+
+def test_what_a_child_or_a_supply_said_is_not_touched(tmp_path):
+    said = "exit code 1; power: hv-off: simulated failure (hv-off-fails)"
+    plan = curved_plan()
+    folder = a_run(
+        tmp_path,
+        [(0.0, started(plan)), *step_run(plan.steps[0], 1.0, 5.0, Verdict.FAILED, reason=said), *safe_end(7.0), (15.0, RunEnded(RunVerdict.FAILED, 1, 15.0, "sldo_vi_curves failed"))],
+        plan,
+    )  # fmt: skip
+    dossier = read_dossier(folder)
+    assert headline(dossier).reason == f"sldo_vi_curves failed: {said}"
+    assert page_of(folder).words.count(said) >= 3
+
+
+def test_where_power_failed_it_does_not_say_that_the_sensors_were_not_biased(tmp_path):
+    """HV may be on: what is known is that a bias was not allowed."""
+    shown = page_of(curved(tmp_path, no_bias_run)).section("attention")
+    assert "bias was not allowed" in shown
+    assert "the sensors were not biased" not in shown
+
+
+def test_a_time_out_is_told_once(tmp_path):
+    plan = curved_plan()
+    said = "timed out after 5 s"
+    slow = step_run(plan.steps[0], 1.0, 5.0, Verdict.TIMED_OUT, reason=said)
+    ended = RunEnded(RunVerdict.FAILED, 1, 15.0, "sldo_vi_curves timed-out")
+    dossier = read_dossier(
+        a_run(tmp_path, [(0.0, started(plan)), *slow, *safe_end(7.0), (15.0, ended)], plan)
+    )
+    assert headline(dossier).reason == f"sldo_vi_curves {said}"
+    assert attention(dossier)[0].text == f"step 1 sldo_vi_curves {said}"
+    summed = summary(dossier.told.view, dossier.folder, 80, color=False, ascii=False)
+    assert f"cause    step 1/5 sldo_vi_curves {said}\n" in summed
+    assert f"timed-out: {said}" not in summed + page_of(dossier.folder).words
+
+
+def test_what_is_not_known_of_a_rail_has_another_mark_than_an_attempt_that_did_not_pass(folder):
+    style = Page(html_text(read_dossier(folder), draws=False)).text
+    (bad,) = re.findall(r"\.chart \.bad \{ fill: url\((#[a-z-]+)\)", style)
+    (lost,) = re.findall(r"\.chart \.lost \{ fill: url\((#[a-z-]+)\)", style)
+    assert bad != lost
+    assert "attempt that did not pass" in style
+
+
+def test_a_usual_time_has_one_form(tmp_path):
+    assert "~" not in page_of(a_run(tmp_path, good_run(a_plan()))).section("steps")
+
+
+# The first screen
+
+
+def test_the_first_screen_tells_current_and_breakdown_of_each_module_and_where_the_data_is(tmp_path):
+    folder = curved(tmp_path, no_bias_run, iv=SHORT, breakdowns=b'{"0": -40.0}')
+    page = page_of(folder)
+    prove_good(page, folder)
+    top = page.words.partition("Needs attention")[0]
+    assert "C2HQ0 80 V not reached, breakdown 40 V" in top
+    assert str(folder) in top
+    assert "#curve-3" in page.links
+    healthy = page_of(curved(tmp_path / "other")).words.partition("Needs attention")[0]
+    assert "C2HQ0 0.0800 µA at 80 V, no breakdown up to 100 V" in healthy
+
+
+def test_the_breakdown_that_breakdowns_json_told_is_marked_in_the_plot(tmp_path):
+    (drawing,) = [
+        each
+        for each in drawings(read_dossier(curved(tmp_path, iv=SHORT, breakdowns=b'{"0": -40.0}')), 8, lambda: True, draws=True)
+        if each.anchor
+    ]  # fmt: skip
+    assert "breakdown 40 V" in drawing.svg
+    assert [label for label, *_ in drawing.tables[0].rows].count("breakdown") == 1
+
+
+def test_bias_is_in_positive_volts_on_the_page_and_that_is_said_once(tmp_path):
+    shown = page_of(curved(tmp_path, breakdowns=b'{"0": -70.0}')).section("curves")
+    assert not re.search(r"-\d+ V", shown)
+    assert "working point, 50 V" in shown
+    assert shown.count("positive volts") == 1
+
+
+def test_a_run_that_left_steps_out_passed_in_part(tmp_path):
+    plan = replace(
+        curved_plan(),
+        steps=tuple(replace(each, left_out="--only" * (each.number != 3)) for each in curved_plan().steps),
+    )
+    events = [(0.0, started(plan)), *step_run(plan.steps[2], 1.0, 5.0), *safe_end(7.0), (15.0, RunEnded(RunVerdict.PASSED, 0, 15.0))]  # fmt: skip
+    folder = a_run(tmp_path, events, plan)
+    dossier = read_dossier(folder)
+    assert "✓ Passed, in part 1 of 5 steps passed, 4 left out" in page_of(folder).words
+    assert markdown_text(dossier).startswith("# ✓ Passed, in part\n")
+    assert headline(dossier).word == "Passed"
+    assert "PASSED, IN PART after" in summary(dossier.told.view, folder, 80, color=False, ascii=False)
+    whole = read_dossier(a_run(tmp_path / "whole", good_run(a_plan())))
+    assert headline(whole).title == "Passed"
+
+
+def test_a_run_took_as_long_as_its_record_says_on_page_and_terminal(tmp_path):
+    plan = a_plan()
+    folder = a_run(tmp_path, good_run(plan), plan, duration_s=4000.0)
+    dossier = read_dossier(folder)
+    assert "Duration1h 06m 40s" in page_of(folder).section("about")
+    summed = summary(dossier.told.view, folder, 80, color=False, ascii=False, duration_s=4000.0)
+    status = status_text(Glance(dossier.standing, dossier.told.view, 0.0), 80, color=False, ascii=False)
+    for text in (summed, status, runs_text([dossier.standing], 0.0, 200, color=False, ascii=False)):
+        assert "1h 06m 40s" in text
 
 
 def no_bias_run(plan):
     """The run of a sensor that breaks down before its bias."""
-    why = "C2HQ0 breaks down at -40 V: a bias of -50 V is not safely below that"
+    why = WHY
     steps = plan.steps
     t, events = 1.0, [(0.0, started(plan))]
     for step in steps[:3]:
@@ -136,7 +250,7 @@ def test_curves_are_drawn_with_their_figures_beside(folder):
     assert "SLDO curves, step 1 sldo_vi_curves" in said
     assert "data/03-iv_curve/IV_C2HQ0.csv" in said
     assert "I at 80 V0.0800 µA0.0102 µA/cm²" in said
-    assert "working point, -50 V0.0500 µA" in said
+    assert "working point, 50 V0.0500 µA" in said
     assert "compliance10.0 µAnot reached" in said
     assert "I at 120 Vnot reached" in said
     plots = [each for each in page.elements if str(each.tag).endswith("svg") and each.get("class") == "plot"]

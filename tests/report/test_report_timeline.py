@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from console_runs import a_plan, good_run, resumed_run, stamped, unsafe_run, until_tuning
+from console_runs import a_plan, failed_run, good_run, resumed_run, stamped, unsafe_run, until_tuning
 from hypothesis import given
 from hypothesis import strategies as st
 from report_pages import dirigent_run
@@ -74,8 +74,35 @@ def test_there_are_few_ticks_and_they_stand_apart(long_s, began, hours):
 def test_a_resumption_breaks_the_axis():
     told = chronicle(a_plan(), stamped(resumed_run(a_plan())))
     assert len(told.sessions) == 2
-    (gap,) = breaks(told.sessions, Span(0.0, told.view.t))
-    assert gap.x == pytest.approx(100 * 600 / told.view.t, abs=0.01)
+    (gap,) = breaks(told.sessions, Span(0.0, told.last_t))
+    assert gap.x == pytest.approx(100 * (600 + told.gap_s) / told.last_t, abs=0.01)
+
+
+def test_between_a_death_and_the_resumption_the_rails_are_drawn_as_they_were_before_it():
+    plan = a_plan()
+    torn, whole = until_tuning(plan), resumed_run(plan)
+    end_at = stamped(torn)[-1].at
+    for guard_ats, expected in (((), ["lost"]), ((end_at - 5.0, end_at + 20.0, 1e10), ["lost", "off"])):
+        before = torn_lanes(chronicle(plan, stamped(torn)), end_at + 20.0 if guard_ats else None)
+        told = chronicle(plan, stamped(whole), guard_ats)
+        for role in Role.HV, Role.LV:
+            late = len(before.lanes[role]) - len(expected)
+            shown = [(each.state, round(each.start_t)) for each in before.lanes[role][late:]]
+            drawn = [(each.state, round(each.start_t)) for each in told.lanes[role]]
+            assert [state for state, _ in shown] == expected
+            assert set(shown) <= set(drawn)
+            assert all(one.end_t == other.start_t for one, other in pairwise(told.lanes[role]))
+        assert told.sessions[1].start_t >= told.lanes[Role.HV][0].start_t + told.gap_s
+        (second,) = [each for each in told.tries["tune_1000"] if each.number == 2]
+        assert second.started_t == pytest.approx(620.0 + told.gap_s)
+
+
+def test_a_run_that_had_ended_before_it_was_resumed_has_no_gap():
+    plan = a_plan()
+    (_, again), *rest = [each for each in resumed_run(plan) if each[0] >= 600]
+    told = chronicle(plan, stamped([*failed_run(plan), (600.0, again), *rest]))
+    assert told.gap_s == 0
+    assert "lost" not in {each.state for each in told.lanes[Role.HV]}
 
 
 # The rails

@@ -1,0 +1,77 @@
+"""What to type next after a look at a run: only what does something, the most important first."""
+
+from shlex import quote
+
+from calseq.console.view import BAD, State
+from calseq.prospect import forbidding, prospect
+from calseq.request import Request
+from calseq.runs import RunRecord
+from calseq.standing import Phase, Standing
+from calseq.verdicts import RunVerdict
+
+_MAKE_SAFE = ("read HV and LV at the supplies", "calseq power off   makes the bench safe")
+_WITHOUT_LOG = State.NOT_STARTED
+
+
+def next_words(standing: Standing) -> tuple[str, ...]:
+    """Say what to type next, a command to a line, the most important first."""
+    name = standing.name
+    match standing.phase:
+        case Phase.RUNNING:
+            return (f"calseq attach {name}   shows it live", f"calseq stop {name}   stops it safely")
+        case Phase.DYING:
+            return (f"calseq stop {name}   waits until it has let go",)
+        case Phase.ELSEWHERE:
+            on = f"   on {standing.record.host}"
+            return (f"calseq attach {name}{on}", f"calseq stop {name}{on}")
+        case Phase.DIED:
+            resume = f"calseq execute --resume {name}   goes on with it"
+            return (*(_MAKE_SAFE if standing.safe is False else ()), resume)
+        case Phase.ENDED:
+            return _next_after_end(standing)
+
+
+def dead_end(standing: Standing) -> tuple[str, ...]:
+    """Say what is possible where `--resume` would run nothing, all that is left being barred; else nothing."""
+    resumption = prospect(standing.folder)
+    curve = forbidding(resumption) if resumption else None
+    if curve is None:
+        return ()
+    why = "--resume would run nothing: the steps that are left need bias, and it was not allowed"
+    anew = _anew(standing.record.request, curve.name) if standing.record.request else ""
+    return (
+        f"{why}; look at the IV curve",
+        *((f"{anew}   measures the curve again, as a new run",) if anew else ()),
+    )
+
+
+def _next_after_end(standing: Standing) -> tuple[str, ...]:
+    name = standing.name
+    if standing.safe is False:
+        return _MAKE_SAFE
+    if standing.record.verdict == RunVerdict.PASSED:
+        return (f"calseq runs verify {name}   proves that its record is whole",)
+    go_on = dead_end(standing) or (f"calseq execute --resume {name}   goes on with it",)
+    return (*_log(standing.record, name), *go_on)
+
+
+def _log(record: RunRecord, run: str) -> tuple[str, ...]:
+    """Name the first step that was tried and did not pass, if there is one that left a log."""
+    bad = {state.value for state in BAD} - {_WITHOUT_LOG.value}
+    step, verdict = next(((each, how) for each, how in record.steps.items() if how in bad), ("", ""))
+    if not step:
+        return ()
+    what = "how far it came" if verdict == State.INTERRUPTED.value else "what failed"
+    return (f"calseq logs {quote(step)} --run {run}   shows {what}",)
+
+
+def _anew(request: Request, curve: str) -> str:
+    """Give the command of a new run of the same, from the curve on. Faults are not asked for again."""
+    chosen = list(request.selection.named()) or [("--from", curve)]
+    words = [request.sequence, *(["--bench", request.bench] if request.bench else [])]
+    words += ["--simulate"] * request.simulate
+    words += ["--speed", f"{request.speed:g}"] if request.speed else []
+    words += ["--official"] * request.official
+    words += [word for setting in request.settings for word in ("--set", setting)]
+    words += [word for pair in chosen for word in pair]
+    return " ".join(["calseq execute", *map(quote, words)])

@@ -1,0 +1,35 @@
+"""What a resumption of a run would find to do, by the plan that was recorded: read without a lock, touching nothing."""
+
+from pathlib import Path
+
+import msgspec
+
+from calseq.attempt import read_breakdowns
+from calseq.plan import Step
+from calseq.rails import StepType
+from calseq.replay import skim
+from calseq.resumption import Resumption, past, resume
+from calseq.runs import JOURNAL, read_plan
+
+
+def prospect(folder: Path) -> Resumption | None:
+    """Give what `--resume` would keep and run if no file had changed since; None if the folder does not tell it."""
+    try:
+        found = past(skim(folder / JOURNAL).stamped)
+        plan, _ = read_plan(folder, found.plan)
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    breakdowns = {
+        step.name: read_breakdowns(folder / found.passed[step.name].directory)
+        for step in plan.steps
+        if step.type is StepType.IVCURVE and step.name in found.passed
+    }
+    return resume(found, plan, plan, breakdowns)
+
+
+def forbidding(resumption: Resumption) -> Step | None:
+    """Give the kept curve because of which nothing would run; None if something would."""
+    if resumption.again or not resumption.barred:
+        return None
+    refused = {each.step for each in resumption.decided if not each.allowed}
+    return next((row.step for row in reversed(resumption.rows) if row.step.number in refused), None)

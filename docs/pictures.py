@@ -35,7 +35,7 @@ DOCS = Path(__file__).parent
 SAMPLE = DOCS / "sample-run"
 LIVE_VIEW, REPORT = DOCS / "live-view.svg", DOCS / "report.png"
 COLUMNS, ROWS = 88, 24
-WINDOW = "1200,1390"
+WINDOW = "1200,1460"
 MARK = b"calseq-page"
 _TIMEOUT_S = 60
 

@@ -3,13 +3,13 @@
 from shlex import quote
 
 from calseq.console.view import BAD, State
+from calseq.plaintext import printable
 from calseq.prospect import forbidding, prospect
 from calseq.request import Request
 from calseq.runs import RunRecord
 from calseq.standing import Phase, Standing
 from calseq.verdicts import RunVerdict
 
-_MAKE_SAFE = ("read HV and LV at the supplies", "calseq power off   makes the bench safe")
 _WITHOUT_LOG = State.NOT_STARTED
 
 
@@ -26,7 +26,7 @@ def next_words(standing: Standing) -> tuple[str, ...]:
             return (f"calseq attach {name}{on}", f"calseq stop {name}{on}")
         case Phase.DIED:
             resume = f"calseq execute --resume {name}   goes on with it"
-            return (*(_MAKE_SAFE if standing.safe is False else ()), resume)
+            return (*(_make_safe(standing) if standing.safe is False else ()), resume)
         case Phase.ENDED:
             return _next_after_end(standing)
 
@@ -48,11 +48,18 @@ def dead_end(standing: Standing) -> tuple[str, ...]:
 def _next_after_end(standing: Standing) -> tuple[str, ...]:
     name = standing.name
     if standing.safe is False:
-        return _MAKE_SAFE
+        return _make_safe(standing)
     if standing.record.verdict == RunVerdict.PASSED:
         return (f"calseq runs verify {name}   proves that its record is whole",)
     go_on = dead_end(standing) or (f"calseq execute --resume {name}   goes on with it",)
     return (*_log(standing.record, name), *go_on)
+
+
+def _make_safe(standing: Standing) -> tuple[str, ...]:
+    request = standing.record.request
+    bench = f" --bench {quote(printable(request.bench, 300))}" if request and request.bench else ""
+    off = f"calseq power off{bench}   tries HV off, then LV off, and tells what it reads"
+    return ("read HV and LV at the supplies", off)
 
 
 def _log(record: RunRecord, run: str) -> tuple[str, ...]:

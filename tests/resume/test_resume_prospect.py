@@ -16,6 +16,7 @@ from watch_runs import calseq, record, write_run
 from calseq.archive import run_folders
 from calseq.console.following import next_words
 from calseq.prospect import forbidding, prospect
+from calseq.request import Request
 from calseq.standing import Phase, Standing, stand
 
 
@@ -95,3 +96,16 @@ def test_after_a_good_run_and_an_unsafe_one_neither_is_offered(tmp_path):
         made = record(a_plan(), [event for _, event in events(a_plan())])
         standing = Standing(tmp_path / made.run, made, Phase.ENDED, safe)
         assert not [each for each in next_words(replace(standing)) if "--resume" in each or "logs" in each]
+
+
+@pytest.mark.parametrize(
+    ("bench", "option"), [("", ""), ("/srv/a bench/bench.yaml", " --bench '/srv/a bench/bench.yaml'")]
+)
+def test_what_switches_off_a_bench_that_is_not_known_to_be_off_names_that_bench(tmp_path, bench, option):
+    made = replace(record(a_plan(), []), request=Request("panthera", bench))
+    for phase in (Phase.ENDED, Phase.DIED):
+        words = next_words(Standing(tmp_path / made.run, made, phase, False))
+        assert words[:2] == (
+            "read HV and LV at the supplies",
+            f"calseq power off{option}   tries HV off, then LV off, and tells what it reads",
+        )

@@ -109,7 +109,7 @@ class Stand:
 
     def execute(self, size: int, screen: str = "none") -> Callable[[], float]:
         """Give a way to run so many steps; the run's own seconds per step are kept in `in_run`."""
-        argv = [CALSEQ, "execute", self.sequence(size), "--screen", screen, "--runs"]
+        argv = [CALSEQ, "execute", self.sequence(size), "--no-report", "--screen", screen, "--runs"]
         kept = self.in_run.setdefault(f"{screen} {size}", Times())
 
         def arm() -> float:

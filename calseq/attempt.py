@@ -121,13 +121,11 @@ class FolderAttempt:
         self._cwd = cwd
         self._keep = keep
         self._mark = f"CALSEQ_ATTEMPT_ID={run}/{tail}"
-        name, _, value = self._mark.partition("=")
         own = {
             "CALSEQ_RUN_ID": run,
             RUN_MARK: str(folder),
             "CALSEQ_STEP": step.name,
             "CALSEQ_ATTEMPT": str(number),
-            name: value,
         }
         self._environment = {**environment, **own}
         # no parents: a run folder that has gone is not made a second time

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ from calseq.document import Document, open_text
 from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
-from calseq.places import unwritable
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, InputFile, Module, Monitor, Notice, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
-from calseq.programs import missing
-from calseq.receiver import KEYS, CommandReceiver, FolderReceiver, Upload, read_upload
+from calseq.receiver import KEYS, Upload, read_upload
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
 
@@ -137,35 +135,6 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         ),
     )
     return BenchReading(bench, catalog, documents)
-
-
-def check_upload(bench: Bench, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Give what would keep `upload:` from sending anything on this machine: its command, or its folder.
-
-    It is no part of reading the file: a bench must be readable to be switched off, whatever its database needs.
-    """
-    receiver = bench.upload.receiver if bench.upload else None
-    if isinstance(receiver, CommandReceiver):
-        yield from _check_upload_command(bench, receiver, {**environ, **bench.variables})
-    if isinstance(receiver, FolderReceiver) and (why := unwritable(Path(receiver.folder))):
-        message = f"nothing can be put into the folder of 'upload:': {printable(why, 300)}"
-        cure = "name one that can be made and written; results wait in their run folders until then"
-        yield Problem(codes.NO_UPLOAD_FOLDER, message, cure, bench.document.place(("upload", "folder")))
-
-
-def _check_upload_command(
-    bench: Bench, receiver: CommandReceiver, environ: Mapping[str, str]
-) -> Iterator[Problem]:
-    program, folder = receiver.command[0], Path(bench.upload.bench if bench.upload else ".").parent
-    if why := missing(program, folder, environ):
-        message = f"no such command for 'upload:': '{printable(program, 80)}': {printable(why, 300)}"
-        cure = "name one that is there: relative to this file, or in PATH"
-        if "may not be executed" in why:
-            cure = f"chmod +x {printable(str(folder / program), 300)}"
-        if receiver.as_list:
-            cure = f"a command with arguments is a list: write {printable(receiver.as_list, 300)}"
-        place = bench.document.place(("upload", "command"))
-        yield Problem(codes.NO_UPLOAD_COMMAND, message, cure, place)
 
 
 def runs_of(path: Path) -> Path:

@@ -8,12 +8,12 @@ from calseq.clocks import now_s
 from calseq.plaintext import printable
 from calseq.plan import Notice
 from calseq.process import Child, NotStarted, end_child
+from calseq.regular import descriptor_of
 from calseq.runs import RunRecord
 from calseq.stops import Stops
 from calseq.verdicts import Verdict
 
 LOG = "on_finish.log"
-_OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a fifo in the place of the log holds nobody up
 _LOG_LIMIT_BYTES = 16 << 20
 _POLL_S = 0.05
 _GRACE_S = 2.0
@@ -79,11 +79,10 @@ def announce(
 def _announced(
     notice: Notice, run: str, folder: Path, *, cwd: str, environment: Mapping[str, str], stops: Stops
 ) -> str:
-    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN, 0o600)
+    log = descriptor_of(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode=0o600)
     try:
         mark = f"CALSEQ_ON_FINISH={run}"
-        name, _, value = mark.partition("=")
-        child = Child(notice.command, cwd=cwd, env={**environment, name: value}, log=log, mark=mark)
+        child = Child(notice.command, cwd=cwd, env=environment, log=log, mark=mark)
         reason = _waited(child, notice.timeout_s, log, stops)
         ended = child.poll()
         end_child(child, _GRACE_S, stops.pause)

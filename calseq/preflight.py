@@ -2,23 +2,22 @@
 
 import hashlib
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from msgspec import Struct
 
 from calseq import problems as codes
-from calseq.bench import Bench, check_upload
+from calseq.bench import Bench
 from calseq.clocks import now_s
 from calseq.document import Path as Route
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
 from calseq.problems import Problem
 from calseq.process import Child, NotStarted
+from calseq.reachable import check_upload, find_program
 from calseq.stops import Stops
 
 HELP_TIMEOUT_S = 60.0
@@ -87,11 +86,10 @@ def _check_dirigent(
 ) -> Iterator[Problem]:
     program = bench.command[0]
     shown = printable(program, 80)
-    path = str(bench.cwd / program) if "/" in program else program
-    found = shutil.which(path, path=environ.get("PATH"))
+    found = find_program(program, bench.cwd, environ)
     if found is None:
         cure = "source dirigent's environment first, or set 'dirigent: {command: …}' in the bench file"
-        if Path(path).is_file():
+        if "/" in program and (bench.cwd / program).is_file():
             cure = f"it is there but cannot be executed: chmod +x {shown}"
         yield _problem(bench, codes.NO_DIRIGENT, f"'{shown}' is not found", cure, "command")
         return
@@ -122,11 +120,7 @@ def _told(
     """Give what dirigent prints at an option such as --help; one that does not end is ended, and None."""
     with tempfile.TemporaryFile() as log:
         mark = f"CALSEQ_ATTEMPT_ID=help/{os.getpid()}"
-        name, _, value = mark.partition("=")
-        variables = {**environ, name: value}
-        child = Child(
-            (*bench.command, option), cwd=str(bench.cwd), env=variables, log=log.fileno(), mark=mark
-        )
+        child = Child((*bench.command, option), cwd=str(bench.cwd), env=environ, log=log.fileno(), mark=mark)
         ended = _wait(child, stops, now_s() + timeout_s)
         if not ended:
             child.send(signal.SIGKILL)

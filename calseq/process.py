@@ -70,18 +70,20 @@ class Child:
     ) -> None:
         """Start it.
 
-        `told` is an open descriptor that it reads, if anything; `log` is an open descriptor; `mark` is a `NAME=value` of its environment, its descendants' sign; the
-        descriptors in `keep` stay open in it, as locks do that are to last as long as it.
+        `told` is an open descriptor that it reads, if anything; `log` is an open descriptor. `mark` is a `NAME=value` that
+        is put into its environment, its descendants' sign. The descriptors in `keep` stay open in it, as locks do that
+        are to last as long as it.
 
         Raises:
             NotStarted: with the reason in words.
         """
         self._mark = mark.encode()
+        name, _, value = mark.partition("=")
         try:
             self._popen = subprocess.Popen(
                 list(argv),
                 cwd=cwd,
-                env=dict(env),
+                env={**env, name: value},
                 stdin=told,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -17,7 +17,7 @@ from calseq.events import RunEnded
 from calseq.journal import decode
 from calseq.plan import PowerMode
 from calseq.presence import guard_lives, marked, run_lives
-from calseq.regular import read_end
+from calseq.regular import NotRegular, read_end
 from calseq.runs import RunRecord, ended_safely, read_record
 from calseq.verdicts import ExitCode
 
@@ -118,7 +118,7 @@ def _record(folder: Path) -> RunRecord | Damaged:
     try:
         return read_record(folder)
     except OSError as error:
-        if error.errno in (errno.EINVAL, errno.EFBIG):
+        if isinstance(error, NotRegular) or error.errno == errno.EFBIG:
             return Damaged(folder, "run.json is damaged: it is no file of a fitting size")
         return Damaged(folder, f"run.json cannot be read: {(error.strerror or str(error)).lower()}")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:

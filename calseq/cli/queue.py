@@ -53,11 +53,10 @@ def upload_run(folder: Path, stops: Stops) -> None:
     """
     stops.renew()
     words = [sys.executable, "-P", "-m", "calseq", "upload", str(folder), "--runs", str(folder.parent)]
-    mark = f"CALSEQ_UPLOAD_OF={folder.name}"
-    name, _, value = mark.partition("=")
     try:
         with _shown() as log:
-            child = Child(words, cwd=str(folder), env={**os.environ, name: value}, log=log, mark=mark)
+            mark = f"CALSEQ_UPLOAD_OF={folder.name}"
+            child = Child(words, cwd=str(folder), env=os.environ, log=log, mark=mark)
     except (NotStarted, OSError) as error:
         message(f"upload: {printable(str(error), 300)}")
         return

@@ -1,6 +1,5 @@
 """The end of a log file that a child is still writing to, looked at cheaply and made harmless."""
 
-import os
 import re
 import time
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from calseq.plaintext import printable
-from calseq.regular import open_regular
+from calseq.regular import read_end
 
 READ_BYTES = 64 * 1024
 """How much of a file's end is read per look, however long its lines are."""
@@ -75,9 +74,8 @@ def tail_lines(text: bytes, torn: bool, count: int) -> tuple[str, ...]:
 
 
 def _last_bytes(path: Path) -> tuple[bytes, bool]:
-    with open_regular(path) as file:
-        start = max(os.fstat(file.fileno()).st_size - READ_BYTES, 0)
-        return os.pread(file.fileno(), READ_BYTES, start), start > 0
+    content = read_end(path, READ_BYTES + 1)
+    return content[-READ_BYTES:], len(content) > READ_BYTES
 
 
 def shown_line(raw: bytes) -> str:

@@ -111,13 +111,11 @@ class _Asked:
         self._log = held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is entered
         self._child: Child | None = None
         self._why_not = ""
-        mark = f"{os.getpid()}-{id(self)}"
+        mark = f"CALSEQ_DOCTOR={os.getpid()}-{id(self)}"
         # A wide page: nothing that is looked for may be broken over two lines.
-        env = {**asking.environ, "COLUMNS": "200", "CALSEQ_DOCTOR": mark}
+        env = {**asking.environ, "COLUMNS": "200"}
         try:
-            self._child = Child(
-                argv, cwd=asking.cwd, env=env, log=self._log.fileno(), mark=f"CALSEQ_DOCTOR={mark}"
-            )
+            self._child = Child(argv, cwd=asking.cwd, env=env, log=self._log.fileno(), mark=mark)
         except NotStarted as error:
             self._why_not = str(error)
         else:

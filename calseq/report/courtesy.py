@@ -84,13 +84,11 @@ def _written(
     folder: Path, stops: Stops, limit_s: float, command: Sequence[str], tell: Callable[[str], None]
 ) -> str:
     """Have it written; say what went wrong, if anything."""
-    mark = f"CALSEQ_REPORT_OF={folder.name}"
-    name, _, value = mark.partition("=")
     heard, told = os.pipe2(os.O_CLOEXEC)
     try:
         os.set_blocking(heard, False)
-        environment = {**os.environ, name: value}
-        child = Child([*command, str(folder)], cwd=".", env=environment, log=told, mark=mark)
+        mark = f"CALSEQ_REPORT_OF={folder.name}"
+        child = Child([*command, str(folder)], cwd=".", env=os.environ, log=told, mark=mark)
         try:
             return _waited(child, heard, stops, limit_s, tell)
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 from calseq.clocks import now_s
 from calseq.process import Child, Exit, NotStarted, adopt_orphans, end_child
-from calseq.programs import missing
+from calseq.reachable import missing
 from calseq.receiver import CommandReceiver
 from calseq.upload.batch import Batch, Waiting
 from calseq.upload.entries import State
@@ -110,8 +110,6 @@ def _called(
         meant = f": with arguments it is a list, command: {receiver.as_list}" if receiver.as_list else ""
         return NO_COMMAND, f"no such command: cannot start '{receiver.command[0]}': {why}{meant}"
     adopt_orphans()
-    mark = f"CALSEQ_UPLOAD={batch.queued.run}"
-    variable, _, value = mark.partition("=")
     log = batch.queue.open_log(LOG)
     begin = os.fstat(log).st_size
     try:
@@ -121,9 +119,9 @@ def _called(
             child = Child(
                 receiver.command,
                 cwd=cwd,
-                env={**environment, variable: value},
+                env=environment,
                 log=log,
-                mark=mark,
+                mark=f"CALSEQ_UPLOAD={batch.queued.run}",
                 keep=batch.queue.descriptors,
                 told=told.fileno(),
             )

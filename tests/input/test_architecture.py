@@ -12,12 +12,12 @@ PACKAGE = Path(calseq.__file__).parent
 
 # A module may import those before it. Packages count as one.
 ORDER = [
-    "plaintext", "regular", "problems", "assets", "programs", "places", "clocks", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations",
+    "plaintext", "regular", "problems", "assets", "clocks", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations",
     "grid", "headings", "modulename", "curves", "iv", "comparison", "plots", "pages",
     "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
-    "instruments", "bench", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
+    "instruments", "bench", "reachable", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
     "events", "stops", "process", "locks", "monitors", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "upload", "sequel", "prospect", "doctor", "console", "report", "record_schema", "api", "cli",
 ]  # fmt: skip

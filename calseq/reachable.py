@@ -1,0 +1,81 @@
+"""What a bench file names outside itself, and whether this machine can start it or write there."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from calseq import problems as codes
+from calseq.bench import Bench
+from calseq.plaintext import printable
+from calseq.problems import Problem
+from calseq.receiver import CommandReceiver, FolderReceiver
+
+
+def check_upload(bench: Bench, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Give what would keep `upload:` from sending anything on this machine: its command, or its folder.
+
+    It is no part of reading the file: a bench must be readable to be switched off, whatever its database needs.
+    """
+    receiver = bench.upload.receiver if bench.upload else None
+    if isinstance(receiver, CommandReceiver):
+        yield from _check_upload_command(bench, receiver, {**environ, **bench.variables})
+    if isinstance(receiver, FolderReceiver) and (why := unwritable(Path(receiver.folder))):
+        message = f"nothing can be put into the folder of 'upload:': {printable(why, 300)}"
+        cure = "name one that can be made and written; results wait in their run folders until then"
+        yield Problem(codes.NO_UPLOAD_FOLDER, message, cure, bench.document.place(("upload", "folder")))
+
+
+def _check_upload_command(
+    bench: Bench, receiver: CommandReceiver, environ: Mapping[str, str]
+) -> Iterator[Problem]:
+    program, folder = receiver.command[0], Path(bench.upload.bench if bench.upload else ".").parent
+    if why := missing(program, folder, environ):
+        message = f"no such command for 'upload:': '{printable(program, 80)}': {printable(why, 300)}"
+        cure = "name one that is there: relative to this file, or in PATH"
+        if "may not be executed" in why:
+            cure = f"chmod +x {printable(str(folder / program), 300)}"
+        if receiver.as_list:
+            cure = f"a command with arguments is a list: write {printable(receiver.as_list, 300)}"
+        place = bench.document.place(("upload", "command"))
+        yield Problem(codes.NO_UPLOAD_COMMAND, message, cure, place)
+
+
+def find_program(program: str, folder: Path, environ: Mapping[str, str]) -> str | None:
+    """Find a program as a child that is started in `folder` would.
+
+    One with a slash in its name lies there, or below; others are looked for in PATH.
+    """
+    path = str(folder / program) if "/" in program else program
+    return shutil.which(path, path=environ.get("PATH", os.defpath))
+
+
+def missing(program: str, folder: Path, environ: Mapping[str, str]) -> str:
+    """Say why a program cannot be started from a folder; empty if it is there and may be executed."""
+    if find_program(program, folder, environ):
+        return ""
+    if "/" not in program:
+        return "it is nowhere in PATH"
+    path = folder / program
+    if path.is_dir():
+        return f"{path} is a folder"
+    return f"{path} may not be executed" if path.exists() else f"there is no {path}"
+
+
+def unwritable(folder: Path) -> str:
+    """Say why nothing can be put into a folder, made with its parents if need be; empty if that can be done.
+
+    Nothing is made. What is there but not yet as it will be, such as a disk that is mounted later, is judged as it is.
+    """
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    try:
+        if not there.is_dir():
+            return f"{there} is no folder"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return f"{there} may not be written"
+        # /proc and its like let root in, and keep no files
+        return "" if os.statvfs(there).f_blocks else f"{there} keeps no files"
+    except OSError as error:
+        return f"{there}: {(error.strerror or str(error)).lower()}"

@@ -48,6 +48,8 @@ class Attempt(Protocol):
 
     log: str
     directory: str
+    limit: int
+    """The limit of real time by which the guard knows all descendants of the child; 0 for none."""
 
     def start(self) -> int:
         """Start the child and give its pid, or raise `NotStarted`."""
@@ -116,6 +118,7 @@ class FolderAttempt:
         tail = step.folder(number)
         self.log = f"steps/{tail}/log.txt"
         self.directory = f"data/{tail}"
+        self.limit = 0
         self._folder = folder
         self._step = step
         self._cwd = cwd
@@ -149,6 +152,7 @@ class FolderAttempt:
             mark=self._mark,
             keep=self._keep,
         )
+        self.limit = self._child.limit
         return self._child.pid
 
     def poll(self) -> Exit | None:

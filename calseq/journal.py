@@ -6,11 +6,14 @@ are only ever appended; the ones at which a run may be taken up again are flushe
 
 import errno
 import os
+import threading
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +36,8 @@ _DURABLE = (
     events.SafeEndFinished,
     events.RunEnded,
 )
+DISK_LIMIT_S = 20.0
+"""How long the disk may take for a line that has to be on it; what takes longer counts as lost."""
 _LONGEST_S = 1e9
 _LATEST_S = 253_370_764_800  # the year 9999: what comes later is no date in any zone
 _CRC = b',"crc":"%08x"}'
@@ -52,31 +57,64 @@ class JournalReading(Struct, frozen=True):
 
 
 class Journal:
-    """Appends events to `events.jsonl`; a vital listener."""
+    """Appends events to `events.jsonl`; a vital listener.
 
-    def __init__(self, path: Path, *, resumed: bool = False) -> None:
-        """Make the file; that of a resumed run may be there.
+    The disk is written to by a thread of its own: one that hangs costs a run its record, and nobody his HV.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        resumed: bool = False,
+        limit_s: float = DISK_LIMIT_S,
+        sync: Callable[[int], None] = os.fdatasync,
+    ) -> None:
+        """Make the file; that of a resumed run may be there. `sync` brings what was written to the disk, within `limit_s`.
 
         Raises:
             OSError: it is there already, or cannot be made.
         """
-        flags = os.O_WRONLY | os.O_CREAT | (0 if resumed else os.O_EXCL) | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | (0 if resumed else os.O_EXCL) | os.O_APPEND
+        self._file = _JournalFile(path, descriptor_of(path, flags), sync)
+        self._limit_s = limit_s
+        self._waiting: SimpleQueue[tuple[bytes, Event] | None] = SimpleQueue()
+        self._written = threading.Event()
+        self._failed: OSError | None = None
         sync_folder(path.parent)
+        self._is_hanging = False
+        self._thread = threading.Thread(target=self._write, daemon=True, name="journal")
+        self._thread.start()
 
     def __call__(self, stamped: Stamped) -> None:
         """Write an event; a step's beginning and end are on the disk when this returns.
 
         Raises:
-            OSError: it is not, and the record is to be taken as lost.
+            OSError: it, or one before it, is not there in time, and the record is to be taken as lost.
         """
-        line = encode(stamped)
-        if os.write(self._descriptor, line) != len(line):
-            raise OSError(errno.ENOSPC, "no space left on device")
-        if not os.fstat(self._descriptor).st_nlink:
-            raise OSError(errno.ENOENT, "the journal was removed")
-        if isinstance(stamped.event, _DURABLE):
-            os.fdatasync(self._descriptor)
+        durable = isinstance(stamped.event, _DURABLE)
+        if durable:
+            self._written.clear()
+        self._waiting.put((encode(stamped), stamped.event))
+        if durable and not self._written.wait(self._limit_s):
+            self._is_hanging = True
+            raise OSError(errno.ETIMEDOUT, f"the disk has not taken it within {self._limit_s:g} s")
+        if self._failed:
+            raise self._failed
+
+    def _write(self) -> None:
+        """Write what comes, until the journal is closed or something fails."""
+        while (item := self._waiting.get()) is not None:
+            line, event = item
+            durable = isinstance(event, _DURABLE)
+            if not self._failed:
+                try:
+                    self._file.append(line, durable=durable, whole=isinstance(event, events.RunEnded))
+                except OSError as error:
+                    self._failed = error
+            if durable:
+                self._written.set()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +122,56 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the file, once all that was given is written; a disk that hangs is not waited for."""
+        self._waiting.put(None)
+        if not self._is_hanging:
+            self._thread.join(self._limit_s)
+
+
+class _JournalFile:
+    """The file of a journal, which nobody else may write to, cut, move or put something else in the place of."""
+
+    def __init__(self, path: Path, descriptor: int, sync: Callable[[int], None]) -> None:
+        self._path, self._descriptor, self._sync = path, descriptor, sync
+        self._crc = self._sum()
+        self._size = os.fstat(descriptor).st_size
+
+    def append(self, line: bytes, *, durable: bool, whole: bool) -> None:
+        """Write a line; with `durable` bring it to the disk, with `whole` look before at all that was written.
+
+        Raises:
+            OSError: it could not be written, or the file is not what was written any more.
+        """
+        if whole and self._sum() != self._crc:
+            raise OSError(errno.ESTALE, "the journal was overwritten")
+        if os.write(self._descriptor, line) != len(line):
+            raise OSError(errno.ENOSPC, "no space left on device")
+        self._size += len(line)
+        self._crc = zlib.crc32(line, self._crc)
+        if durable:
+            self._sync(self._descriptor)
+            self._check()
+
+    def _check(self) -> None:
+        """See that the path still leads to this file, and that nobody else has cut it or written to it."""
+        mine = os.fstat(self._descriptor)
+        try:
+            there = self._path.lstat()
+        except FileNotFoundError as error:
+            raise OSError(errno.ENOENT, "the journal was removed") from error
+        if not os.path.samestat(mine, there):
+            raise OSError(errno.ESTALE, "the journal was moved, and something else is in its place")
+        if mine.st_size != self._size:
+            raise OSError(errno.ESTALE, "the journal was cut, or written to by somebody else")
+
+    def _sum(self) -> int:
+        """CRC-32 of all that the file holds."""
+        crc, place = 0, 0
+        while part := os.pread(self._descriptor, 1 << 20, place):
+            crc, place = zlib.crc32(part, crc), place + len(part)
+        return crc
+
+    def close(self) -> None:
         with suppress(OSError):
             os.close(self._descriptor)
 

@@ -5,10 +5,12 @@ gets no SIGPIPE in the middle of a ramp.
 """
 
 import os
+import re
+import resource
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +22,8 @@ RUN_MARK = "CALSEQ_RUN_FOLDER"
 """The variable by which everything that a run started is known, whoever is its parent by now."""
 
 _POLL_S = 0.05
+_LEAST_LIMIT_US = 1 << 50
+"""35 years of real time: no process is ended by such a limit, and all that a child starts has it from it."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <linux/prctl.h>
 
 
@@ -80,16 +84,17 @@ class Child:
         self._mark = mark.encode()
         name, _, value = mark.partition("=")
         try:
-            self._popen = subprocess.Popen(
-                list(argv),
-                cwd=cwd,
-                env={**env, name: value},
-                stdin=told,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=tuple(keep),
-            )
+            with _limited() as self.limit:
+                self._popen = subprocess.Popen(
+                    list(argv),
+                    cwd=cwd,
+                    env={**env, name: value},
+                    stdin=told,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=tuple(keep),
+                )
         except (OSError, ValueError) as error:
             raise NotStarted(_why_not(error, argv, cwd)) from error
         self.pid = self._popen.pid
@@ -153,13 +158,18 @@ class Child:
         return list(found.values())
 
     def _is_ours(self, pid: int) -> bool:
-        """It is of the child's session, or carries the mark of this attempt in its environment."""
+        """It is of the child's session, or carries the mark of this attempt in its environment, or the child's limit.
+
+        A daemon with another environment in a session of its own has the limit all the same.
+        """
         try:
             if os.getsid(pid) == self.pid:
                 return True
-            return self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            if self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                return True
         except OSError:
-            return False
+            pass
+        return bool(self.limit) and _has_limit(pid, self.limit)
 
 
 def end_child(child: Child, grace_s: float, pause: Callable[[float], None]) -> None:
@@ -179,6 +189,30 @@ def end_all(left: Sequence[Left], number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(process.pid, number)
             os.kill(process.pid, signal.SIGCONT)
+
+
+@contextmanager
+def _limited() -> Iterator[int]:
+    """Give what is started inside a limit of real time that nothing else has; 0 where that cannot be set."""
+    limit = _LEAST_LIMIT_US | int.from_bytes(os.urandom(6), "big")
+    try:
+        soft, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit, hard))
+    except (OSError, ValueError, AttributeError):
+        yield 0
+        return
+    try:
+        yield limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
+
+
+def _has_limit(pid: int, limit: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/limits").read_bytes()
+    except OSError:
+        return False
+    return re.search(rb"^Max realtime timeout +%d " % limit, text, re.MULTILINE) is not None
 
 
 def _children(pid: int) -> list[int]:

@@ -1,11 +1,39 @@
 """Low voltage and bias: the states they may be in, and the only order in which they may change."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from math import isfinite
+from typing import Any
 
 from msgspec import Struct
 
 V_SAFE = 2.0
 """|HV| in volts up to which the bias counts as gone, read back and not assumed (invariant I1)."""
+
+
+RAMP_STEP_V, RAMP_DELAY_S = 5.0, 1.0
+"""The steps of a ramp of HV where an instrument's settings say nothing that can be used, and the wait after each."""
+
+RAMP_STEP_MOST_V, RAMP_DELAY_LEAST_S = 10.0, 0.1
+"""Whatever the settings say: a step is never larger, a wait never shorter."""
+
+
+def ramp_step_v(settings: Mapping[str, Any]) -> float:
+    """Step of a ramp of HV, in volts: the instrument's `default_step_size` as far as it is safe."""
+    size = _number(settings.get("default_step_size"))
+    return min(size, RAMP_STEP_MOST_V) if size is not None and size > 0 else RAMP_STEP_V
+
+
+def ramp_delay_s(settings: Mapping[str, Any]) -> float:
+    """Wait after each step of a ramp of HV, in seconds: the instrument's `default_delay` as far as it is safe."""
+    delay = _number(settings.get("default_delay"))
+    return max(delay, RAMP_DELAY_LEAST_S) if delay is not None and delay >= 0 else RAMP_DELAY_S
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        return None
+    return float(value)
 
 
 class Role(StrEnum):

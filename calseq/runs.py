@@ -209,7 +209,8 @@ def ended_safely(folder: Path) -> bool:
     except (OSError, msgspec.MsgspecError):
         return False
     if record.state == "ended":
-        return record.exit_code != ExitCode.UNSAFE
+        # a guard that could not confirm it then tries on, and may have confirmed it since
+        return record.exit_code != ExitCode.UNSAFE or _guard_confirmed(folder)
     return _guard_confirmed(folder) or _is_untouched(folder)
 
 

@@ -10,8 +10,9 @@ from calseq import events
 from calseq.attempt import Attempt, Look
 from calseq.course import Course
 from calseq.plan import Step
+from calseq.power.protocol import Watched
 from calseq.power.rig import NoRig, Rig
-from calseq.process import Exit
+from calseq.process import Exit, NotStarted
 from calseq.verdicts import Verdict
 
 TICK_S = 1.0
@@ -72,12 +73,14 @@ def supervise(
         NotStarted: it could not be started.
     """
     watch = _Watch(step, number, attempt, course, rig, log_limit_bytes)
-    pid = attempt.start()
     try:
-        rig.watch(pid, step.stop_grace_s)
+        pid = attempt.start()
+        rig.watch(Watched(pid, step.stop_grace_s, step.timeout_s, attempt.limit))
         course.tell(events.ChildStarted(step.number, number, pid))
         watch.through()
         watch.end_leftovers()
+    except NotStarted:
+        raise
     except BaseException as error:  # noqa: BLE001 - no child is left running unwatched
         course.caught(error)
         watch.end_at_any_price()

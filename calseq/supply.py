@@ -1,16 +1,25 @@
 """The supplies of a plan, opened: by which backend of the guard, and how long their ramps may take."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from calseq.plan import Plan, PowerMode, Simulation
-from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Terminal
+from calseq.power.guarded import (
+    MOVE_TIMEOUT_S,
+    UNANSWERED_S,
+    UNKNOWN_EVERY_S,
+    UNKNOWN_S,
+    GuardedPower,
+    Setting,
+    Terminal,
+)
 from calseq.power.protocol import Power
 from calseq.process import RUN_MARK
+from calseq.rails import ramp_delay_s, ramp_step_v
 from calseq.runs import simulated_folder
 
 SETUP = "setup.json"
@@ -30,15 +39,32 @@ def open_supplies(
     """
     backend, python, config = _backend(plan, folder, resumed=resumed)
     return GuardedPower(
-        python=python,
-        backend=backend,
-        config=config,
-        folder=folder,
-        mark=f"{RUN_MARK}={folder}",
-        move_timeout_s=_move_timeout_s(plan),
-        keep=keep,
-        terminal=terminal,
+        Setting(
+            python=python,
+            backend=backend,
+            config=config,
+            folder=folder,
+            mark=f"{RUN_MARK}={folder}",
+            move_timeout_s=_move_timeout_s(plan),
+            keep=tuple(keep),
+            terminal=terminal,
+            environment=guard_environment(plan.environment.variables),
+            unknown=_unknown(plan),
+        )
     )
+
+
+def guard_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Give what of a bench's `env:` the guard needs: icicle's own settings, its locks among them, and nothing else."""
+    return {name: value for name, value in variables.items() if name.startswith("ICICLE_")}
+
+
+def _unknown(plan: Plan) -> dict[str, float]:
+    """Give for how long the guard tries on when off is not confirmed: at the simulator's pace, if it is one."""
+    if plan.mode is not PowerMode.SIMULATED:
+        return {}
+    speed = (plan.simulation or Simulation()).speed
+    return {"for_s": UNKNOWN_S / speed, "every_s": UNKNOWN_EVERY_S / speed}
 
 
 def _backend(plan: Plan, folder: Path, *, resumed: bool) -> tuple[str, str, dict[str, Any]]:
@@ -76,11 +102,10 @@ def _simulated(plan: Plan, folder: Path, *, resumed: bool) -> Path:
 
 
 def _move_timeout_s(plan: Plan) -> float:
-    """Give twice the time that all HV supplies need for a ramp, one after the other, and four minutes."""
+    """Give the time for a move: four minutes, and for each HV supply twice its ramp and one that does not answer at first."""
     ramps_s = 0.0
     for supply in plan.supplies:
         entry = plan.wiring.instruments.get(supply.instrument, {})
-        step_v = abs(float(entry.get("default_step_size", 5.0))) or 5.0
-        delay_s = float(entry.get("default_delay", 1.0))
-        ramps_s += abs(supply.target_v) / step_v * delay_s
-    return MOVE_TIMEOUT_S + 2 * ramps_s
+        ramp_s = abs(supply.target_v) / ramp_step_v(entry) * ramp_delay_s(entry)
+        ramps_s += 2 * ramp_s + UNANSWERED_S
+    return MOVE_TIMEOUT_S + ramps_s

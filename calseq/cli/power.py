@@ -15,13 +15,14 @@ from calseq.cli.terminal import message, results
 from calseq.locks import BenchLock, Holder, holders_now
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
-from calseq.power.guarded import GuardedPower
+from calseq.power.guarded import GuardedPower, Setting
 from calseq.power.protocol import PowerFault
 from calseq.power.rig import shown
 from calseq.presence import ask_to_stop, is_present
 from calseq.problems import Problem
 from calseq.rails import Readings, Role
 from calseq.runs import read_record, simulated_folder, utc
+from calseq.supply import guard_environment
 from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 STOP_WAIT_S = 900.0
@@ -150,9 +151,9 @@ def _guard(
         folder.mkdir(parents=True)
     except OSError as error:
         raise PowerFault(f"{folder} cannot be made: {error.strerror or error}") from error
-    return GuardedPower(
-        python=python, backend=backend, config=config, folder=folder, mark=f"CALSEQ_POWER={folder}", keep=keep
-    )
+    environment = guard_environment(bench.variables)
+    mark = f"CALSEQ_POWER={folder}"
+    return GuardedPower(Setting(python, backend, config, folder, mark, keep=keep, environment=environment))
 
 
 def _resources(bench: Bench) -> tuple[str, ...]:

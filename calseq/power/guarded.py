@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,18 @@ import msgspec
 from msgspec import Struct
 
 from calseq.clocks import now_s
-from calseq.power.protocol import PowerFault
+from calseq.power.protocol import PowerFault, Watched
 from calseq.rails import Move, Readings, Role
 
 GUARD = Path(__file__).with_name("guard.py")
 MOVE_TIMEOUT_S = 240.0
-CALL_TIMEOUT_S = 30.0
+CALL_TIMEOUT_S = 140.0
+"""Both rails, one after the other, each as long as it may be silent."""
+UNANSWERED_S = 70.0
+"""How long a supply may be silent until icicle gives it up, and is asked again on a new connection."""
+UNKNOWN_S = 3600.0
+UNKNOWN_EVERY_S = 30.0
+"""For how long, and how often, the guard tries on when off is not confirmed."""
 _SLACK_S = 10.0
 """The guard times its actions out itself; only a guard that is gone or stuck is waited for beyond that."""
 PING_EVERY_S = 2.0
@@ -39,69 +45,90 @@ class Terminal(Struct, frozen=True):
     restore: str = ""
 
 
+class Setting(Struct, frozen=True):
+    """How a guard is started and its supplies are opened: all that a second one needs, too.
+
+    `folder` takes its journal; descriptors in `keep` stay open as long as it lives; `environment` is added to calseq's own;
+    `unknown` says for how long, and how often, it tries on when off is not confirmed, in seconds.
+    """
+
+    python: str
+    backend: str
+    config: Mapping[str, Any]
+    folder: Path
+    mark: str
+    move_timeout_s: float = MOVE_TIMEOUT_S
+    keep: tuple[int, ...] = ()
+    terminal: Terminal | None = None
+    environment: Mapping[str, str] = {}
+    unknown: Mapping[str, float] = {}
+
+
+def _started(setting: Setting) -> subprocess.Popen[bytes]:
+    """Start a guard's process.
+
+    Raises:
+        PowerFault: it cannot be started.
+    """
+    inherited = (*setting.keep, *([setting.terminal.descriptor] if setting.terminal else []))
+    try:
+        with (setting.folder / "guard.log").open("ab") as log:
+            return subprocess.Popen(
+                [setting.python, str(GUARD)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **setting.environment},
+                start_new_session=True,
+                pass_fds=inherited,
+            )
+    except OSError as error:
+        why = f"the guard cannot be started with '{setting.python}': {error.strerror or error}"
+        raise PowerFault(why) from error
+
+
 class GuardedPower:
     """Supplies held by a guard process. One that dies or stops answering is a `PowerFault`, for good."""
 
-    def __init__(
-        self,
-        *,
-        python: str,
-        backend: str,
-        config: Mapping[str, Any],
-        folder: Path,
-        mark: str,
-        move_timeout_s: float = MOVE_TIMEOUT_S,
-        keep: Sequence[int] = (),
-        terminal: Terminal | None = None,
-    ) -> None:
-        """Start a guard whose journal goes to `folder`; descriptors in `keep` stay open as long as it lives.
+    def __init__(self, setting: Setting) -> None:
+        """Start a guard and have it open the supplies.
 
         Raises:
             PowerFault: it cannot be started, or not open the supplies.
         """
+        self._setting = setting
         self._gone = ""
         self._lost = ""
+        self._cuts: list[str] = []
+        self._ended: dict[str, Any] | None = None
+        self._is_closed = False
         self._next_id = 0
         self._ping_id = 0
         self._pinged_s = now_s()
         self._patience_s = START_TIMEOUT_S
-        self._move_timeout_s = move_timeout_s
         self._buffer = b""
-        try:
-            with (folder / "guard.log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    [python, str(GUARD)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=(*keep, *([terminal.descriptor] if terminal else [])),
-                )
-        except OSError as error:
-            raise PowerFault(
-                f"the guard cannot be started with '{python}': {error.strerror or error}"
-            ) from error
+        self._process = _started(setting)
         self.pid = self._process.pid
         try:
-            self._open(backend, config, folder, mark, terminal)
+            self._open()
         except PowerFault:
             self.close()  # one that only stands still is not left behind
             raise
         self._patience_s = PING_TIMEOUT_S
 
-    def _open(
-        self, backend: str, config: Mapping[str, Any], folder: Path, mark: str, terminal: Terminal | None
-    ) -> None:
+    def _open(self) -> None:
+        setting = self._setting
         self._call(
             "open",
             MOVE_TIMEOUT_S,
-            backend=backend,
-            config=dict(config),
-            journal=str(folder / "guard.jsonl"),
-            mark=mark,
-            run=folder.name,
-            terminal=terminal and msgspec.to_builtins(terminal),
-            timeouts={"move": self._move_timeout_s},
+            backend=setting.backend,
+            config=dict(setting.config),
+            journal=str(setting.folder / "guard.jsonl"),
+            mark=setting.mark,
+            run=setting.folder.name,
+            terminal=setting.terminal and msgspec.to_builtins(setting.terminal),
+            timeouts={"move": setting.move_timeout_s},
+            unknown=dict(setting.unknown),
         )
 
     def read(self) -> Readings:
@@ -110,26 +137,31 @@ class GuardedPower:
 
     def move(self, move: Move) -> Readings:
         """Carry out one move and read both rails back."""
-        return self._readings(self._call("move", self._move_timeout_s, move=str(move)))
+        return self._readings(self._call("move", self._setting.move_timeout_s, move=str(move)))
 
     def hand_over(self, roles: Iterable[Role]) -> None:
         """Close the instruments of these roles."""
-        self._call("hand_over", self._move_timeout_s, roles=[str(role) for role in roles])
+        self._call("hand_over", self._setting.move_timeout_s, roles=[str(role) for role in roles])
 
     def take_back(self, roles: Iterable[Role]) -> Readings:
         """Open the instruments of these roles again."""
         return self._readings(
-            self._call("take_back", self._move_timeout_s, roles=[str(role) for role in roles])
+            self._call("take_back", self._setting.move_timeout_s, roles=[str(role) for role in roles])
         )
 
     def violations(self) -> tuple[str, ...]:
         """Give the interlock violations that the bench itself recorded."""
         return tuple(self._call("violations", CALL_TIMEOUT_S)["violations"])
 
-    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
-        """Tell the guard which child to end, with what grace, if calseq goes away; None when there is none."""
+    def watch(self, child: Watched | None) -> None:
+        """Say which child the guard is to end if calseq goes away or falls silent; None when there is none."""
         with suppress(PowerFault):
-            self._write({"do": "child", "pid": pid, "graces": {"interrupt": grace_s} if pid else {}})
+            self._write({"do": "child", **(child.request() if child else {"pid": None})})
+
+    def cuts(self) -> tuple[str, ...]:
+        """Give where HV went off without its ramp, as far as it was not given before."""
+        found, self._cuts = tuple(self._cuts), []
+        return found
 
     def lost(self) -> str:
         """Say what the guard found wrong with the supplies, or with itself; empty if nothing."""
@@ -142,8 +174,52 @@ class GuardedPower:
 
     def make_safe(self) -> tuple[Readings, str]:
         """Switch HV off, then LV off; give both rails as read back, and why off is not confirmed, if it is not."""
-        said = self._call("safe", self._move_timeout_s)
+        said = self._call("safe", self._setting.move_timeout_s)
         return self._readings(said), "" if said["confirmed"] else str(said["reason"] or "not confirmed")
+
+    def finish(self) -> tuple[Readings, str]:
+        """Have the guard make its safe end, which is its last act, or another one if it is gone.
+
+        Give both rails as read back, and why off is not confirmed, if it is not. A guard that cannot confirm it tries on
+        after this, for an hour.
+        """
+        if not self._gone:
+            with suppress(PowerFault):
+                said = self._call("close", 4 * self._setting.move_timeout_s)
+                self._gone, self._is_closed = "the guard was closed", True
+                return self._verdict(said)
+        self._drain()
+        if self._ended and self._ended["confirmed"]:
+            return self._verdict(self._ended)
+        return self._replaced()
+
+    def _replaced(self) -> tuple[Readings, str]:
+        """Start another guard in the place of one that is gone, for the safe end alone."""
+        with suppress(OSError, subprocess.TimeoutExpired):
+            self._process.kill()  # one that only stands still would keep the supplies from the other
+            self._process.wait(_SLACK_S)
+        try:
+            other = GuardedPower(self._setting)
+        except PowerFault as fault:
+            return Readings(), f"{self._gone}, and another one could not take its place: {fault}"
+        try:
+            said = other._call("close", 4 * self._setting.move_timeout_s)
+        except PowerFault as fault:
+            return Readings(), f"{self._gone}, and so did the one in its place: {fault}"
+        finally:
+            self._cuts += other.cuts()
+            other._gone, other._is_closed = "the guard was closed", True
+            other.close()
+        return self._verdict(said)
+
+    def _verdict(self, said: Mapping[str, Any]) -> tuple[Readings, str]:
+        return self._readings(said), "" if said["confirmed"] else str(said["reason"] or "not confirmed")
+
+    def _drain(self) -> None:
+        """Take in what the guard said last, if that lies in the pipe still."""
+        with suppress(PowerFault, OSError, ValueError):
+            while self._line(0.0) is not None:
+                pass
 
     def abandon(self) -> None:
         """Leave the supplies as they are: the guard goes without touching them."""
@@ -151,9 +227,10 @@ class GuardedPower:
         self.close()
 
     def close(self) -> None:
-        """End the guard; it makes the supplies safe first if they are not."""
-        with suppress(PowerFault):
-            self._call("close", self._move_timeout_s)
+        """End the guard, if it has not ended; it makes the supplies safe first if they are not."""
+        if not self._is_closed:
+            with suppress(PowerFault):
+                self._call("close", self._setting.move_timeout_s)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
                 with suppress(OSError):
@@ -161,7 +238,9 @@ class GuardedPower:
         with suppress(OSError):
             self._process.send_signal(signal.SIGCONT)  # one that was only stopped goes to its safe end now
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_SLACK_S)
+            self._process.wait(
+                _SLACK_S if not self._is_closed else 1.0
+            )  # after an unconfirmed end it tries on
 
     def _ping(self) -> None:
         """Ask now and then whether the guard still listens; one that does not is as good as dead."""
@@ -216,11 +295,24 @@ class GuardedPower:
         said: dict[str, Any] = json.loads(line)
         if said.get("id") == self._ping_id:
             self._ping_id = 0
-        if said.get("event") == "power-lost":
-            self._lost = self._lost or str(said.get("reason", "power lost"))
+        self._take_event(said)
         return said
 
+    def _take_event(self, said: dict[str, Any]) -> None:
+        """Keep what the guard says unasked."""
+        if said.get("event") == "power-lost":
+            self._lost = self._lost or str(said.get("reason", "power lost"))
+            with suppress(PowerFault):
+                self._write({"do": "heard"})
+        elif said.get("event") == "cut":
+            self._cuts.append(str(said.get("reason")))
+        elif said.get("event") == "ended":
+            self._ended = said
+
     def _died(self) -> PowerFault:
+        if self._ended:
+            self._gone = f"the guard made its safe end by itself: {self._ended.get('cause')}"
+            return PowerFault(self._gone)
         code = self._process.poll()
         ended = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
         self._gone = f"the guard has died{ended}"

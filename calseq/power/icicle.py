@@ -6,10 +6,14 @@ whatever it holds, and it leaves handles open: instruments count their openings,
 for each channel. A cluster cannot be made twice in a process either. So the cluster stays, and single
 instruments are closed and opened again through it.
 
-States are believed only as they are read back: what icicle's methods return is not a reading. A channel's
-`voltage` is what is set, its `measure_voltage` what is there. Some supplies report their state as text or 0
-and 1, which icicle itself takes for "not on": its `hv_on` would then set HV hard to 0 V and ramp it again.
-So HV is only switched on where it reads off, and every output on its own.
+**The ramp of HV is made here**, step by step. icicle's own begins at a level that it asks for, and an answer that came late
+belongs to the question before: then it cuts an output that is at full voltage, or jumps. Steps and waits are
+limited here, whatever the file says.
+
+States are believed only as they are read back: what icicle's methods return is not a reading. A channel's `voltage` is
+what is set, its `measure_voltage` what is there, but for a Keithley that is off: that is a constant. After any fault,
+and after an answer that is none, an instrument is closed wholly and opened anew, which drops what lies in its
+buffer, and is asked the same thing until two answers agree.
 """
 
 from __future__ import annotations
@@ -17,18 +21,32 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
 import re
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 CONSTRUCTOR = ("instrument_dict", "channels_dict")
 METHODS = ("__enter__", "get_modules", "get_instruments")
-MOVES = ("lv_on_module", "lv_off_module", "hv_on_module", "hv_off_module")
+MOVES = ("lv_on_module", "lv_off_module")
 RAILS = ("lv", "hv")
 MAX_OPENINGS = 64
+RAMP_STEP_V, RAMP_DELAY_S = 5.0, 1.0
+RAMP_STEP_MOST_V, RAMP_DELAY_LEAST_S = 10.0, 0.1
+"""Of calseq/rails.py, which a test compares: this file may run where calseq cannot be imported."""
+CUT_V = 10.0
+"""Up to this voltage an output may go off, or change its level, at once."""
+IMPLAUSIBLE = 1e6
+"""No supply has so many volts or amperes: 9.91e37 is what a Keithley says when it has not measured."""
+SILENT_WHEN_OFF = ("Keithley2410",)
+"""Classes of icicle whose measurement of an output that is off is a constant."""
+AGREE_TIMES = 5
+OFF_TIMES = 5
 _ON = {"1": True, "ON": True, "TRUE": True, "0": False, "OFF": False, "FALSE": False}
 
 
@@ -37,13 +55,21 @@ class IcicleFault(Exception):
 
 
 class Output:
-    """An output of a supply: its instrument, a module that hangs on it, and the module's channel of it."""
+    """An output of a supply: its instrument, a module that hangs on it, and the module's channel of it.
 
-    def __init__(self, role: str, instrument: str, number: Any, module: Any) -> None:
+    `level_v` is what was last set here, None where that is not known.
+    """
+
+    def __init__(
+        self, role: str, instrument: str, number: Any, module: Any, settings: dict[str, Any]
+    ) -> None:
         self.name = f"{instrument}:{number}"
         self.instrument = instrument
         self.module = module
         self.channel = module[role]
+        self.level_v: float | None = None
+        self.step_v, self.delay_s = ramp_step_v(settings), ramp_delay_s(settings)
+        self.measures_off = settings.get("class") not in SILENT_WHEN_OFF
 
 
 class IciclePower:
@@ -52,18 +78,22 @@ class IciclePower:
     def __init__(
         self, instruments: dict[str, Any], channels: dict[str, Any], printed: Callable[[], str]
     ) -> None:
-        """Open the LV and HV instruments; `printed` gives what was printed since it was asked last.
+        """Look at what is to be opened; `printed` gives what was printed since it was asked last.
 
         Raises:
-            IcicleFault: icicle cannot be imported, is not one that this adapter knows, or does not open them.
+            IcicleFault: icicle cannot be imported, or is not one that this adapter knows.
         """
         self._printed = printed
         self._stop = False
+        self._cuts: list[str] = []
+        self._doubted: set[str] = set()
+        self._opened: set[str] = set()
+        self._outputs: dict[str, list[Output]] = {role: [] for role in RAILS}
         self._instruments, self._channels = supplies_only(instruments, channels)
         check_settings(self._instruments)
-        library = load()
+        self._library = load()
         self.versions = {"icicle": version()}
-        check_library(library, self.versions["icicle"])
+        check_library(self._library, self.versions["icicle"])
         self._roles = {
             name: {
                 role
@@ -78,14 +108,28 @@ class IciclePower:
             f" ({', '.join(sorted(self._roles[name]))})"
             for name, settings in self._instruments.items()
         ]
-        limits = [abs(float(self._instruments[name]["default_current"])) for name in self._named({"hv"})]
-        self.compliance_a = min(limits) if limits else None
-        self._cluster: Any = self._ask("open", self._make, library)
-        self._opened: set[str] = set()
+        self.limits_a: dict[str, float] = {}
+        """The compliance of each HV output, in ampere."""
+
+    def open(self) -> None:
+        """Open the LV and HV instruments.
+
+        Raises:
+            IcicleFault: one does not open; then none stays open.
+        """
+        self._cluster: Any = self._ask("open", self._make, self._library)
         try:
             self._ask("open", self._cluster.__enter__)
             self._opened = set(self._instruments)
+            for name in self._instruments:
+                # Counted once, icicle renews a connection by itself when a question is not answered.
+                self._close_one(name)
+                self._open_one(name)
             self._outputs = {role: self._outputs_of(role) for role in RAILS}
+            self.limits_a = {
+                output.name: abs(float(self._instruments[output.instrument]["default_current"]))
+                for output in self._outputs["hv"]
+            }
         except BaseException:
             with suppress(Exception):
                 self._opened = set(self._instruments)
@@ -128,22 +172,38 @@ class IciclePower:
                 self._close_one(name)
 
     def take_back(self, roles: Iterable[str]) -> None:
-        """Open them again, and set the compliance again, which somebody else may have changed."""
+        """Open them again, and set the compliance again, which a child may have changed."""
         for name in self._named(set(roles)):
             if name not in self._opened:
-                self._ask(f"open {name}", self._cluster.get_instruments()[name].__enter__)
-                self._opened.add(name)
+                self._open_one(name)
+                for output in self._outputs["hv"]:
+                    if output.instrument == name:
+                        output.level_v = None
         limit = getattr(self._cluster, "hv_set_ocp_module", None)
         if "hv" in roles and limit is not None:
             for output in self._outputs["hv"]:
-                self._ask(f"{output.name} compliance", limit, output.module, output.channel.default_current)
+                self._talk(output, "compliance", limit, output.module, output.channel.default_current)
 
     def violations(self) -> list[str]:
         """A real bench records none."""
         return []
 
+    def cuts(self) -> list[str]:
+        """Give where HV went off without its ramp, as far as it was not given before."""
+        found, self._cuts = self._cuts, []
+        return found
+
+    def blocked(self) -> list[str]:
+        """Name the processes that hold icicle's own locks of these instruments."""
+        return [
+            f"icicle's lock of {name} ({path}) is held by {holder}"
+            for name, settings in self._instruments.items()
+            for path in lock_paths(str(settings.get("resource", "")))
+            for holder in flock_holders(path)
+        ]
+
     def abort(self, asked: bool) -> None:
-        """Ask that a ramp upwards stops where it is, if this icicle can be asked; or take that back."""
+        """Ask that a ramp upwards stops where it is; or take that back."""
         self._stop = asked
 
     def close(self) -> None:
@@ -173,10 +233,13 @@ class IciclePower:
         modules, found = self._cluster.get_modules(), {}
         for number, entry in self._channels.items():
             if role in entry:
-                place = (entry[role]["instrument"], entry[role]["channel"])
-                if place not in found:
-                    found[place] = Output(role, *place, modules[number])
+                instrument, place = entry[role]["instrument"], entry[role]["channel"]
+                if (instrument, place) not in found:
+                    settings = self._instruments[instrument]
+                    found[instrument, place] = Output(role, instrument, place, modules[number], settings)
         return list(found.values())
+
+    # Reading
 
     def _read_rail(self, role: str) -> dict[str, Any]:
         outputs = self._outputs[role]
@@ -193,47 +256,141 @@ class IciclePower:
             return reading(None, None, None, each[strange[0]]["why"])
         states = {one["on"] for one in each.values()}
         mixed = ", ".join(f"{name} is {'on' if one['on'] else 'off'}" for name, one in each.items())
-        return reading(
+        rail = reading(
             None if len(states) > 1 else states.pop(),
             furthest(one["voltage_v"] for one in each.values()),
             furthest(one["current_a"] for one in each.values()),
             mixed if len(states) > 1 else "",
         )
+        return {**rail, "outputs": each}
 
     def _read_output(self, output: Output) -> dict[str, Any]:
+        """Read an output; where there is a doubt, on a connection opened anew, until two answers agree."""
+        if output.instrument not in self._doubted:
+            found = self._read_once(output)
+            if found["on"] is not None:
+                return found
+        self._renew(output.instrument)
+        return self._agreed(output)
+
+    def _agreed(self, output: Output) -> dict[str, Any]:
+        last = self._read_once(output)
+        for _ in range(AGREE_TIMES):
+            found = self._read_once(output)
+            if found["on"] is not None and found["on"] is last["on"] and alike(found, last):
+                return found
+            last = found
+        return reading(None, None, None, last.get("why") or f"{output.name}: its answers do not agree")
+
+    def _read_once(self, output: Output) -> dict[str, Any]:
         channel, name = output.channel, output.name
-        raw = self._ask(f"{name} state", lambda: channel.state)
+        raw = self._talk(output, "state", lambda: channel.state)
         on = truth(raw)
         if on is None:
             return reading(None, None, None, f"{name}: its state is no state: {str(raw)[:80]}")
-        volts = self._measured(output, "measure_voltage")
-        if volts is None:
-            volts = number(self._ask(f"{name} voltage", lambda: channel.voltage))
-        return reading(on, volts, self._measured(output, "measure_current"))
+        if on is False and not output.measures_off:
+            return reading(on, None, None)
+        volts, what = self._measured(output, "measure_voltage")
+        if not what:
+            volts = number(self._talk(output, "voltage", lambda: channel.voltage))
+        amps, _ = self._measured(output, "measure_current")
+        if any(value is not None and abs(value) > IMPLAUSIBLE for value in (volts, amps)):
+            return reading(None, None, None, f"{name}: it reads {volts} V, {amps} A: that is no measurement")
+        if what and volts is None:
+            return reading(None, None, None, f"{name}: its voltage is no number: {what}")
+        return reading(on, volts, amps)
 
-    def _measured(self, output: Output, what: str) -> float | None:
-        """Measure; None where this channel cannot. Its `current` is what is set, often the compliance."""
+    def _measured(self, output: Output, what: str) -> tuple[float | None, str]:
+        """Measure, and give the raw answer; empty where this channel cannot. Its `current` is what is set, often the compliance."""
         meter = getattr(output.channel, what, None)
         if meter is None:
-            return None
-        return number(self._ask(f"{output.name} {what}", lambda: meter.value))
+            return None, ""
+        raw = self._talk(output, what, lambda: meter.value)
+        return number(raw), str(raw)[:80] or "nothing"
+
+    def _level(self, output: Output) -> float | None:
+        """Read what is set on an output, until two answers agree; None if none do."""
+        last = None
+        for _ in range(AGREE_TIMES):
+            found = number(self._talk(output, "voltage", lambda: output.channel.voltage))
+            if found is not None and math.isfinite(found) and last is not None and abs(found - last) <= 0.5:
+                return found
+            last = found
+        return None
+
+    # Moving
 
     def _move_output(self, output: Output, role: str, goal: str) -> None:
-        if goal == "off":
-            self._off(output, role)
-        elif role == "lv":
-            self._ask(f"{output.name} lv-on", self._cluster.lv_on_module, output.module)
+        if role == "lv":
+            self._switch_lv(output, goal)
+        elif goal == "off":
+            self._hv_off(output)
         else:
             self._bias(output)
 
-    def _off(self, output: Output, role: str) -> None:
+    def _switch_lv(self, output: Output, goal: str) -> None:
+        if goal == "off" and self._reads_off(output):
+            return
+        method = self._cluster.lv_off_module if goal == "off" else self._cluster.lv_on_module
+        self._talk(output, f"lv-{goal}", method, output.module)
+
+    def _reads_off(self, output: Output) -> bool:
         try:
+            return self._read_output(output)["on"] is False
+        except IcicleFault:
+            return False  # what cannot be read is switched off all the same
+
+    def _hv_off(self, output: Output) -> None:
+        """Ramp down from the larger of what is set and what is measured, and switch off."""
+        try:
+            self._ramp_down(output)
+        except IcicleFault:
+            # once more, on a connection opened anew: where it stopped is read again
+            self._ramp_down(output)
+
+    def _ramp_down(self, output: Output) -> None:
+        found = self._read_output(output)
+        if found["on"] is False:
+            self._found_off(output)
+            return
+        start_v = self._start(output, found)
+        self._ramp(output, start_v, 0.0)
+        self._check_ramped(output, start_v)
+        self._talk(output, "state", setattr, output.channel, "state", False)
+        output.level_v = 0.0
+        for _ in range(OFF_TIMES):  # a CAEN takes 5 s until it says so
+            self._sleep(2)
             if self._read_output(output)["on"] is False:
                 return
-        except IcicleFault:
-            pass  # what cannot be read is switched off all the same
-        method = getattr(self._cluster, f"{role}_off_module")
-        self._ask(f"{output.name} {role}-off", method, output.module, **quiet(method))
+
+    def _found_off(self, output: Output) -> None:
+        if output.level_v is not None and abs(output.level_v) > CUT_V:
+            self._cuts.append(
+                f"HV was cut: {output.name} was found off, and had been left at {output.level_v:g} V: it had no ramp"
+            )
+        output.level_v = 0.0
+
+    def _start(self, output: Output, found: dict[str, Any]) -> float:
+        """Give where a ramp down begins, in volts.
+
+        Raises:
+            IcicleFault: nothing tells at which voltage it is: to switch it off would be a cut.
+        """
+        level, measured = self._level(output), found["voltage_v"]
+        known = [each for each in (level, measured) if each is not None and math.isfinite(each)]
+        known = known or [each for each in (output.level_v,) if each is not None]
+        if not known:
+            raise IcicleFault(f"{output.name}: nothing says at which voltage it is, so it is not cut off")
+        largest = max(known, key=abs)
+        return math.copysign(largest, level) if level else largest
+
+    def _check_ramped(self, output: Output, start_v: float) -> None:
+        """See that the voltage has followed its ramp; if it has not, what comes is a cut, and is noted as one."""
+        measured = self._read_output(output)["voltage_v"]
+        if measured is not None and abs(measured) > CUT_V:
+            self._cuts.append(
+                f"HV was cut: {output.name} still read {measured:g} V after its ramp from {start_v:g} V to 0 V"
+            )
 
     def _bias(self, output: Output) -> None:
         target = float(output.channel.default_voltage)
@@ -244,16 +401,65 @@ class IciclePower:
             raise IcicleFault(
                 f"{output.name} is not off, but at {before['voltage_v']} V: switch HV off first"
             )
-        method = self._cluster.hv_on_module
-        options = quiet(method)
-        if accepts(method, "break_loop") and accepts(output.channel.sweep, "break_loop"):
-            options["break_loop"] = lambda: self._stop
-        self._ask(f"{output.name} hv-bias", method, output.module, **options)
+        self._set(output, 0.0)
+        level = self._level(output)
+        if level is None or abs(level) > 1.0:
+            raise IcicleFault(f"{output.name}: its level reads {level} V and should be 0 V before it goes on")
+        self._set_range(output, target)
+        self._talk(output, "state", setattr, output.channel, "state", True)
+        self._ramp(output, 0.0, target)
         after = self._read_output(output)
-        if self._stop:
-            raise IcicleFault(f"{output.name}: the ramp was stopped at {after['voltage_v']} V")
         if after["on"] and not near(after["voltage_v"], target):
             raise IcicleFault(f"{output.name} reads {after['voltage_v']} V after its ramp to {target:g} V")
+
+    def _set_range(self, output: Output, target: float) -> None:
+        """A Keithley clips what lies beyond its range; icicle sets that only on its own way to a bias."""
+        instrument = self._cluster.get_instruments()[output.instrument]
+        if type(instrument).__name__ == "Keithley2410" and callable(getattr(instrument, "set", None)):
+            self._talk(output, "range", instrument.set, "VOLTAGE_RANGE", target)
+
+    def _ramp(self, output: Output, start: float, target: float) -> None:
+        """Set one level after the other, with a wait after each; a ramp upwards stops when that is asked for."""
+        count = math.ceil(abs(target - start) / output.step_v)
+        for step in range(1, count + 1):
+            if self._stop and abs(target) > abs(start):
+                raise IcicleFault(f"{output.name}: the ramp was stopped at {output.level_v} V")
+            self._set(output, start + (target - start) * step / count)
+            self._sleep(output.delay_s)
+
+    def _set(self, output: Output, volts: float) -> None:
+        output.level_v = volts  # also if the answer does not come: what was sent counts
+        self._talk(output, "voltage", setattr, output.channel, "voltage", volts)
+
+    def _sleep(self, seconds: float) -> None:
+        getattr(self._cluster, "sleep", time.sleep)(seconds)
+
+    # Connections
+
+    def _talk(
+        self, output: Output, what: str, function: Callable[..., Any], *arguments: Any, **options: Any
+    ) -> Any:
+        """Ask an output's instrument for something; after a fault it is in doubt."""
+        try:
+            return self._ask(f"{output.name} {what}", function, *arguments, **options)
+        except IcicleFault:
+            self._doubted.add(output.instrument)
+            raise
+
+    def _renew(self, name: str) -> None:
+        """Close an instrument wholly and open it anew; what lies in its buffer is gone then.
+
+        Without a descriptor to spare it stays as it is: better a doubt than no connection.
+        """
+        if has_descriptor() and name in self._opened:
+            with suppress(IcicleFault):
+                self._close_one(name)
+            self._open_one(name)
+        self._doubted.discard(name)
+
+    def _open_one(self, name: str) -> None:
+        self._ask(f"open {name}", self._cluster.get_instruments()[name].__enter__)
+        self._opened.add(name)
 
     def _close_one(self, name: str) -> None:
         """Close an instrument as often as it was opened."""
@@ -359,14 +565,6 @@ def accepts(function: Any, name: str) -> bool:
     return name in parameters or any(one.kind is one.VAR_KEYWORD for one in parameters.values())
 
 
-def quiet(method: Any) -> dict[str, Any]:
-    """Ask for a ramp without a measurement at each step, where that can be asked for by name."""
-    with suppress(TypeError, ValueError):
-        if "measure" in inspect.signature(method).parameters:
-            return {"measure": False}
-    return {}
-
-
 def question(printed: str) -> str:
     """Say what icicle asked on a terminal that is not there."""
     facts = dict(re.findall(r"^\s*(Operation|Problem|Proposed Solution): *(.*?)\s*$", printed, re.MULTILINE))
@@ -397,6 +595,74 @@ def number(value: Any) -> float | None:
         return float(value)
     except ValueError:
         return None
+
+
+def alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two readings of a voltage say the same."""
+    first, second = one["voltage_v"], other["voltage_v"]
+    if first is None or second is None:
+        return first is second
+    return bool(abs(first - second) <= max(2.0, 0.05 * abs(second)))
+
+
+def ramp_step_v(settings: dict[str, Any]) -> float:
+    """Give the step of a ramp, in volts: the settings' own as far as it is safe."""
+    size = usable(settings.get("default_step_size"))
+    return min(size, RAMP_STEP_MOST_V) if size is not None and size > 0 else RAMP_STEP_V
+
+
+def ramp_delay_s(settings: dict[str, Any]) -> float:
+    """Give the wait after each step of a ramp, in seconds: the settings' own as far as it is safe."""
+    delay = usable(settings.get("default_delay"))
+    return max(delay, RAMP_DELAY_LEAST_S) if delay is not None and delay >= 0 else RAMP_DELAY_S
+
+
+def usable(value: Any) -> float | None:
+    """Give a setting that is a finite number; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def has_descriptor() -> bool:
+    """Tell whether a descriptor can be had: what is closed now could not be opened again without."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def lock_paths(resource: str) -> list[str]:
+    """Give the files that icicle may lock for an address: a tty itself, or one in its lock folder."""
+    name = resource.replace("::INSTR", "")
+    device = os.path.realpath(name[len("ASRL") :]) if name.startswith("ASRL") else ""
+    if device and os.path.exists(device):  # noqa: PTH110
+        return [device]
+    folder = os.environ.get("ICICLE_LOCK_PATH") or "/tmp/icicle"  # noqa: S108 - icicle's own
+    return [os.path.join(folder, name.replace("/", "__").replace(":", "--"))]  # noqa: PTH118
+
+
+def flock_holders(path: str) -> list[str]:
+    """Name the other processes that hold a flock on a file, by /proc/locks."""
+    try:
+        inode = str(os.stat(path).st_ino)  # noqa: PTH116
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return []
+    locks = [words[1:6] for words in map(str.split, lines) if words[1] == "FLOCK"]
+    pids = [pid for _, _, _, pid, file in locks if file.rpartition(":")[2] == inode]
+    return [f"pid {pid}{command_of(pid)}" for pid in pids if pid != str(os.getpid())]
+
+
+def command_of(pid: str) -> str:
+    """Give the command line of a process, shortened and in brackets; nothing if it cannot be seen."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ""
+    text = re.sub(r"[^\x20-\x7e]", "?", " ".join(raw.decode("utf-8", "replace").split("\0")).strip())
+    return f" ({text[:80]})" if text else ""
 
 
 def near(volts: float | None, target: float) -> bool:

@@ -1,7 +1,9 @@
 """What calseq asks of the supplies of a bench, whoever drives them."""
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
+
+from msgspec import Struct
 
 from calseq.rails import Move, Readings, Role
 
@@ -11,6 +13,24 @@ class PowerFault(Exception):
 
     move: Move | None = None
     """The move at which it happened, if it was one."""
+
+
+class Watched(Struct, frozen=True):
+    """A child that the guard ends if calseq goes away: its pid, and how its descendants are known.
+
+    `grace_s` is what its SIGINT gets; at `timeout_s`, None without one, it is ended even if calseq only says nothing any more;
+    `limit` is the limit of real time that all its descendants have, 0 for none.
+    """
+
+    pid: int
+    grace_s: float
+    timeout_s: float | None = None
+    limit: int = 0
+
+    def request(self) -> dict[str, Any]:
+        """Give the fields of a request to the guard."""
+        graces = {"interrupt": self.grace_s}
+        return {"pid": self.pid, "graces": graces, "timeout_s": self.timeout_s, "limit": self.limit}
 
 
 class Power(Protocol):
@@ -36,8 +56,16 @@ class Power(Protocol):
         """Give the interlock violations that the bench itself recorded; real ones record none."""
         ...
 
-    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
-        """Say which child is to be ended, with what grace, if calseq itself goes away; None when there is none."""
+    def watch(self, child: Watched | None) -> None:
+        """Say which child is to be ended if calseq itself goes away; None when there is none."""
+        ...
+
+    def cuts(self) -> tuple[str, ...]:
+        """Give where HV went off without its ramp, as far as it was not given before."""
+        ...
+
+    def finish(self) -> tuple[Readings, str]:
+        """Make the safe end as the last act; give both rails as read back, and why off is not confirmed."""
         ...
 
     def lost(self) -> str:

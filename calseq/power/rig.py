@@ -1,10 +1,11 @@
 """The rails of a bench brought to where they are wanted, one confirmed move at a time, and to their safe end."""
 
+from collections.abc import Callable
 from math import isfinite
 
 from calseq import events
 from calseq.course import Course
-from calseq.power.protocol import Power, PowerFault
+from calseq.power.protocol import Power, PowerFault, Watched
 from calseq.rails import BOTH_OFF, Hv, Move, Rails, Reading, Readings, Role, moves
 
 SAFE_END_WAITS_S = (0.0, 1.0, 3.0)
@@ -62,18 +63,26 @@ class Rig:
             readings = _believed(self._power.move(move))
         except PowerFault as fault:
             raise _fault(move, str(fault)) from fault
+        finally:
+            self._tell_cuts()
         self._biased = readings.hv.on is True and move is Move.HV_BIAS
         self._course.tell(events.RailMoved(move, readings, self._course.clock() - started_s, step))
         return readings
+
+    def _tell_cuts(self) -> None:
+        """Say where HV went off without its ramp: a run in which that happened has not passed."""
+        for cut in self._power.cuts():
+            self._course.fail(cut)
+            self._course.tell(events.PowerFailed(cut, Move.HV_OFF))
 
     def hand_over(self, given: tuple[Role, ...]) -> None:
         """Close what a child is given."""
         if given:
             self._power.hand_over(given)
 
-    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
+    def watch(self, child: Watched | None) -> None:
         """Have the child ended, too, if calseq itself goes away."""
-        self._power.watch(pid, grace_s)
+        self._power.watch(child)
 
     def lost(self) -> str:
         """Say what has gone wrong with the supplies while nobody asked them anything."""
@@ -91,18 +100,47 @@ class Rig:
             self._move(Move.HV_OFF, step)
 
     def safe_end(self) -> tuple[Readings, str]:
-        """HV off, then LV off, read back; and why that could not be confirmed, empty if it was. Raises nothing."""
-        readings, reason = Readings(), ""
+        """HV off, then LV off, read back; and why that could not be confirmed, empty if it was. Raises nothing.
+
+        What cannot be confirmed move by move is left to the guard, or to another one if it is gone.
+        """
         for wait_s in SAFE_END_WAITS_S:
             self._wait(wait_s)
-            try:
-                readings, reason = self._make_safe()
-            except BaseException as error:  # noqa: BLE001 - a bug, or Ctrl-C: the next try may succeed
-                self._course.caught(error)
-                readings, reason = Readings(), f"{type(error).__name__}: {error}"
+            readings, _ = self._tried(self._make_safe)
             if readings.all_off:
                 return readings, ""
+            if self._is_lost():
+                break
+        readings, reason = self._tried(self._finished)
+        if readings.all_off:
+            return readings, ""
         return readings, reason or f"off could not be confirmed: {shown(readings)}"
+
+    def _tried(self, make: Callable[[], tuple[Readings, str]]) -> tuple[Readings, str]:
+        try:
+            return make()
+        except BaseException as error:  # noqa: BLE001 - a bug, or Ctrl-C: the next try may succeed
+            self._course.caught(error)
+            return Readings(), f"{type(error).__name__}: {error}"
+
+    def _is_lost(self) -> bool:
+        try:
+            return bool(self._power.lost())
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._course.caught(error)
+            return True
+
+    def _finished(self) -> tuple[Readings, str]:
+        """Leave the safe end to the guard."""
+        try:
+            readings, reason = self._power.finish()
+        finally:
+            self._tell_cuts()
+        readings = _believed(readings)
+        self._course.tell(events.RailsRead(readings))
+        if reason:
+            self._course.tell(events.PowerFailed(reason))
+        return readings, reason
 
     def _wait(self, duration_s: float) -> None:
         try:
@@ -154,10 +192,10 @@ class NoRig:
         if self._power:
             _raise_lost(self._power)
 
-    def watch(self, pid: int | None, grace_s: float = 0.0) -> None:
+    def watch(self, child: Watched | None) -> None:
         """Have the child ended, too, if calseq itself goes away."""
         if self._power:
-            self._power.watch(pid, grace_s)
+            self._power.watch(child)
 
     def lost(self) -> str:
         """Say whether the guard is gone."""

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from calseq import __version__
 from calseq.power.protocol import PowerFault
-from calseq.rails import Move, Readings, Role
+from calseq.rails import Move, Reading, Readings, Role
 from calseq.simulator.supplies import SimulatedBench, SupplyError
 
 WHO = "calseq"
@@ -36,6 +38,11 @@ class SimulatedPower:
         """Read both rails back."""
         with _faults():
             return self._bench.readings()
+
+    def outputs(self, role: Role) -> dict[str, Reading]:
+        """Read each output of a rail back."""
+        with _faults():
+            return self._bench.outputs(role)
 
     def move(self, move: Move) -> Readings:
         """Carry out one move and read both rails back."""
@@ -70,6 +77,83 @@ class SimulatedPower:
         with _faults():
             self._bench.release(self._held, WHO)
         self._held.clear()
+
+
+class SimulatedBackend:
+    """Simulated supplies as the guard asks for them: dictionaries and texts in place of types."""
+
+    def __init__(self, folder: Path) -> None:
+        """Look at the bench in `folder`.
+
+        Raises:
+            PowerFault: there is none.
+        """
+        self._folder = folder
+        with _faults():
+            bench = SimulatedBench.open(folder)
+        self.limits_a = {output.name: abs(output.amps) for output in bench.wiring.of(Role.HV)}
+        """The compliance of each HV output, in ampere."""
+        self.versions = {"calseq": __version__}
+        self.labels = [
+            f"{name}: {settings.get('class', '?')} at {settings.get('resource', '?')}"
+            for name, settings in bench.instruments.items()
+        ]
+
+    def open(self) -> None:
+        """Take its supplies.
+
+        Raises:
+            PowerFault: another process has them.
+        """
+        self._power = SimulatedPower(self._folder)
+
+    def read(self, rails: Iterable[str] = ("lv", "hv")) -> dict[str, Any]:
+        """Read rails back, each over all of its outputs."""
+        readings = self._power.read()
+        known = {"lv": readings.lv, "hv": readings.hv}
+        return {name: {**_plain(known[name]), "outputs": self._outputs(Role(name))} for name in rails}
+
+    def _outputs(self, role: Role) -> dict[str, Any]:
+        return {name: _plain(reading) for name, reading in self._power.outputs(role).items()}
+
+    def move(self, move: str) -> None:
+        """Carry out one move, ramps included."""
+        self._power.move(Move(move))
+
+    def affected(self, roles: Iterable[str]) -> set[str]:
+        """Give the roles that are let go of with these."""
+        return set(roles)
+
+    def hand_over(self, roles: Iterable[str]) -> None:
+        """Close the instruments of these roles."""
+        self._power.hand_over([Role(role) for role in roles])
+
+    def take_back(self, roles: Iterable[str]) -> None:
+        """Open them again."""
+        self._power.take_back([Role(role) for role in roles])
+
+    def violations(self) -> list[str]:
+        """Give the interlock violations that the bench itself recorded."""
+        return list(self._power.violations())
+
+    def cuts(self) -> list[str]:
+        """A simulated supply always takes its ramp."""
+        return []
+
+    def blocked(self) -> list[str]:
+        """Simulated supplies have no locks of their own."""
+        return []
+
+    def abort(self, asked: bool) -> None:
+        """A simulated ramp goes on to its end."""
+
+    def close(self) -> None:
+        """Let go of the supplies, as they are."""
+        self._power.close()
+
+
+def _plain(reading: Reading) -> dict[str, Any]:
+    return {"on": reading.on, "voltage_v": reading.voltage_v, "current_a": reading.current_a}
 
 
 @contextmanager

@@ -136,6 +136,14 @@ class SimulatedBench(Struct, frozen=True):
             hv = Reading(hv.on, math.nan, hv.current_a)
         return Readings(_furthest([levels[output.name] for output in self.wiring.of(Role.LV)]), hv)
 
+    def outputs(self, role: Role) -> dict[str, Reading]:
+        """Read each output of a rail; none where they cannot be read."""
+        if "unreadable" in self.power:
+            return {}
+        levels = self.files.read().levels
+        each = {output.name: levels[output.name] for output in self.wiring.of(role)}
+        return {name: Reading(level.on, level.volts, level.amps) for name, level in each.items()}
+
     def lv_on(self, who: str) -> None:
         """Switch LV on at the defaults of each output."""
         self._answer("lv-on")

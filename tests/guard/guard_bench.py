@@ -1,5 +1,6 @@
 """What the tests of the guard share: a guard as a real process, its benches, and the interpreters there are."""
 
+import fcntl
 import json
 import os
 import re
@@ -246,10 +247,16 @@ class Icicle:
     def outputs(self):
         return json.loads((self.folder / "bench.json").read_text())
 
+    def put(self, output, **values):
+        """Change an output by hand, as somebody at its front panel may."""
+        with (self.folder / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            outputs = self.outputs()
+            outputs[output].update(values)
+            (self.folder / "bench.json").write_text(json.dumps(outputs))
+
     def trip(self, output):
-        outputs = self.outputs()
-        outputs[output]["on"] = False
-        (self.folder / "bench.json").write_text(json.dumps(outputs))
+        self.put(output, on=False)
 
     def switched(self):
         """Give what was switched, in order: ('hv_1:1', False) is that output going off."""
@@ -281,6 +288,7 @@ def opening(guard, bench, **fields):
         "graces": GRACES,
         "retries_s": [0, 0.05, 0.1],
         "poll_s": 0.05,
+        "unknown": {"for_s": 0, "every_s": 1},
         **fields,
     }
 

@@ -142,7 +142,7 @@ def test_while_a_child_drives_the_rails(bench, start, polite):
 # Who
 
 
-@pytest.mark.parametrize("end", ["leave", "terminate"])
+@pytest.mark.parametrize("end", ["leave", "close"])
 def test_a_gentle_child_is_asked_once_and_before_the_rails_go(bench, start, tmp_path, end):
     guard = biased(bench, start)
     heard = tmp_path / "heard"
@@ -151,7 +151,7 @@ def test_a_gentle_child_is_asked_once_and_before_the_rails_go(bench, start, tmp_
     if end == "leave":
         guard.leave()
     else:
-        guard.process.terminate()
+        assert guard.ok("close")["confirmed"] is True
     assert guard.ended() == 0
     assert child.wait(5) == 0
     child.stdout.close()
@@ -246,12 +246,14 @@ def test_without_a_backend_the_childs_tree_is_ended_all_the_same(start):
 # Why
 
 
-def test_sigterm_is_as_good_as_a_parent_that_is_gone(bench, start):
+def test_sigterm_does_not_end_it_while_its_parent_is_there(bench, start):
     guard = biased(bench, start)
     for _ in range(5):
         os.kill(guard.pid, signal.SIGTERM)
+    assert guard.ok("read")["readings"]["hv"]["on"] is True
+    guard.leave()
     assert guard.ended() == 0
-    assert guard.noted("ending")[0]["reason"] == "SIGTERM"
+    assert guard.noted("ending")[0]["reason"] == "end of file: the parent is gone"
     bench.assert_safe()
 
 

@@ -1,7 +1,6 @@
 """The contract with icicle: the guard over a double of it, under every Python there is."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -57,8 +56,9 @@ def test_it_switches_in_order_and_reads_back(tmp_path, start, python, version):
     assert guard.ended() == 0
     assert bench.switched() == [("lv_1:1", True), ("hv_1:1", True), ("hv_1:1", False), ("lv_1:1", False)]
     assert bench.outputs()["hv_1:1"]["limit"] == 10e-6
-    told = [(line["action"], line["instrument"]) for line in bench.record() if "instrument" in line]
-    assert sorted(told) == [("close", "hv_1"), ("close", "lv_1"), ("open", "hv_1"), ("open", "lv_1")]
+    for name in ("lv_1", "hv_1"):  # once by the cluster, which counts too often, and then once
+        told = [line["action"] for line in bench.record() if line.get("instrument") == name]
+        assert [action for action in told if action != "range"] == ["open", "close"] * 2
     bench.assert_safe()
 
 
@@ -96,7 +96,9 @@ def test_what_a_child_is_given_is_closed_before_it_opens_it(tmp_path, start, pyt
     guard.leave()
     assert guard.ended() == 0
     handles = [(line["pid"] == guard.pid, line["action"]) for line in bench.record() if "instrument" in line]
-    assert handles[:4] == [(True, "open")] * 2 + [(True, "close")] * 2
+    until_child = handles[: handles.index((False, "open"))]
+    assert sorted(until_child) == [(True, "close")] * 4 + [(True, "open")] * 4
+    assert until_child[-2:] == [(True, "close")] * 2
     assert (False, "open-refused") not in handles
     bench.assert_safe()
 
@@ -258,14 +260,15 @@ def test_a_bad_status_without_a_question_is_an_error_too(tmp_path, start):
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
-        ({"sticks_on": ["hv_1"]}, "HV reads on at 0 V"),
+        ({"sticks_on": ["hv_1"]}, "HV reads on at "),
         ({"residual": -3.0}, "HV reads off at -3 V"),
         ({"nan": True}, "HV reads unknown"),
         ({"visa_timeout": ["hv_1"]}, "VI_ERROR_TMO"),
     ],
 )
 def test_hv_that_is_not_confirmed_gone_keeps_lv_on(tmp_path, start, faults, words):
-    bench = Icicle(tmp_path)
+    caen = {**INSTRUMENTS["hv_1"], "class": "CaenDT8033N"}  # a Keithley that is off measures nothing
+    bench = Icicle(tmp_path, instruments={**INSTRUMENTS, "hv_1": caen})
     guard = biased(bench, start)
     bench.fail(**faults)
     guard.leave()
@@ -301,7 +304,7 @@ def test_an_lv_supply_that_hangs_does_not_keep_hv_on(tmp_path, start):
     assert guard.ended() == 4
     assert bench.switched()[-1] == ("hv_1:1", False)
     text = guard.marker.read_text()
-    assert "HV reads off at 0 V" in text
+    assert "HV reads off;" in text
     assert "LV reads unknown (read lv did not answer within 0.3 s)" in text
 
 
@@ -320,8 +323,9 @@ def test_one_supply_that_cannot_be_reached_does_not_keep_hv_on_the_other(tmp_pat
 # Time
 
 
-def test_a_ramp_upwards_is_stopped_when_the_parent_goes_away(tmp_path, start):
-    bench = Icicle(tmp_path, speed=20)
+@every_version
+def test_a_ramp_upwards_is_stopped_when_the_parent_goes_away(tmp_path, start, version):
+    bench = Icicle(tmp_path, speed=20, version=version)
     guard = start(bench)
     guard.move("lv-on")
     guard.send("move", move="hv-bias")
@@ -330,18 +334,6 @@ def test_a_ramp_upwards_is_stopped_when_the_parent_goes_away(tmp_path, start):
     assert guard.ended() == 0
     lowest = min(line["volts"] for line in bench.record() if line["action"] == "set")
     assert lowest > -50
-    bench.assert_safe()
-
-
-def test_a_ramp_that_cannot_be_stopped_ends_first(tmp_path, start):
-    bench = Icicle(tmp_path, version="2.0", speed=50)
-    guard = start(bench)
-    guard.move("lv-on")
-    guard.send("move", move="hv-bias")
-    until(lambda: bench.volts() <= -5)
-    os.kill(guard.pid, signal.SIGTERM)
-    assert guard.ended() == 0
-    assert min(line["volts"] for line in bench.record() if line["action"] == "set") == -50
     bench.assert_safe()
 
 

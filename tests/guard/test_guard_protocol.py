@@ -213,7 +213,10 @@ def test_an_action_that_hangs_is_given_up_and_the_supplies_count_as_stuck(tmp_pa
     guard.move("hv-bias")
     began = time.monotonic()
     assert guard.error("move", move="hv-off") == "hv-off did not answer within 0.2 s"
-    assert guard.error("read") == "hv-off did not answer within 0.2 s"
+    readings = guard.ok("read")["readings"]  # one that hangs does not hide the other
+    assert readings["hv"]["why"] == "hv-off did not answer within 0.2 s"
+    assert readings["lv"]["on"] is True
+    assert guard.error("move", move="hv-bias") == "hv-off did not answer within 0.2 s"
     assert guard.ok("ping")["stuck"] == "hv-off did not answer within 0.2 s"
     verdict = guard.ok("safe")  # it tries once more
     assert verdict["confirmed"] is False
@@ -301,10 +304,22 @@ def test_rails_that_are_as_they_should_be_or_handed_over_are_not_told(tmp_path, 
 # Signals
 
 
-def test_signals_of_a_terminal_do_not_reach_it(tmp_path, start):
+DEADLY = {"SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"}
+"""What cannot be handled, and what of its own accord comes of a fault in the program."""
+
+
+def test_every_signal_that_can_be_handled_leaves_it_where_it_is(tmp_path, start):
     bench = Simulated(tmp_path)
     guard = biased(bench, start)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGPIPE):
-        os.kill(guard.pid, number)
+    for number in sorted(signal.valid_signals()):
+        if getattr(number, "name", "") not in DEADLY:
+            os.kill(guard.pid, number)
+            assert guard.ok("ping")["pid"] == guard.pid
     assert guard.ok("read")["readings"]["hv"]["voltage_v"] == -50
     assert bench.actions() == ["lv-on", "hv-on"]
+    assert {"SIGTERM", "SIGUSR1", "SIGALRM", "SIGXCPU", "SIGABRT"} <= {
+        line["name"] for line in guard.noted("signal")
+    }
+    guard.leave()
+    assert guard.ended() == 0
+    bench.assert_safe()

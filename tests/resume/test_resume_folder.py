@@ -15,7 +15,7 @@ import calseq
 from calseq import api, sequel
 from calseq.journal import scan
 from calseq.locks import FolderLock
-from calseq.power.guarded import GuardedPower
+from calseq.power.guarded import GuardedPower, Setting
 from calseq.preflight import dirigent_version
 from calseq.presence import guard_lives
 from calseq.problems import Refused
@@ -95,9 +95,7 @@ def test_the_latest_simulated_bench_is_found(tmp_path):
 
 def guard_on(bench, folder):
     config = {"folder": str(bench), "calseq": str(Path(calseq.__file__).parents[1])}
-    return GuardedPower(
-        python=sys.executable, backend="simulated", config=config, folder=folder, mark=f"M={folder}"
-    )
+    return GuardedPower(Setting(sys.executable, "simulated", config, folder, mark=f"M={folder}"))
 
 
 @pytest.fixture

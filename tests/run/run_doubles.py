@@ -102,7 +102,8 @@ class Bench:
 class MemoryPower:
     """The supplies through calseq's eyes. `refuses` counts, per move, how often it still fails."""
 
-    def __init__(self, world, *, refuses=None, residual=0.0, says=None):
+    def __init__(self, world, *, refuses=None, residual=0.0, says=None, replaceable=True):
+        self.replaceable, self.cut = replaceable, []
         self.world, self.bench = world, world.bench
         self.refuses, self.residual = Counter(refuses or {}), residual
         self.says = says or (lambda readings: readings)
@@ -151,13 +152,43 @@ class MemoryPower:
         self.world.call("violations")
         return tuple(self.bench.broken)
 
-    def watch(self, pid, grace_s=0.0):
+    def watch(self, child):
         self.world.call("watch")
-        self.watched = pid
+        self.watched = child and child.pid
 
     def lost(self):
         self.world.call("lost")
         return self.gone
+
+    def cuts(self):
+        found, self.cut = tuple(self.cut), []
+        return found
+
+    def finish(self):
+        """As the guard does it by itself, or another one in its place."""
+        self.world.call("finish_power")
+        if not self.replaceable:
+            return Readings(), f"{self.gone}, and another one could not take its place"
+        reasons = []
+        for _ in range(3):
+            try:
+                self.take_back((Role.LV, Role.HV))
+            except PowerFault as fault:
+                reasons.append(str(fault))
+                continue
+            for move in (Move.HV_OFF, Move.LV_OFF):
+                readings = self._reading()
+                if readings.all_off:
+                    return readings, ""
+                if move is Move.LV_OFF and not readings.hv_gone:
+                    break
+                try:
+                    self.move(move)
+                except PowerFault as fault:
+                    reasons.append(str(fault))
+        if self.held < {Role.LV, Role.HV}:
+            return Readings(), "; ".join(reasons)
+        return self._reading(), "; ".join(reasons) or ("" if self._reading().all_off else "not confirmed")
 
     def close(self):
         pass
@@ -182,7 +213,7 @@ class ScriptedAttempt:
     """An attempt whose child only says what it would do, and does to the bench what it would do to it."""
 
     def __init__(self, world, step, number, deed):
-        self.log, self.directory = f"steps/{step.id}/log.txt", f"data/{step.id}"
+        self.log, self.directory, self.limit = f"steps/{step.id}/log.txt", f"data/{step.id}", 0
         self.world, self.step, self.deed = world, step, deed
         self.who = f"{step.name}#{number}"
         self.began_s, self.exit, self.signals, self.finished = None, None, [], False

@@ -6,7 +6,20 @@ from contextlib import suppress
 from itertools import product
 
 import pytest
-from run_doubles import BUMPS, CURVE, GENERAL, GOOD, SLDO, TUNING, Deed, World, plan_of, ran, steps_of
+from run_doubles import (
+    BUMPS,
+    CURVE,
+    GENERAL,
+    GOOD,
+    SLDO,
+    TUNING,
+    Deed,
+    MemoryPower,
+    World,
+    plan_of,
+    ran,
+    steps_of,
+)
 
 from calseq import events
 from calseq.events import RecordLost
@@ -159,9 +172,49 @@ def test_a_move_that_fails_ends_the_run_and_only_an_unconfirmed_off_is_exit_4(mo
     assert_told_in_order(run.world)
     assert run.world.bench.broken == []
     assert (run.code == 4) is (not run.world.bench.dark)
-    assert run.code in (1, 4) or (run.code == 0 and move in (Move.HV_OFF, Move.LV_OFF) and times < 3)
+    tries = 6  # three move by move, and three that are the guard's own
+    assert run.code in (1, 4) or (run.code == 0 and move in (Move.HV_OFF, Move.LV_OFF) and times < tries)
     if move is Move.HV_OFF and times == 99:
         assert run.world.bench.lv, "LV stays on under an HV that does not go off"
+
+
+@pytest.mark.parametrize(("replaceable", "code"), [(True, 1), (False, 4)])
+def test_a_guard_that_is_gone_is_replaced_for_the_safe_end(replaceable, code):
+    world = World(replaceable=replaceable)
+
+    def die(event):
+        if isinstance(event, events.StepStarted) and event.step == 2:
+            world.power.gone = "the guard has died (signal 9)"
+            world.power.read = world.power.move = world.power.take_back = dead
+        return World.emit(world, event)
+
+    def dead(*_):
+        raise PowerFault(world.power.gone)
+
+    def finish():
+        for name in ("read", "move", "take_back"):
+            world.power.__dict__.pop(name, None)
+        return MemoryPower.finish(world.power)
+
+    world.emit, world.power.finish = die, finish
+    run = ran((CURVE, TUNING), world=world)
+    assert run.code == code
+    assert run.world.bench.dark is replaceable
+    assert run.world.bench.broken == []
+    assert "the guard has died (signal 9)" in run.outcome.reason
+
+
+def test_an_hv_that_was_cut_fails_the_run_and_says_so():
+    world = World()
+    cut = "HV was cut: hv_1:1 was found off, and had been left at -50 V: it had no ramp"
+    world.emit = lambda event: (
+        world.power.cut.append(cut) if isinstance(event, events.SafeEndStarted) else None,
+        World.emit(world, event),
+    )
+    run = ran((CURVE, TUNING), world=world)
+    assert (run.code, run.outcome.reason) == (1, cut)
+    assert [event.reason for event in run.world.of(events.PowerFailed)] == [cut]
+    assert run.world.bench.dark
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The journal: what is read back is what was written, or less of it, and never anything else."""
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -155,27 +157,17 @@ def test_an_event_of_a_later_version_ends_the_reading_without_a_traceback(short)
 
 
 def test_steps_and_ends_are_on_the_disk_when_told_and_nothing_else_waits(tmp_path):
-    program = (  # in a process of its own, whose fdatasync counts
-        "import os, sys\n"
-        "from pathlib import Path\n"
-        "from calseq import events\n"
-        "from calseq.events import Bus\n"
-        "from calseq.journal import Journal\n"
-        "from calseq.rails import Move\n"
-        "synced = []\n"
-        "real = os.fdatasync\n"
-        "os.fdatasync = lambda fd: (synced.append(1), real(fd))\n"
-        "journal = Journal(Path(sys.argv[1]))\n"
-        "bus = Bus(vital=[journal])\n"
-        "bus.emit(events.RailMoving(Move.LV_ON)); print(len(synced))\n"
-        "bus.emit(events.StepStarted(1, 'a', 1, '', '')); print(len(synced))\n"
-        "bus.emit(events.ChildStarted(1, 1, 5)); print(len(synced))\n"
-        "bus.emit(events.StepSkipped(2, 'b', '')); print(len(synced))\n"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "e.jsonl")], capture_output=True, text=True, check=True
-    )
-    assert told.stdout.split() == ["0", "1", "1", "2"]
+    synced = []
+    with Journal(tmp_path / "e.jsonl", sync=synced.append) as journal:
+        bus = Bus(vital=[journal])
+        for event, count in (
+            (events.RailMoving(Move.LV_ON), 0),
+            (events.StepStarted(1, "a", 1, "", ""), 1),
+            (events.ChildStarted(1, 1, 5), 1),
+            (events.StepSkipped(2, "b", ""), 2),
+        ):
+            bus.emit(event)
+            assert len(synced) == count
 
 
 def test_a_journal_is_never_written_over(tmp_path):
@@ -184,15 +176,75 @@ def test_a_journal_is_never_written_over(tmp_path):
         Journal(tmp_path / "e.jsonl")
 
 
-def test_a_journal_that_was_removed_is_a_lost_record(short):
-    path = short.with_name("other.jsonl")
+def emit_all(bus, told):
+    for event in told:
+        bus.emit(event)
+
+
+def removed(path):
+    path.unlink()
+
+
+def moved(path):
+    path.rename(path.with_name("moved.jsonl"))
+
+
+def cut(path):
+    os.truncate(path, 0)
+
+
+def shortened(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def lengthened(path):
+    with path.open("ab") as file:
+        file.write(b"more\n")
+
+
+def overwritten(path):
+    with path.open("r+b") as file:
+        file.write(b"#" * 20)
+
+
+def linked(path):
+    path.rename(path.with_name("x"))
+    path.symlink_to("/dev/null")
+
+
+def copied(path):
+    """The same bytes, in another file."""
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [removed, moved, cut, shortened, lengthened, overwritten, linked, copied])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_journal_that_is_not_what_was_written_is_a_lost_record_at_the_latest_at_the_end(
+    tmp_path, harm, after
+):
+    path = tmp_path / "other.jsonl"
     with Journal(path) as journal:
         bus = Bus(vital=[journal])
-        bus.emit(SHORT[0])
-        path.unlink()
-        with pytest.raises(RecordLost, match="cannot be written"):
-            bus.emit(SHORT[1])
-        bus.emit(SHORT[2])  # once told, the run is brought to its end without it
+        for event in SHORT[:after]:
+            bus.emit(event)
+        if after == 2:  # its line is on its way
+            bus.emit(SHORT[2])
+        harm(path)
+        with pytest.raises(RecordLost, match="the record cannot be written: "):
+            emit_all(bus, SHORT[after:])
+        bus.emit(SHORT[3])  # once told, the run is brought to its end without it
+
+
+def test_a_disk_that_hangs_is_a_lost_record_after_its_limit(tmp_path):
+    free = threading.Event()
+    with Journal(tmp_path / "e.jsonl", limit_s=0.1, sync=lambda _: free.wait(30)) as journal:
+        bus = Bus(vital=[journal])
+        with pytest.raises(RecordLost, match=r"the disk has not taken it within 0\.1 s"):
+            bus.emit(SHORT[0])
+        bus.emit(SHORT[2])
+    free.set()
 
 
 FULL_DISK = """

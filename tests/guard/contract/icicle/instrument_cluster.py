@@ -7,8 +7,10 @@ ICICLE_DOUBLE_VERSION chooses among the interfaces of several versions.
 
 import fcntl
 import json
+import math
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER = Path(os.environ.get("ICICLE_DOUBLE", "."))
@@ -103,9 +105,16 @@ class Bench:
 
 
 class Instrument:
-    """A supply. There is one object for each address in a process, and it counts how often it was opened."""
+    """A supply. There is one object for each address in a process, and it counts how often it was opened.
+
+    What is asked goes over a line: an answer that comes late stays in it, in front of the answers to what is asked
+    later, until the connection is closed. A question is tried three times, and the connection renewed in between only if
+    it was opened once.
+    """
 
     _instances = {}  # noqa: RUF012
+    TRIES = 3
+    TIMEOUT_S = 10
 
     def __init__(self, name, resource):
         self.name = name
@@ -113,12 +122,13 @@ class Instrument:
         self._connected = 0
         self._handle = None
         self._channels = {}
+        self._line = []
 
     @classmethod
-    def at(cls, name, resource):
-        if resource not in cls._instances:
-            cls._instances[resource] = cls(name, resource)
-        return cls._instances[resource]
+    def at(cls, name, resource, kind=""):
+        if resource not in Instrument._instances:
+            Instrument._instances[resource] = KINDS.get(kind, Instrument)(name, resource)
+        return Instrument._instances[resource]
 
     def __enter__(self, recover_attempt=False):
         if not self.connected():
@@ -133,6 +143,7 @@ class Instrument:
                     bench.record("open-refused", instrument=self.name)
                 raise SerialException("[Errno 16] could not open port: Device or resource busy") from None
             self._handle = handle
+            self._line = []
             with Bench() as bench:
                 bench.record("open", instrument=self.name)
             print("opened " + self.name)  # real libraries print as well
@@ -150,8 +161,20 @@ class Instrument:
     def connected(self):
         return self._connected > 0
 
-    def talk(self):
-        """Every exchange with the supply comes by here."""
+    def ask(self, question, answer=lambda: None):
+        """Every exchange with the supply comes by here: `answer` is what the supply does, and gives as text."""
+        with self._lock():
+            for left in reversed(range(self.TRIES)):
+                try:
+                    return self._ask(question, answer)
+                except VisaIOError:
+                    if not left:
+                        raise
+                    self.__exit__(recover_attempt=True)
+                    self.__enter__(recover_attempt=True)
+        raise AssertionError
+
+    def _ask(self, question, answer):
         if not self.connected():
             raise RuntimeError("requires active connection")
         if self.name in faults().get("hangs", []):
@@ -160,11 +183,59 @@ class Instrument:
             raise VisaIOError
         if (FOLDER / f"lost-{self.name}").exists():
             raise SerialException("device disconnected")
+        text = answer()
+        if text is None:
+            return None
+        self._line.append(faults().get("says", {}).get(f"{self.name} {question}", text))
+        if self._is_late():
+            pause(self.TIMEOUT_S)
+            raise VisaIOError
+        return self._line.pop(0)
+
+    def _is_late(self):
+        """Once its voltage has come to `at`, it keeps its answers back for so many seconds."""
+        wanted = faults().get("late", {}).get(self.name)
+        if not wanted:
+            return False
+        begun = FOLDER / f"late-{self.name}"
+        if not begun.exists():
+            with Bench() as bench:
+                outputs = bench.outputs.items()
+                if any(
+                    name.startswith(self.name) and abs(one["set"]) >= wanted["at"] for name, one in outputs
+                ):
+                    begun.write_text(repr(time.time()))
+        return begun.exists() and time.time() < float(begun.read_text() or 0) + wanted["for"] / SPEED
+
+    @contextmanager
+    def _lock(self):
+        """A flock for each exchange, waited for without end; where it is, is icicle's own rule."""
+        folder = os.environ.get("ICICLE_LOCK_PATH")
+        if not folder:
+            yield
+            return
+        name = self._resource.replace("::INSTR", "").replace("/", "__").replace(":", "--")
+        file = os.open(f"{folder}/{name}", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
 
     def channel(self, number, role):
         if (number, role) not in self._channels:
             self._channels[number, role] = PowerChannel(self, number, role)
         return self._channels[number, role]
+
+
+class Keithley2410(Instrument):
+    """Says its state as text, and a constant instead of a measurement while it is off."""
+
+    def set(self, setting, value):
+        assert setting == "VOLTAGE_RANGE"
+        self.ask("range", lambda: f"{value:E}")
+        with Bench() as bench:
+            bench.record("range", instrument=self.name, volts=value)
 
 
 class Meter:
@@ -183,9 +254,10 @@ class PowerChannel:
         self.instrument = instrument
         self.output = f"{instrument.name}:{number}"
         self.role = role
+        self._is_keithley = isinstance(instrument, Keithley2410)
         if VERSION != "2.0":
-            self.measure_voltage = Meter(self._volts)
-            self.measure_current = Meter(self._amps)
+            self.measure_voltage = Meter(lambda: self._measure(0))
+            self.measure_current = Meter(lambda: self._measure(1))
 
     def __enter__(self):
         self.instrument.__enter__()
@@ -194,64 +266,86 @@ class PowerChannel:
     def __exit__(self, exception_type, exception_value, traceback):
         self.instrument.__exit__()
 
-    def _volts(self):
-        self.instrument.talk()
+    def _measure(self, which):
+        if self._is_keithley and self._state() == "0":
+            return 0.0
+        text = self.instrument.ask("measure", self._measured)
+        return float(text.split(",")[which])
+
+    def _measured(self):
         with Bench() as bench:
             state = bench.output(self.output)
+        return f"{self._volts(state)!r},{self._amps(state)!r},9.91E37,12.5,0"
+
+    def _volts(self, state):
         if self.role == "hv" and "nan" in faults():
             return float("nan")
         if state["on"]:
             return abs(state["set"]) if "unsigned" in faults() else state["set"]
         return faults().get("residual", 0.0) if self.role == "hv" else 0.0
 
-    def _amps(self):
-        self.instrument.talk()
-        with Bench() as bench:
-            state = bench.output(self.output)
+    def _amps(self, state):
         if not state["on"]:
             return 0.0
         if self.role == "hv":
             return -state["limit"] if "compliance" in faults() else state["set"] * 1e-9
         return 1.2
 
+    def _state(self):
+        def answer():
+            with Bench() as bench:
+                return str(int(bench.output(self.output)["on"]))
+
+        return self.instrument.ask("state", answer)
+
     @property
     def state(self):
-        self.instrument.talk()
-        with Bench() as bench:
-            on = bench.output(self.output)["on"]
-        return str(int(on)) if VERSION == "text" else on
+        raw = self._state()
+        if VERSION == "text" or self._is_keithley:
+            return raw
+        return {"0": False, "1": True}[raw]
 
     @state.setter
     def state(self, value):
-        self.instrument.talk()
-        with Bench() as bench:
-            state = bench.output(self.output)
-            broken = bench.broken(self.output, self.role, value) if state["on"] != value else []
-            if not value and self.role == "hv" and state["on"] and abs(state["set"]) > 10:
-                broken.append(f"HV switched off hard at {state['set']:g} V")
-            bench.record("state", output=self.output, on=bool(value), volts=state["set"], violations=broken)
-            if value or self.instrument.name not in faults().get("sticks-on", []):
-                state["on"] = bool(value)
+        value = bool(int(value))
+
+        def switch():
+            with Bench() as bench:
+                state = bench.output(self.output)
+                broken = bench.broken(self.output, self.role, value) if state["on"] != value else []
+                if not value and self.role == "hv" and state["on"] and abs(state["set"]) > 10:
+                    broken.append(f"HV switched off hard at {state['set']:g} V")
+                bench.record("state", output=self.output, on=value, volts=state["set"], violations=broken)
+                if value or self.instrument.name not in faults().get("sticks-on", []):
+                    state["on"] = value
+                return str(int(state["on"]))
+
+        self.instrument.ask("set state", switch)
 
     @property
     def voltage(self):
-        self.instrument.talk()
-        with Bench() as bench:
-            return bench.output(self.output)["set"]
+        def answer():
+            with Bench() as bench:
+                return repr(bench.output(self.output)["set"])
+
+        return float(self.instrument.ask("voltage", answer))
 
     @voltage.setter
     def voltage(self, value):
-        self.instrument.talk()
-        with Bench() as bench:
-            state = bench.output(self.output)
-            hard = self.role == "hv" and state["on"] and abs(value - state["set"]) > 10
-            broken = [f"HV set hard from {state['set']:g} to {value:g} V"] if hard else []
-            state["set"] = value
-            state["role"] = self.role
-            bench.record("set", output=self.output, volts=value, on=state["on"], violations=broken)
-        limit = faults().get("lost-at")
-        if limit is not None and self.role == "hv" and abs(value) >= limit:
-            (FOLDER / f"lost-{self.instrument.name}").touch()
+        def put():
+            with Bench() as bench:
+                state = bench.output(self.output)
+                hard = self.role == "hv" and state["on"] and abs(value - state["set"]) > 10
+                broken = [f"HV set hard from {state['set']:g} to {value:g} V"] if hard else []
+                state["set"] = value
+                state["role"] = self.role
+                bench.record("set", output=self.output, volts=value, on=state["on"], violations=broken)
+            limit = faults().get("lost-at")
+            if limit is not None and self.role == "hv" and abs(value) >= limit:
+                (FOLDER / f"lost-{self.instrument.name}").touch()
+            return repr(float(value))
+
+        self.instrument.ask("set voltage", put)
 
     @property
     def current(self):
@@ -260,28 +354,39 @@ class PowerChannel:
 
     @current.setter
     def current(self, value):
-        self.instrument.talk()
-        with Bench() as bench:
-            bench.output(self.output)["limit"] = value
+        def put():
+            with Bench() as bench:
+                bench.output(self.output)["limit"] = value
+            return repr(float(value))
+
+        self.instrument.ask("set current", put)
 
     current_limit = current
 
     def sweep(self, target_value, delay=1, step_size=None, measure=False, break_loop=None, **kwargs):
+        """As icicle does it: from what it says is set, which may be another question's answer, and by whatever step."""
         start = self.voltage
-        count = max(1, int(abs(target_value - start) / step_size + 0.999))
-        for step in range(1, count + 1):
-            self.voltage = start + (target_value - start) * step / count
+        distance = target_value - start
+        step_size = step_size if distance >= 0 else -step_size
+        count = math.ceil(distance / step_size)
+        rows = []
+        for step in range(count + 1):
+            self.voltage = start + step_size * step if step < count else target_value
+            rows.append([time.time(), step, self.voltage])
             if callable(break_loop) and break_loop():
                 break
             pause(delay)
-        return self.voltage, []
+        return self.voltage, rows
+
+
+KINDS = {"Keithley2410": Keithley2410}
 
 
 class InstrumentCluster:
     def __init__(self, instrument_dict=None, channels_dict=None, resource="cluster1"):
         self._instrument_dict = {}
         for name, device in instrument_dict.items():
-            instrument = Instrument.at(name, device["resource"])
+            instrument = Instrument.at(name, device["resource"], device.get("class", ""))
             for key, value in device.items():
                 if key not in ("class", "resource", "sim"):
                     if hasattr(instrument, key):
@@ -317,9 +422,11 @@ class InstrumentCluster:
         """Switch everything off, however long that takes, and leave handles open."""
         with Bench() as bench:
             bench.record("cluster-exit")
-        self.hv_off()
-        pause(5)
-        self.lv_off()
+        for _ in self._module_dict:  # all of it, once for each module
+            self.hv_off()
+            pause(5)
+            self.lv_off()
+            pause(1)
         for instrument in self._instrument_dict.values():
             instrument.__exit__()
 
@@ -352,12 +459,16 @@ class InstrumentCluster:
         module["hv"].current_limit = compliance_current
         return module["hv"].current_limit == compliance_current
 
+    def sleep(self, delay):
+        pause(delay)
+        return True
+
     def lv_on(self, voltage=None, current=None):
         return all([self.lv_on_module(module, voltage, current) for module in self._module_dict.values()])  # noqa: C419 - all are switched
 
     def lv_on_module(self, module, voltage=None, current=None):
-        module["lv"].voltage = module["lv"].default_voltage
-        module["lv"].current = module["lv"].default_current
+        module["lv"].voltage = module["lv"].default_voltage if voltage is None else voltage
+        module["lv"].current = module["lv"].default_current if current is None else current
         if module["lv"].state is True:
             return True
         self.assert_status(
@@ -388,6 +499,7 @@ class InstrumentCluster:
         ]
 
     def hv_on_module(self, module, voltage=None, delay=None, step_size=None, measure=True, **kwargs):
+        """What is on already is set to 0 in one step: a Keithley's state is text, and so never True."""
         hv = module["hv"]
         if hv.state is True or isinstance(hv, DummyInstrument):
             return True
@@ -395,21 +507,34 @@ class InstrumentCluster:
             hv.voltage = 0
         self.assert_status(lambda: module["lv"].state, 1, "Turning on HV", "LV is not active", "Turn on LV")
         hv.state = True
-        return hv.sweep(hv.default_voltage, hv.default_delay, hv.default_step_size, measure, **kwargs)
+        return hv.sweep(
+            hv.default_voltage if voltage is None else voltage,
+            hv.default_delay if delay is None else delay,
+            hv.default_step_size if step_size is None else step_size,
+            measure,
+            **kwargs,
+        )
 
     def hv_off(self, delay=None, step_size=None, measure=True, **kwargs):
-        return all([self.hv_off_module(module) for module in self._module_dict.values()])  # noqa: C419 - all are switched
+        return all(
+            [  # noqa: C419 - all are switched
+                self.hv_off_module(module, delay, step_size, measure) for module in self._module_dict.values()
+            ]
+        )
 
     def hv_off_module(self, module, delay=None, step_size=None, measure=True, **kwargs):
+        """The ramp is left out where what is set reads below 10 V; a Keithley's state is never False."""
         hv = module["hv"]
         if hv.state is False or isinstance(hv, DummyInstrument):
             return True
+        result = True
         if abs(hv.voltage) > 10:
-            hv.sweep(0.0, hv.default_delay, hv.default_step_size, measure)
+            delay = hv.default_delay if delay is None else delay
+            result = hv.sweep(0.0, delay, hv.default_step_size if step_size is None else step_size, measure)
         pause(2)
         hv.state = False
         pause(2)
-        return hv.state is False
+        return hv.state is False and result
 
 
 if VERSION == "2.0":  # no locks' name, no say in what is measured, no way to stop a ramp
@@ -424,10 +549,10 @@ if VERSION == "2.0":  # no locks' name, no say in what is measured, no way to st
             super().__init__(instrument_dict, channels_dict)
 
         def hv_on_module(self, module, voltage=None, delay=None, step_size=None):
-            return super().hv_on_module(module)
+            return super().hv_on_module(module, voltage, delay, step_size)
 
         def hv_off_module(self, module, delay=None, step_size=None):
-            return super().hv_off_module(module)
+            return super().hv_off_module(module, delay, step_size)
 
 elif VERSION == "1.0":
 

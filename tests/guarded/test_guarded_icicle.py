@@ -1,6 +1,7 @@
 """The real command line in power mode icicle: runs, `calseq power`, the lock and what is refused, over a double."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -107,7 +108,7 @@ def test_power_off_asks_a_run_of_another_shell_to_stop(stand):
     assert "CS413" in second.told
     code, out, told = stand.calseq("power", "off", "--bench", stand.bench)
     assert (code, "confirmed" in out) == (0, True), told
-    assert run.process.wait(20) == 143
+    assert run.process.wait(20) == -signal.SIGTERM
     assert stand.on_now() == []
 
 

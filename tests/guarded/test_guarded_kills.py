@@ -168,7 +168,7 @@ def test_a_stopped_child_is_woken_by_ctrl_c(stand):
     in_fault(run)
     os.kill(child_of(run), signal.SIGSTOP)
     run.press()
-    assert run.end() == 130
+    assert run.end() == -signal.SIGINT
     run.prove()
     prove_dark(run.bench)
 
@@ -183,7 +183,7 @@ def test_a_stubborn_child_takes_more_than_one_ctrl_c(stand, fault, presses):
             run.wait_for_event('"child-signalled"', press)
             run.wait_for_event('"stop-asked"', press)
             time.sleep(0.12)  # two signals within a tenth of a second are one press
-    assert run.end() == 130
+    assert run.end() == -signal.SIGINT
     run.prove()
     prove_dark(run.bench)
 

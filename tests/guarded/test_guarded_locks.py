@@ -71,7 +71,7 @@ def test_a_second_run_is_refused_and_told_who_has_the_bench(stand):
     assert code == 0
     assert first.record["run"] in out
     first.press()
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
     assert holders_now(resources(bench)) == []
     third = stand.on(bench, TRIM, name="other.yaml")
     assert third.end() == 0
@@ -89,7 +89,7 @@ def test_a_lock_whose_file_was_deleted_still_holds(stand):
     assert second.end() == 3
     assert "lock file was deleted" in " ".join(second.told.split())
     first.press(signal.SIGINT)
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
     assert stand.on(bench, TRIM, name="other.yaml").end() == 0
 
 
@@ -121,7 +121,7 @@ def test_two_benches_without_a_common_instrument_run_side_by_side(stand):
     assert second.end() == 0
     assert first.process.poll() is None
     first.press()
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
 
 
 def test_a_bench_in_another_folder_with_one_common_instrument_is_the_same(stand):
@@ -131,7 +131,7 @@ def test_a_bench_in_another_folder_with_one_common_instrument_is_the_same(stand)
     in_fault(first)
     assert stand.on(two, TRIM, name="two.yaml").end() == 3
     first.press()
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
 
 
 def test_the_lock_outlives_a_killed_calseq_as_long_as_its_child(stand):
@@ -209,7 +209,7 @@ def test_power_off_asks_a_live_run_to_stop_first(stand):
     assert code == 0, told
     assert "asking run" in told
     assert "confirmed" in out
-    assert run.end() == 143
+    assert run.end() == -signal.SIGTERM
     run.prove()
     prove_dark(run.bench)
 

@@ -1,6 +1,7 @@
 """A test stand as its files describe it: dirigent, the instruments by role, and who moves the supplies."""
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -117,7 +118,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         power_python=power.get("python", ""),
         bias=convert(files.table("bias"), BiasRule),
         simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
-        runs=files.path(str(data.get("runs", "runs"))),
+        runs=files.place(str(data.get("runs", "runs"))),
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
         monitors=tuple(map(_monitor, files.list_of("monitors"))),
         on_finish=_notice(files.table("on_finish")),
@@ -156,6 +157,10 @@ class _Files:
 
     def path(self, text: str) -> Path:
         return (self.folder / Path(text).expanduser()).resolve()
+
+    def place(self, text: str) -> Path:
+        """Absolute path of what need not be there; nothing of it is looked at, as its disk may hang."""
+        return Path(os.path.abspath(self.folder / Path(text).expanduser()))  # noqa: PTH100
 
     def table(self, key: str) -> dict[str, Any]:
         value = self.data.get(key)

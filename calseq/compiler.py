@@ -1,6 +1,7 @@
 """Sequence, catalogue and bench to a plan, or all that stands against it at once."""
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
@@ -12,11 +13,13 @@ from msgspec.structs import replace
 from calseq import problems as codes
 from calseq.bench import Bench, Sweep
 from calseq.document import Document
+from calseq.durations import spelled
 from calseq.limits import limit_problems
 from calseq.official import standing
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
+from calseq.ramps import SPARE_S, icicle_end_s, ramp_s
 from calseq.sequence import Sequence, SequenceStep
 
 SIMULATED_DIRIGENT = (sys.executable, "-m", "calseq.simulator")
@@ -37,6 +40,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     problems = [*_missing_instruments(to_run, bench), *_bias_problems(to_run, bench)]
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
     problems += limit_problems(to_run, bench, ends_v)
+    problems += _short_graces(to_run, bench)
     files = (sequence.document, bench.document)
     problems = [problem for problem in problems if not any(file.ignores(problem) for file in files)]
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
@@ -51,7 +55,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         steps=tuple(_step(step, following[step.number], bench) for step in sequence.steps),
         instruments=bench.wiring.described(),
         modules=bench.modules,
-        supplies=bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules}),
+        supplies=_bias_supplies(bench),
         environment=Environment(str(bench.cwd), bench.variables),
         wiring=Dictionaries(*bench.wiring.reduced(Role)),
         power_python=bench.power_python,
@@ -98,14 +102,70 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         timeout_s=step.policies.timeout_s,
         retries=step.policies.retries,
         on_failure=step.policies.on_failure,
-        usual_s=calibration.usual_s,
-        stop_grace_s=step.policies.stop_grace_s,
+        usual_s=_usual_s(step, given, bench),
+        stop_grace_s=_stop_grace_s(step, given, bench),
         sweep_end_v=_sweep_end(step, bench),
         line=step.place.span.line,
         origin=step.origin,
         left_out=step.left_out,
         curves=calibration.curves,
     )
+
+
+def _stop_grace_s(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> float:
+    """Seconds to end in, once asked: as written, else at least what the supplies of the child need."""
+    written_s = step.policies.stop_grace_s
+    return written_s if step.grace_place else max(written_s, _end_s(step, given, bench))
+
+
+def _usual_s(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> float | None:
+    """Seconds that a step takes by the catalogue, which knows one module: icicle's end of more takes longer."""
+    usual_s = step.calibration.usual_s
+    if usual_s is None or not SUPPLIES.intersection(given):
+        return usual_s
+    return usual_s + icicle_end_s(max(1, _powered_modules(bench))) - icicle_end_s(1)
+
+
+def _end_s(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> float:
+    """Seconds that a child needs to ramp down and to switch off the supplies that it was given; 0 without any."""
+    if not SUPPLIES.intersection(given):
+        return 0.0
+    ramps_s = sum(_ramp_down_s(step, each, bench) for each in _bias_supplies(bench) if Role.HV in given)
+    return ramps_s + icicle_end_s(_powered_modules(bench)) + SPARE_S
+
+
+def _ramp_down_s(step: SequenceStep, supply: BiasSupply, bench: Bench) -> float:
+    """Seconds of a supply's ramp to 0 V from as far as a step may have gone."""
+    entry = bench.wiring.instruments[supply.instrument]
+    reach_v = abs(supply.target_v)
+    if step.calibration.type is StepType.IVCURVE:
+        end_v = _sweep_end(step, bench)
+        reach_v = max(reach_v, abs(float(entry.get("default_range", 0.0)) if end_v is None else end_v))
+    return ramp_s(entry, reach_v)
+
+
+def _powered_modules(bench: Bench) -> int:
+    return sum(bool(SUPPLIES.intersection(wires)) for wires in bench.wiring.channels.values())
+
+
+def _bias_supplies(bench: Bench) -> tuple[BiasSupply, ...]:
+    return bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules})
+
+
+def _short_graces(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """Warnings of graces that are shorter than the end of the supplies: the child would be killed in mid-ramp."""
+    for step in sequence.steps:
+        needed_s = math.ceil(_end_s(step, _given(step, bench.mode), bench))
+        if step.grace_place and step.policies.stop_grace_s < needed_s:
+            modules = _powered_modules(bench)
+            message = (
+                f"'stop_grace' of {spelled(step.policies.stop_grace_s)}: switching off {modules} "
+                f"module{'s' if modules > 1 else ''} takes up to {spelled(needed_s)} on this bench"
+            )
+            cure = f"write {spelled(needed_s)} or more, or delete it: the child would be killed in mid-ramp"
+            yield Problem(
+                codes.SHORT_GRACE, message, cure, step.grace_place, f"step {step.number}, {step.name}"
+            )
 
 
 def _sequence_files(document: Document) -> Iterator[InputFile]:
@@ -189,7 +249,7 @@ def _demand(sequence: Sequence, role: Role) -> tuple[Place | None, str]:
 
 def _bias_problems(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
     """Say what would keep the sensor from being biased, or harm it, as far as it is known now."""
-    supplies = bench.wiring.bias_supplies({module.channel: module.name for module in bench.modules})
+    supplies = _bias_supplies(bench)
     if any(_is_biased(step) for step in sequence.steps):
         for supply in supplies:
             yield from _target_problem(supply.instrument, supply.target_v, bench)

@@ -22,6 +22,10 @@ _PREFIX = re.compile(r"(lv|hv|ab|cb|hb)(_|[0-9]|$)")
 _UNSAFE_TEXT = re.compile(r"['\"\\\n\r{}]")
 
 
+COARSE_STEP_V = 25.0
+"""A step of an HV ramp beyond this is a jump for a sensor."""
+
+
 class Wire(Struct, frozen=True):
     """One role of one channel: the instrument that has it, and that instrument's own channel."""
 
@@ -274,11 +278,26 @@ def _check_values(document: Document, path: Path, entry: Mapping[str, Any], role
             "a low voltage must be above 0",
             "write volts",
         )
+    if role is Role.HV:
+        _check_ramp(document, path, entry)
     if role is Role.HV and voltage is not None and range_v is not None and abs(voltage) > abs(range_v):
         message = f"'default_voltage' {voltage:g} V is beyond 'default_range' {range_v:g} V"
         _note(
             document, (*path, "default_voltage"), codes.BAD_DEFAULT, message, "lower it, or widen the range"
         )
+
+
+def _check_ramp(document: Document, path: Path, entry: Mapping[str, Any]) -> None:
+    """Judge the steps of an HV ramp: without any the output is cut, and one large step is no ramp."""
+    step_v = _number(entry.get("default_step_size"))
+    where = (*path, "default_step_size")
+    if step_v is not None and step_v <= 0:
+        message = f"'default_step_size' is {step_v:g} V: a ramp of no steps cuts HV, or never ends"
+        _note(document, where, codes.BAD_DEFAULT, message, "write volts above 0, such as 5")
+    elif step_v is not None and step_v > COARSE_STEP_V:
+        message = f"'default_step_size' is {step_v:g} V: dirigent moves HV in steps that large"
+        cure = "write 10 or less: calseq ramps in steps of at most 10 V whatever this says, dirigent takes it as it is"
+        _note(document, where, codes.COARSE_RAMP, message, cure)
 
 
 def _note(document: Document, path: Path, code: Code, message: str, cure: str, *, key: bool = False) -> None:

@@ -9,7 +9,9 @@ sockets, which nobody can delete.
 import fcntl
 import hashlib
 import os
+import pwd
 import socket
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,18 @@ from msgspec import Struct
 from calseq import problems as codes
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
+from calseq.regular import NotRegular, descriptor_of
+from calseq.timelimit import within
+
+_KINDS = (
+    (stat.S_ISFIFO, "a fifo"),
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISSOCK, "a socket"),
+)
+_NAME_S = 2.0
+_REPLACED_MOST = 100
+"""A lock file that is deleted between opening and locking so often is deleted on purpose."""
 
 FOLDERS = ("/run/lock", "/dev/shm", "/tmp")  # noqa: S108 - a place that all users of a machine share
 
@@ -76,7 +90,7 @@ class BenchLock:
             self._names.pop().close()
 
     def _take(self, resource: str, path: Path) -> None:
-        while True:
+        for _ in range(_REPLACED_MOST):
             descriptor = _open(path)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,6 +101,8 @@ class BenchLock:
             if _is_at(descriptor, path):
                 break
             os.close(descriptor)  # somebody deleted the file under us: the lock that counts is on the new one
+        else:
+            raise _no_lock(path, "is replaced again and again")
         self._held[resource] = descriptor
         self._names.append(_named(resource))
         present = _read(descriptor)
@@ -132,12 +148,16 @@ def lock_folder() -> Path:
 
 
 def holders_now(resources: Iterable[str], folder: Path | None = None) -> list[Holder]:
-    """Give who holds any of these instruments at this moment."""
+    """Holders of any of these instruments at this moment.
+
+    Raises:
+        Refused: something that is no lock is in a lock's place.
+    """
     place = folder or lock_folder()
     found = []
     for resource in sorted(resources):
         with suppress(OSError):
-            descriptor = os.open(place / _name(resource), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = _opened(place / _name(resource), os.O_RDONLY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
@@ -164,21 +184,63 @@ def _named(resource: str) -> socket.socket:
 
 
 def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    """Descriptor of a lock's file, which is made if it is not there."""
     try:
         try:
-            descriptor = os.open(path, flags)
+            descriptor = _opened(path, os.O_RDWR)
         except FileNotFoundError:
             # O_CREAT alone would be refused on another user's file in a sticky folder (fs.protected_regular).
-            descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+            descriptor = _opened(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        message = (
-            f"the lock {printable(str(path))} cannot be opened: {(error.strerror or str(error)).lower()}"
-        )
-        raise Refused([Problem(codes.BENCH_BUSY, message, "see 'calseq doctor'")]) from error
+        raise _no_lock(path, f"cannot be opened: {(error.strerror or str(error)).lower()}") from error
     with suppress(OSError):  # only its owner may; the umask must not keep other users out
         os.fchmod(descriptor, 0o666)
     return descriptor
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Descriptor of a lock's file; a fifo, device, link or second name of another file is refused, and waited for never.
+
+    Raises:
+        Refused: it is no lock.
+        OSError: it cannot be opened.
+    """
+    try:
+        descriptor = descriptor_of(path, flags, mode=0o666)
+    except NotRegular:
+        raise _no_lock(path, f"is no lock but {_kind(path)}") from None
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise _no_lock(path, "is no lock but a second name of another file")
+    return descriptor
+
+
+def _no_lock(path: Path, what: str) -> Refused:
+    shown, owner = printable(str(path)), _owner(path)
+    message = f"{shown}, where the lock of an instrument belongs, {what}"
+    message += f"; it belongs to {owner}" if owner else ""
+    cure = f"have {owner or 'its owner'}, or root, look at it and remove it: rm {shown}"
+    return Refused([Problem(codes.BENCH_BUSY, message, cure)])
+
+
+def _kind(path: Path) -> str:
+    """What is in a file's place, as a person says it."""
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        return next((word for is_such, word in _KINDS if is_such(mode)), "a device")
+    return "something else"
+
+
+def _owner(path: Path) -> str:
+    """Name of a file's owner, the number if the machine's name service does not answer; empty if there is no file."""
+    try:
+        number = path.lstat().st_uid
+    except OSError:
+        return ""
+    try:
+        return printable(within(_NAME_S, lambda: pwd.getpwuid(number).pw_name))
+    except (KeyError, TimeoutError):
+        return f"user {number}"
 
 
 def _read(descriptor: int) -> Holder | None:
@@ -190,7 +252,7 @@ def _read(descriptor: int) -> Holder | None:
 
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except OSError:
         return False
 

@@ -13,6 +13,7 @@ from calseq.process import RUN_MARK
 from calseq.regular import read_end
 
 _MOST_BYTES = 256 << 20
+_TAIL_BYTES = 1 << 16
 _CLOCK_SLACK_S = 60.0
 """A wall clock that was set since the run began does not make its process another one."""
 
@@ -34,14 +35,29 @@ def run_lives(pid: int, since: str) -> bool:
 
 def guard_lives(folder: Path) -> bool:
     """The guard that last began to write to a run's guard.jsonl lives."""
+    return bool(guard_of(folder))
+
+
+def guard_of(folder: Path) -> int:
+    """Process of the guard that last began to write to a run's guard.jsonl; 0 if it has ended."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
         lines = read_end(folder / "guard.jsonl", _MOST_BYTES).splitlines()
         # a resumed run has had several
         last = json.loads([line for line in lines if b'"event": "opening"' in line][-1])
         pid = int(last["pid"])
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return str(GUARD).encode() in words and run_lives(pid, str(last["time"]))
-    return False
+        if str(GUARD).encode() in words and run_lives(pid, str(last["time"])):
+            return pid
+    return 0
+
+
+def last_try(folder: Path) -> tuple[str, str]:
+    """Time and outcome of the last further try of a guard that could not confirm off; both empty if there was none."""
+    with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        lines = read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+        said = json.loads([line for line in lines if b'"event": "tried-again"' in line][-1])
+        return str(said["time"]), str(said["reason"])
+    return "", ""
 
 
 def children(folder: Path) -> list[int]:
@@ -65,13 +81,17 @@ def marked() -> dict[str, list[int]]:
 def ask_to_stop(folder: Path, pid: int, since: str) -> None:
     """Ask a run to stop and to come to its safe end; of an orphaned child nobody else is left to ask it.
 
+    A guard alone comes to its end by itself; one that could not confirm off and tries on is to try at once.
+
     Raises:
         PermissionError: it belongs to somebody else.
     """
     with suppress(ProcessLookupError):  # its guard, or its child, comes to its end by itself
         if run_lives(pid, since):
             os.kill(pid, signal.SIGTERM)
-        elif not guard_lives(folder):
+        elif guard := guard_of(folder):
+            os.kill(guard, signal.SIGUSR2)
+        else:
             for child in children(folder):  # once is enough
                 os.kill(child, signal.SIGINT)
                 os.kill(child, signal.SIGCONT)

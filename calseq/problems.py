@@ -207,7 +207,7 @@ SET_TWICE = _code("CS363", "set-twice", "a variant gives an option twice")
 MISSING_INSTRUMENT = _code("CS401", "missing-instrument", "a required role has no instrument on this bench")
 BAD_CHANNEL = _code("CS402", "bad-channel", "a channel that names no instrument, or an unknown role")
 UNSAFE_KEY = _code("CS403", "unsafe-key", "text that icicle would execute as code")
-BAD_DEFAULT = _code("CS404", "bad-default", "a default voltage or current that cannot be used")
+BAD_DEFAULT = _code("CS404", "bad-default", "a default voltage, current or ramp that cannot be used")
 NO_DIRIGENT = _code("CS405", "no-dirigent", "dirigent is not there or cannot be started")
 WRONG_DIRIGENT = _code("CS406", "wrong-dirigent", "a program named dirigent, but not the CMS one")
 NO_BENCH = _code("CS407", "no-bench", "no bench to run on")
@@ -228,6 +228,10 @@ FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sen
 NO_RUN = _code("CS421", "no-run", "no run of that name, or several")
 NOT_RESUMABLE = _code("CS422", "not-resumable", "a run that cannot be gone on with")
 DAMAGED_RUN = _code("CS423", "damaged-run", "a run folder whose record cannot be read")
+SHORT_GRACE = _code(
+    "CS424", "short-grace", "a stop_grace in which a child cannot switch its supplies off", _WARN
+)
+COARSE_RAMP = _code("CS425", "coarse-ramp", "an HV ramp in steps that are jumps for a sensor", _WARN)
 NOT_OFFICIAL = _code(
     "CS440", "not-official", "a sequence that is not the official one, where only that may run"
 )

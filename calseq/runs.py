@@ -206,6 +206,8 @@ def ended_safely(folder: Path) -> bool:
     """Tell whether a run is known to have left HV and LV off: by its own record, or else by its guard's."""
     try:
         record = read_record(folder)
+    except FileNotFoundError:  # a 'power off' has a guard and nothing else
+        return _guard_confirmed(folder)
     except (OSError, msgspec.MsgspecError):
         return False
     if record.state == "ended":

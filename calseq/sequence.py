@@ -12,7 +12,8 @@ from calseq.rails import Role
 class Policies(Struct, frozen=True):
     """What may be said for one step, or for all in `defaults`.
 
-    A child gets `stop_grace_s` to ramp down: 350 V at 5 V/s need 70 s, and the data acquisition its own.
+    A child gets `stop_grace_s` to ramp down: 350 V at 5 V/s need 70 s, and the data acquisition its own. A plan makes it
+    longer where the supplies of a bench need that, unless it is written.
     """
 
     timeout_s: float | None = None
@@ -27,7 +28,8 @@ class SequenceStep(Struct, frozen=True):
 
     `sweep_end_v` is how far an IV curve is said to go; `sweep_is_open` if its arguments may say otherwise; `waits_s`
     the time that it spends on waiting between two measurements alone, if all that is said. `left_out` says
-    why the step is not to run, if it is not; `origin` where it comes from, if the sequence is a variant.
+    why the step is not to run, if it is not; `origin` where it comes from, if the sequence is a variant. `grace_place` is
+    the place of its `stop_grace`, None if its author wrote none.
     """
 
     number: int
@@ -44,6 +46,7 @@ class SequenceStep(Struct, frozen=True):
     place: Place
     left_out: str = ""
     origin: Origin | None = None
+    grace_place: Place | None = None
 
 
 class Sequence(Struct, frozen=True):

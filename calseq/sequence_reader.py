@@ -96,7 +96,12 @@ class _Reader:
             waits_s=_waits_s(calibration, options),
             sweep_place=self._sweep_place(path, calibration) or self.document.place(named),
             place=self.document.place(named),
+            grace_place=self._grace_place(path),
         )
+
+    def _grace_place(self, path: Path) -> Place | None:
+        values = self.document.values
+        return values.get((*path, "stop_grace")) or values.get(("defaults", "stop_grace"))
 
     def _sweep_place(self, path: Path, calibration: Calibration) -> Place | None:
         return self.document.values.get((*path, "options", calibration.sweep_end))

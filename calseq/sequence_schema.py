@@ -387,7 +387,7 @@ def _policies() -> Schema:
         "stop_grace": {
             **_DURATION,
             **_refused(_UNDER_30_S, "at least 30s, and not for ever"),
-            "description": "time a child has to ramp down once it was asked to stop (default 3m, at least 30s)",
+            "description": "time a child has to ramp down once it was asked to stop (default 3m, longer if the supplies of a bench need it; at least 30s)",
         },
     }
 

@@ -49,10 +49,10 @@ EXIT_CODE_MEANINGS = {
     ExitCode.UNSAFE: "**HV or LV off could not be confirmed**; beats all others",
     ExitCode.NOT_SENT: "`upload`: something is not sent; `calseq upload` goes on where it stopped",
     ExitCode.BUG: "a bug in calseq",
-    ExitCode.HANGUP: "stopped by SIGHUP (`--on-hangup stop`); power is confirmed off*",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; power is confirmed off*",
-    ExitCode.QUIT: "interrupted by SIGQUIT; power is confirmed off*",
-    ExitCode.TERMINATED: "interrupted by SIGTERM; power is confirmed off*",
+    ExitCode.HANGUP: "ended by SIGHUP (`--on-hangup stop`) after the safe end; power is confirmed off*",
+    ExitCode.INTERRUPTED: "ended by SIGINT (Ctrl-C) after the safe end; power is confirmed off*",
+    ExitCode.QUIT: "ended by SIGQUIT after the safe end; power is confirmed off*",
+    ExitCode.TERMINATED: "ended by SIGTERM after the safe end; power is confirmed off*",
 }
 
 NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"

@@ -14,6 +14,9 @@ import typer
 from calseq import __version__
 from calseq.cli.commands import Commands
 
+SIGNAL_BASE = 128
+"""What a shell adds to the number of the signal that a program died of."""
+
 app = typer.Typer(
     name="calseq",
     cls=Commands,
@@ -41,9 +44,14 @@ def _calseq(
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong ends in words and an exit code."""
+    """Run the command line; whatever goes wrong ends in words and an exit code, a signal in death by that signal."""
     fill_standard_streams()
-    raise SystemExit(guarded(lambda: app(standalone_mode=True)))
+    code = guarded(lambda: app(standalone_mode=True))
+    if code > SIGNAL_BASE:
+        from calseq.cli.ending import end  # noqa: PLC0415 - only a signal's end needs it
+
+        end(code)
+    raise SystemExit(code)
 
 
 def fill_standard_streams() -> None:

@@ -5,6 +5,7 @@ import signal
 import sys
 
 from calseq.cli.chosen import chosen, look, now_in
+from calseq.cli.ending import Relayed
 from calseq.cli.following import happenings
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import Where
@@ -75,7 +76,7 @@ def _told_end(glance: Glance) -> int:
         return int(ExitCode.UNSAFE if glance.standing.safe is False else ExitCode.FAILED)
     text = summary(view, folder, columns(out), color=has_color(out), ascii=is_ascii(out))
     results(text.rstrip("\n"))
-    return int(view.ended.exit_code)
+    return Relayed(view.ended.exit_code)  # a signal that ended the run is none that came here
 
 
 def _block(glance: Glance) -> str:

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from calseq import problems as codes
+from calseq.archive import run_folders
 from calseq.assets import find_bench
 from calseq.bench import Bench, read_bench
 from calseq.cli.inputs import tell_problems
@@ -18,15 +20,26 @@ from calseq.plan import PowerMode
 from calseq.power.guarded import GuardedPower, Setting
 from calseq.power.protocol import PowerFault
 from calseq.power.rig import shown
-from calseq.presence import ask_to_stop, is_present
+from calseq.presence import ask_to_stop, guard_of, is_present, last_try
 from calseq.problems import Problem
 from calseq.rails import Readings, Role
 from calseq.runs import read_record, simulated_folder, utc
 from calseq.supply import guard_environment
+from calseq.timelimit import within
 from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 STOP_WAIT_S = 900.0
 """How long a run gets to stop: the grace of its step, the ramps, and something on top."""
+
+DISK_WAIT_S = 10.0
+"""How long a disk gets for what can be done without it."""
+
+TRIES_ON = "its guard goes on trying every 30 s, for an hour; 'calseq power off' has it try once more at once"
+
+OPENING = (
+    "opening the instruments: icicle sets compliance and range of HV as instruments.json has them; "
+    "outputs and set voltages stay as they are"
+)
 
 
 def power(action: str, bench_file: Path | None) -> int:
@@ -42,9 +55,15 @@ def power(action: str, bench_file: Path | None) -> int:
         tell_problems(tuple(reading.problems), len(reading.documents))
         return int(ExitCode.REFUSED)
     bench = reading.bench
-    if bench.mode is PowerMode.DIRIGENT:
-        return _not_controlled(bench, action)
-    return _status(bench) if action == "status" else _off(bench)
+    try:
+        if bench.mode is PowerMode.DIRIGENT:
+            return _not_controlled(bench, action)
+        return _status(bench) if action == "status" else _off(bench)
+    except TimeoutError:
+        return _unknown(bench, f"the disk of {bench.runs} does not answer")
+    except KeyboardInterrupt:
+        message("stopped by Ctrl-C: no rail was moved; a run that was asked to stop goes on stopping")
+        return int(ExitCode.INTERRUPTED)
 
 
 def _not_controlled(bench: Bench, action: str) -> int:
@@ -69,6 +88,8 @@ def _status(bench: Bench) -> int:
         )
         return int(ExitCode.GOOD)
     try:
+        if bench.mode is PowerMode.ICICLE:
+            message(OPENING)
         supplies = _open(bench, "status")
     except PowerFault as fault:
         return _unknown(bench, str(fault))
@@ -97,32 +118,60 @@ def _off(bench: Bench) -> int:
         if supplies is None:
             results(f"no run on the simulated bench {bench.name} yet: HV off, LV off")
             return int(ExitCode.GOOD)
-        readings, reason = supplies.make_safe()
+        # as long as off is not confirmed, it is this guard that tries on, and whose word counts
+        _claim(lock, str(supplies.folder))
+        readings, reason = supplies.finish()
         supplies.close()
         if reason:
-            return _unknown(bench, reason, readings)
-        now = utc(datetime.now().astimezone())
-        lock.claim(run="power off", user=str(os.getuid()), pid=os.getpid(), since=now, folder="")
+            return _unknown(bench, f"{reason}\n{TRIES_ON}", readings)
+        _claim(lock, "")
     except PowerFault as fault:
         return _unknown(bench, str(fault))
+    except KeyboardInterrupt:
+        return _unknown(bench, "stopped by Ctrl-C before off was confirmed; the guard goes on by itself")
     finally:
         lock.release()
     results(f"bench {bench.name}: {shown(readings)}: confirmed")
     return int(ExitCode.GOOD)
 
 
+def _claim(lock: BenchLock, folder: str) -> None:
+    now = utc(datetime.now().astimezone())
+    lock.claim(run="power off", user=str(os.getuid()), pid=os.getpid(), since=now, folder=folder)
+
+
 def _stopped(bench: Bench, running: Holder) -> bool:
     """Ask a run to stop, and wait until it has let go of the bench."""
-    message(f"asking {_whose(running)} to stop; its own safe end comes first")
+    folder = Path(running.folder)
+    tried = _last_try(folder)
     try:
-        ask_to_stop(Path(running.folder), running.pid, running.since)
+        within(DISK_WAIT_S, lambda: ask_to_stop(folder, running.pid, running.since))
     except PermissionError:
-        message(f"it belongs to {printable(running.user)}: ask them, or root")
+        message(f"{_whose(running)} belongs to {printable(running.user)}: ask them, or root")
         return False
+    except TimeoutError:
+        message(
+            f"whether its guard lives cannot be seen: the disk of {printable(running.folder)} does not answer"
+        )
+    message(
+        f"asking {_whose(running)} to stop; its own safe end comes first, "
+        f"and is waited for at most {STOP_WAIT_S / 60:.0f} min"
+    )
     due_s = time.monotonic() + STOP_WAIT_S
     while _running(bench) and time.monotonic() < due_s:
         time.sleep(0.2)
+        again = _last_try(folder)
+        if again != tried and again[1]:
+            message(f"its guard has tried again: {printable(again[1], 300)}\n{TRIES_ON}")
+            return False
     return _running(bench) is None
+
+
+def _last_try(folder: Path) -> tuple[str, str]:
+    try:
+        return within(DISK_WAIT_S, lambda: last_try(folder))
+    except TimeoutError:
+        return "", ""
 
 
 def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower | None:
@@ -145,15 +194,31 @@ def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower
 def _guard(
     bench: Bench, backend: str, python: str, config: dict[str, object], action: str, keep: tuple[int, ...]
 ) -> GuardedPower:
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
-    folder = bench.runs / f"{stamp}-power-{action}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise PowerFault(f"{folder} cannot be made: {error.strerror or error}") from error
+    folder = _record_folder(bench, action)
     environment = guard_environment(bench.variables)
     mark = f"CALSEQ_POWER={folder}"
     return GuardedPower(Setting(python, backend, config, folder, mark, keep=keep, environment=environment))
+
+
+def _record_folder(bench: Bench, action: str) -> Path:
+    """New folder for what the guard records; elsewhere if the runs' disk is full, away or hangs: rails come first.
+
+    Raises:
+        PowerFault: there is no place for it at all.
+    """
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S-%f")
+    folder = bench.runs / f"{stamp}-power-{action}"
+    try:
+        within(DISK_WAIT_S, lambda: folder.mkdir(parents=True))
+    except OSError as error:
+        why = error.strerror or str(error)
+        try:
+            other = Path(tempfile.mkdtemp(prefix=f"calseq-power-{action}-"))
+        except OSError as none:
+            raise PowerFault(f"{folder} cannot be made: {why}; no other folder either: {none}") from error
+        message(f"{printable(str(folder))} cannot be made ({why.lower()}): the record goes to {other}")
+        return other
+    return folder
 
 
 def _resources(bench: Bench) -> tuple[str, ...]:
@@ -171,9 +236,18 @@ def _running(bench: Bench) -> Holder | None:
 
 
 def _last_simulated(bench: Bench) -> Holder | None:
-    """Give the latest run on a simulated bench, whose folder has the supplies."""
-    for folder in sorted(bench.runs.glob("*/simulated/bench.json"), reverse=True):
-        run = folder.parents[1]
+    """Give the latest run on a simulated bench, whose folder has the supplies.
+
+    Raises:
+        TimeoutError: the disk does not answer.
+    """
+    return within(DISK_WAIT_S, lambda: _latest_with_supplies(bench))
+
+
+def _latest_with_supplies(bench: Bench) -> Holder | None:
+    for run in run_folders(bench.runs):
+        if not os.path.lexists(run / "simulated" / "bench.json"):
+            continue
         with suppress(OSError, ValueError):
             record = read_record(run)
             pid = record.pid if record.state == "running" else 0
@@ -183,7 +257,10 @@ def _last_simulated(bench: Bench) -> Holder | None:
 
 def _is_alive(holder: Holder) -> bool:
     """The run goes on, or its guard, or a child of it."""
-    return bool(holder.pid) and is_present(Path(holder.folder), holder.pid, holder.since)
+    folder = Path(holder.folder)
+    if not holder.pid:  # it has ended, and its guard may try on
+        return within(DISK_WAIT_S, lambda: bool(guard_of(folder)))
+    return within(DISK_WAIT_S, lambda: is_present(folder, holder.pid, holder.since))
 
 
 def _whose(holder: Holder) -> str:
@@ -191,7 +268,7 @@ def _whose(holder: Holder) -> str:
 
 
 def _unknown(bench: Bench, reason: str, readings: Readings | None = None) -> int:
-    message(f"{UNKNOWN_HARDWARE}\n{printable(reason)}")
+    message("\n".join([UNKNOWN_HARDWARE, *map(printable, reason.splitlines())]))
     if readings:
         message(shown(readings))
     _tell_by_hand(bench, "")

@@ -22,7 +22,8 @@ def power(
 ) -> None:
     """Read the rails of a bench, or switch HV and then LV off.
 
-    A run that is there is asked to stop first; its own safe end is then the one that counts.
+    A run that is there is asked to stop first; its own safe end is then the one that counts. In power mode icicle,
+    status opens the instruments, which sets compliance and range of HV as instruments.json has them.
     """
     from calseq.cli.power import power as command  # noqa: PLC0415
 

@@ -1314,7 +1314,10 @@ class Guard:
             self._terminal.say(self._unknown(verdict))
 
     def _try_on(self, verdict: dict[str, Any]) -> dict[str, Any]:
-        """Go on trying the safe end; correct the marker when it is confirmed. SIGTERM or SIGINT ends that after one more try."""
+        """Go on trying the safe end; correct the marker when it is confirmed.
+
+        SIGUSR2 asks for a try at once; SIGTERM or SIGINT for a last one.
+        """
         since, until_s = utc(), time.monotonic() + self._unknown_s
         self._signals.clear()
         is_last = self._unknown_s <= 0
@@ -1322,6 +1325,8 @@ class Guard:
             is_last = self._rest(min(self._unknown_every_s, max(0.0, until_s - time.monotonic())))
             is_last = is_last or time.monotonic() >= until_s
             verdict = self._tried_again(verdict)
+            reason = verdict["reason"]
+            self._surely(lambda: self._journal.note("tried-again", reason=reason))  # noqa: B023 - at once
             if verdict["confirmed"]:
                 text = self._corrected(verdict, since)
                 self._surely(lambda: self._journal.leave(MARKER, text))  # noqa: B023 - at once
@@ -1352,6 +1357,9 @@ class Guard:
         while (left_s := until_s - time.monotonic()) > 0:
             if {"SIGTERM", "SIGINT"} & set(self._signals):
                 return True
+            if "SIGUSR2" in self._signals:
+                self._signals.clear()
+                return False
             select.select([self._awake], [], [], left_s)
             with suppress(OSError):
                 os.read(self._awake, 4096)

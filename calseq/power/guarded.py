@@ -172,10 +172,10 @@ class GuardedPower:
             self._ping()
         return self._lost or self._gone
 
-    def make_safe(self) -> tuple[Readings, str]:
-        """Switch HV off, then LV off; give both rails as read back, and why off is not confirmed, if it is not."""
-        said = self._call("safe", self._setting.move_timeout_s)
-        return self._readings(said), "" if said["confirmed"] else str(said["reason"] or "not confirmed")
+    @property
+    def folder(self) -> Path:
+        """The folder that has the guard's journal."""
+        return self._setting.folder
 
     def finish(self) -> tuple[Readings, str]:
         """Have the guard make its safe end, which is its last act, or another one if it is gone.

@@ -77,7 +77,7 @@ class Run:
         self.process.send_signal(number)
 
     def end(self):
-        """Wait for the end; give the exit code."""
+        """Wait for the end; give the exit code, negative for the signal that it died of."""
         self.told = self.process.communicate(timeout=PATIENCE_S)[1]
         return self.process.returncode
 
@@ -99,7 +99,7 @@ class Run:
 
     def prove(self):
         """Prove what holds in every ending: bench, journal, run.json, exit code and shell agree, and nobody is left."""
-        code = self.process.returncode
+        code = as_shell(self.process.returncode)
         assert not re.search(r"^Traceback", self.told, re.MULTILINE), self.told  # a child's own is quoted
         assert self.record["state"] == "ended"
         assert self.record["exit_code"] == code, self.told
@@ -188,6 +188,11 @@ class Stand:
             if here in content and any(mark in content for mark in marks):
                 found.append(int(path.parent.name))
         return found
+
+
+def as_shell(code):
+    """What `$?` is of a process that Python says ended with `code`."""
+    return code if code >= 0 else 128 - code
 
 
 def read(path):

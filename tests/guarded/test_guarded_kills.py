@@ -122,25 +122,21 @@ def guardless(tmp_path_factory):
 
 
 @pytest.mark.parametrize("phase", ["the curve", "the HV ramp", "a step under bias"])
-def test_the_guard_is_killed_the_step_ends_and_somebody_is_told_where_to_go(guardless, phase):
+def test_the_guard_is_killed_and_another_one_makes_the_safe_end(guardless, phase):
     run, killed_s = guardless[phase]
-    assert run.end() == 4
+    assert run.end() == 1
     record = run.record
     assert datetime.fromisoformat(record["ended"]).timestamp() - killed_s < SAFE_S
-    assert record["exit_code"] == 4
+    assert record["exit_code"] == 1
     assert "the guard has died" in record["reason"]
-    text = (run.folder / MARKER).read_text()
-    for told in (run.told, text):
-        assert "HARDWARE STATE UNKNOWN - HV may be on" in told
-        for name, address in (
-            ("hv_1", "ASRL/dev/ttyUSB0::INSTR"),
-            ("lv_1", "TCPIP::192.0.2.22::9221::SOCKET"),
-        ):
-            assert name in told
-            assert address in told
-    assert run.bench.violations() == ()
+    assert "HV off, LV off: confirmed" in run.told
+    assert not (run.folder / MARKER).exists()
+    guards = [line["pid"] for line in said(run) if line["event"] == "opening"]
+    assert len(set(guards)) == 2
+    assert said(run)[-1]["confirmed"] is True
+    prove_dark(run.bench)
     assert run.stand.leftovers() == []
-    assert run.events[-1].exit_code == 4
+    assert run.events[-1].exit_code == 1
 
 
 @pytest.mark.parametrize("faults", [{"iv_curve": "hang"}, {"tuning": "hang"}])
@@ -168,7 +164,7 @@ def test_a_stopped_child_is_woken_by_ctrl_c(stand):
     in_fault(run)
     os.kill(child_of(run), signal.SIGSTOP)
     run.press()
-    assert run.end() == 130
+    assert run.end() == -signal.SIGINT
     run.prove()
     prove_dark(run.bench)
 
@@ -183,7 +179,7 @@ def test_a_stubborn_child_takes_more_than_one_ctrl_c(stand, fault, presses):
             run.wait_for_event('"child-signalled"', press)
             run.wait_for_event('"stop-asked"', press)
             time.sleep(0.12)  # two signals within a tenth of a second are one press
-    assert run.end() == 130
+    assert run.end() == -signal.SIGINT
     run.prove()
     prove_dark(run.bench)
 
@@ -233,13 +229,29 @@ def test_signals_of_a_terminal_do_not_reach_the_guard(stand):
     assert os.getsid(0) != guard_pid(run)
 
 
-def test_sigterm_to_the_guard_makes_the_bench_safe_and_ends_the_run(stand):
-    run = stand.start(*BIASED, faults={"tuning": "hang"})
+def test_sigterm_to_the_guard_alone_changes_nothing(stand):
+    run = stand.start(*BIASED, faults={"tuning": "sleep:0.7"})
     in_fault(run)
     os.kill(guard_pid(run), signal.SIGTERM)
-    assert run.end() == 4, "calseq could not read it back"
+    assert run.end() == 0
+    run.prove()
     prove_dark(run.bench)
-    assert said(run)[-1]["confirmed"] is True
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGQUIT, 131)]
+)
+def test_a_signal_to_everybody_at_once_ends_confirmed(stand, number, code):
+    """As a logout, a shutdown or 'systemctl stop' send it."""
+    run = stand.start(*BIASED, faults={"tuning": "hang"})
+    in_fault(run)
+    for pid in (run.process.pid, guard_pid(run), child_of(run)):
+        os.kill(pid, number)
+    run.end()
+    assert run.record["exit_code"] == code
+    assert "HV off, LV off: confirmed" in run.told
+    assert not (run.folder / MARKER).exists()
+    prove_dark(run.bench)
 
 
 def test_what_the_guard_writes_of_a_good_run(stand):
@@ -305,9 +317,9 @@ def test_calseq_is_killed_and_its_grandchildren_end_too(orphaned, fault):
 
 def test_a_guard_that_stops_answering_ends_the_step(frozen):
     run = frozen
-    assert run.end() == 4
+    assert run.end() == 1
     assert "the guard has not answered" in run.record["reason"]
-    assert "hv_1" in run.told
+    assert "HV off, LV off: confirmed" in run.told
     assert run.bench.violations() == ()
     until(lambda: not born(guard_pid(run)))
     prove_dark(run.bench)

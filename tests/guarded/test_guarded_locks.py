@@ -1,6 +1,7 @@
 """One run per instrument, kept by whoever of it lives; and what `calseq power` says and does beside it."""
 
 import json
+import os
 import signal
 import subprocess
 from itertools import pairwise
@@ -18,6 +19,7 @@ from guarded_runs import (
     step,
     torn_off,
     until,
+    words,
 )
 
 from calseq.locks import holders_now, lock_folder
@@ -71,7 +73,7 @@ def test_a_second_run_is_refused_and_told_who_has_the_bench(stand):
     assert code == 0
     assert first.record["run"] in out
     first.press()
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
     assert holders_now(resources(bench)) == []
     third = stand.on(bench, TRIM, name="other.yaml")
     assert third.end() == 0
@@ -89,7 +91,7 @@ def test_a_lock_whose_file_was_deleted_still_holds(stand):
     assert second.end() == 3
     assert "lock file was deleted" in " ".join(second.told.split())
     first.press(signal.SIGINT)
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
     assert stand.on(bench, TRIM, name="other.yaml").end() == 0
 
 
@@ -121,7 +123,7 @@ def test_two_benches_without_a_common_instrument_run_side_by_side(stand):
     assert second.end() == 0
     assert first.process.poll() is None
     first.press()
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
 
 
 def test_a_bench_in_another_folder_with_one_common_instrument_is_the_same(stand):
@@ -131,7 +133,7 @@ def test_a_bench_in_another_folder_with_one_common_instrument_is_the_same(stand)
     in_fault(first)
     assert stand.on(two, TRIM, name="two.yaml").end() == 3
     first.press()
-    assert first.end() == 130
+    assert first.end() == -signal.SIGINT
 
 
 def test_the_lock_outlives_a_killed_calseq_as_long_as_its_child(stand):
@@ -209,7 +211,7 @@ def test_power_off_asks_a_live_run_to_stop_first(stand):
     assert code == 0, told
     assert "asking run" in told
     assert "confirmed" in out
-    assert run.end() == 143
+    assert run.end() == -signal.SIGTERM
     run.prove()
     prove_dark(run.bench)
 
@@ -271,8 +273,13 @@ def test_power_off_says_when_it_cannot(stand):
     assert code == 4
     for word in ("HARDWARE STATE UNKNOWN", "hv_1", "lv_1", "SOCKET"):
         assert word in told
+    assert "goes on trying every 30 s, for an hour" in told
     readings = run.bench.readings()
     assert (readings.hv.on, readings.lv.on) == (False, True)
+    trying = words(next(stand.runs.glob("*-power-off")) / "guard.jsonl")[0]["pid"]
+    assert born(trying)
+    os.kill(trying, signal.SIGTERM)
+    until(lambda: not born(trying))
 
 
 def test_power_off_leaves_a_stranger_alone_who_has_the_pid_of_a_dead_run(stand):

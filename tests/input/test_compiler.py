@@ -1,5 +1,6 @@
 """The plan: complete and exact, with everything refused that can be known before a run."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -8,13 +9,14 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, SHIPPED, sequence_of, sound_bench
+from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, SHIPPED, bench_in, sequence_of, sound_bench
 from msgspec.structs import replace
 
 from calseq.bench import read_bench
 from calseq.catalog import builtin
 from calseq.compiler import compile_plan
 from calseq.plan import DIRECTORY, Plan, PowerMode, Step, from_json, to_json
+from calseq.problems import in_order
 from calseq.rails import BIASED, BOTH_OFF, POWERED, RAIL_RULES, SUPPLIES, Role, StepType
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -283,3 +285,82 @@ def test_every_builtin_calibration_can_be_planned_on_a_shipped_bench():
     for calibration in builtin().calibrations.values():
         more = forms[calibration.tuning.form] if calibration.tuning else "retries: 1"
         assert planned(HEAD + f"steps:\n  - {{calibration: {calibration.name}, {more}}}\n", bench).plan
+
+
+# --- the end of a child that was given supplies ---
+
+
+def bench_of_modules(folder, modules, mode="icicle", **hv):
+    """A bench whose modules have an LV output each and one HV supply together."""
+    instruments = copy.deepcopy(INSTRUMENTS)
+    instruments["instruments"]["hv_1"] |= hv
+    wires = instruments["channels"]["0"]
+    instruments["channels"] = {str(number): copy.deepcopy(wires) for number in range(modules)}
+    reading = bench_in(folder, BENCH.replace("icicle", mode), instruments)
+    assert reading.bench, reading.problems
+    return reading.bench
+
+
+def steps_of_kind(bench, *steps):
+    return planned(HEAD + "steps:\n" + "".join(f"  - {step}\n" for step in steps), bench).plan.steps
+
+
+IV_350 = "{calibration: iv_curve, options: {max_voltage: -350}}"
+
+
+@pytest.mark.parametrize(
+    ("modules", "of_curve_s", "of_sldo_s"),
+    [(1, 180, 180), (4, 70 + 4 * 22 + 30, 180), (8, 70 + 8 * 38 + 30, 8 * 38 + 30)],
+)
+def test_a_child_with_supplies_gets_the_time_of_icicles_own_end(tmp_path, modules, of_curve_s, of_sldo_s):
+    bench = bench_of_modules(tmp_path, modules)
+    curve, sldo, general = steps_of_kind(bench, IV_350, "sldo_vi_curves", "get_module_info")
+    assert (curve.stop_grace_s, sldo.stop_grace_s, general.stop_grace_s) == (of_curve_s, of_sldo_s, 180)
+
+
+def test_slow_ramps_count_from_as_far_as_the_curve_may_have_gone(tmp_path):
+    bench = bench_of_modules(tmp_path, 1, default_step_size=1, default_delay=2, default_range=-500)
+    [curve] = steps_of_kind(bench, IV_350)
+    assert curve.stop_grace_s == 350 * 2 + 10 + 30
+    [of_unknown_end] = steps_of_kind(bench, "iv_curve")
+    assert of_unknown_end.stop_grace_s == 500 * 2 + 10 + 30
+
+
+def test_where_dirigent_holds_the_supplies_every_child_has_such_an_end(tmp_path):
+    bench = bench_of_modules(tmp_path, 8, mode="dirigent", default_voltage=-100)
+    tuning = steps_of_kind(bench, IV_350, "{calibration: calibrate_module, tuning: T}")[1]
+    assert tuning.stop_grace_s == 20 + 8 * 38 + 30
+
+
+@pytest.mark.parametrize(("modules", "more_s"), [(1, 0), (4, 4 * 22 - 10), (8, 8 * 38 - 10)])
+def test_the_catalogues_usual_time_is_of_one_module(tmp_path, modules, more_s):
+    curve, general = steps_of_kind(bench_of_modules(tmp_path, modules), IV_350, "get_module_info")
+    usual = builtin().calibrations
+    assert curve.usual_s == usual["iv_curve"].usual_s + more_s
+    assert general.usual_s == usual["get_module_info"].usual_s
+
+
+@pytest.mark.parametrize(
+    ("grace", "written"), [("6m43s", True), ("6m44s", False)], ids=["a second short", "just enough"]
+)
+def test_a_written_grace_is_kept_and_a_short_one_is_a_warning_with_the_number(tmp_path, grace, written):
+    bench = bench_of_modules(tmp_path, 8)
+    step = IV_350.replace("}}", f"}}, stop_grace: {grace}}}")
+    compilation = planned(HEAD + f"steps:\n  - {step}\n", bench)
+    assert compilation.plan.steps[0].stop_grace_s == 403 + (not written)
+    assert [problem.code.id for problem in compilation.problems] == ["CS424"] * written
+    for problem in compilation.problems:
+        assert problem.message == (
+            "'stop_grace' of 6m43s: switching off 8 modules takes up to 6m44s on this bench"
+        )
+        assert problem.place.span.line == 4
+        assert not problem.is_error
+
+
+def test_a_short_grace_of_all_steps_is_one_warning_at_its_own_line(tmp_path):
+    text = (
+        HEAD
+        + "defaults: {stop_grace: 30s}\nsteps:\n  - sldo_vi_curves\n  - get_module_info\n  - sldo_vi_curves_GADC\n"
+    )
+    problems = in_order(planned(text, bench_of_modules(tmp_path, 1)).problems)
+    assert [(problem.code.id, problem.place.span.line) for problem in problems] == [("CS424", 3)]

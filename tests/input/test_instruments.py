@@ -53,6 +53,9 @@ CASES = {
     "current zero": ([((*HV, "default_current"), 0)], "CS404", "'default_current'"),
     "low voltage negative": ([((*LV, "default_voltage"), -4)], "CS404", "low voltage"),
     "voltage beyond the range": ([((*HV, "default_range"), -20)], "CS404", "'default_range'"),
+    "step of a ramp zero": ([((*HV, "default_step_size"), 0)], "CS404", "'default_step_size'"),
+    "step of a ramp negative": ([((*HV, "default_step_size"), -5)], "CS404", "'default_step_size'"),
+    "wait of a ramp negative": ([((*HV, "default_delay"), -0.5)], "CS206", "'default_delay'"),
     "unknown role": ([(("channels", "0", "hw"), {"instrument": "hv_1"})], "CS402", "'hw'"),
     "unknown instrument": ([(("channels", "0", "ab", "instrument"), "ab_2")], "CS402", "'ab_2'"),
     "hv without lv": ([(("channels", "0", "lv"), ...)], "CS402", "no lv"),
@@ -84,6 +87,18 @@ def test_several_defects_of_one_instrument_are_told_each():
         changed(((*HV, "default_voltage"), ...), ((*HV, "default_current"), -1), ((*HV, "a b"), 1))
     )
     assert sorted(problem.code.id for problem in problems) == ["CS403", "CS404", "CS404"]
+
+
+@pytest.mark.parametrize(("step_v", "codes"), [(0.5, []), (25, []), (25.1, ["CS425"]), (500, ["CS425"])])
+def test_a_coarse_ramp_is_a_warning(step_v, codes):
+    wiring, problems = judged(changed(((*HV, "default_step_size"), step_v)))
+    assert wiring is not None
+    assert [problem.code.id for problem in problems] == codes
+
+
+def test_a_ramp_of_low_voltage_is_not_judged():
+    wiring, problems = judged(changed(((*LV, "default_step_size"), 0)))
+    assert (wiring is None, problems) == (False, [])
 
 
 @pytest.mark.parametrize("text", ["[]", "5", '"x"', "null", "{"])

@@ -182,7 +182,7 @@ def test_a_run_that_was_interrupted_has_its_page_all_the_same(stand):  # noqa: F
     run = stand.start(GENERAL, step("calibrate_module"), faults={"calibrate_module": "hang"}, speed=5000)
     run.wait_for_event('"event":"child-started","step":2,')
     run.press(signal.SIGINT)
-    assert run.end() == 130
+    assert run.end() == -signal.SIGINT
     run_calseq("report", str(run.folder), cwd=stand.folder)
     assert "■ Interrupted" in Page((run.folder / REPORT).read_text()).words
     run.prove()

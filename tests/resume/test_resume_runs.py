@@ -316,7 +316,7 @@ ON_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"), [(b"y\n", 0), (b"\n", 3), (b"no\n", 3), (b"\x04", 3), (b"\x03", 130)]
+    ("answer", "code"), [(b"y\n", 0), (b"\n", 3), (b"no\n", 3), (b"\x04", 3), (b"\x03", -signal.SIGINT)]
 )
 def test_an_operator_is_asked(stand, answer, code):
     run = stand.torn_off()
@@ -365,7 +365,7 @@ def test_a_run_that_goes_on_is_not_resumed(stand):
     run.wait_for_event('"event":"child-started","step":2')
     assert f"it goes on, pid {run.process.pid} since" in stand.resume(code=3)
     run.press(signal.SIGINT)
-    assert run.end() == 130
+    assert run.end() == -signal.SIGINT
 
 
 def test_the_guard_of_a_killed_run_is_waited_for_and_the_waiting_can_be_ended(stand):
@@ -379,7 +379,7 @@ def test_the_guard_of_a_killed_run_is_waited_for_and_the_waiting_can_be_ended(st
     assert "waiting for it" in waiting.stderr.readline()
     waiting.send_signal(signal.SIGINT)
     assert "nothing was touched" in waiting.communicate(timeout=30)[1]
-    assert waiting.returncode == 130
+    assert waiting.returncode == -signal.SIGINT
     waiting = subprocess.Popen(stand.command(), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     assert "waiting for it" in waiting.stderr.readline()
     os.kill(guard, signal.SIGCONT)

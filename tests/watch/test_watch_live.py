@@ -67,7 +67,7 @@ def test_looking_at_a_run_changes_nothing_of_it(stand, hung):
         json.loads(calseq("runs", "--format", "json", cwd=stand.folder)[0])["runs"][0]["state"] == "running"
     )
     calseq("stop", cwd=stand.folder)
-    assert stopped_well(hung) == 143
+    assert stopped_well(hung) == -signal.SIGTERM
 
 
 def test_stop_tells_every_thing_that_happens_until_the_run_has_let_go(stand, hung):
@@ -76,8 +76,8 @@ def test_stop_tells_every_thing_that_happens_until_the_run_has_let_go(stand, hun
              "switching: LV off", "HV off, LV off: confirmed (", "the run has been interrupted", "interrupted: HV off, LV off: confirmed"]  # fmt: skip
     places = [told.index(words) for words in order]
     assert places == sorted(places)
-    assert hung.process.wait(10) == 143
-    assert stopped_well(hung) == 143
+    assert hung.process.wait(10) == -signal.SIGTERM
+    assert stopped_well(hung) == -signal.SIGTERM
     assert calseq("stop", cwd=stand.folder)[0] == f"nothing runs in {stand.runs}\n"
     assert calseq("stop", hung.folder.name, cwd=stand.folder)[0] == f"{hung.folder.name} does not run\n"
 
@@ -85,7 +85,7 @@ def test_stop_tells_every_thing_that_happens_until_the_run_has_let_go(stand, hun
 def test_stop_without_waiting_comes_back_at_once(stand, hung):
     told, _ = calseq("stop", "--no-wait", cwd=stand.folder)
     assert told.count("\n") == 1
-    assert stopped_well(hung) == 143
+    assert stopped_well(hung) == -signal.SIGTERM
 
 
 def test_a_stop_that_nobody_reads_still_stops(stand, hung):
@@ -93,7 +93,7 @@ def test_a_stop_that_nobody_reads_still_stops(stand, hung):
     reader.stdout.close()
     assert reader.wait(40) == 0
     reader.stderr.close()
-    assert stopped_well(hung) == 143
+    assert stopped_well(hung) == -signal.SIGTERM
 
 
 def test_a_stop_whose_safe_end_is_not_confirmed_is_exit_4(stand):
@@ -112,12 +112,12 @@ def test_ctrl_c_ends_the_waiting_and_not_the_stopping(stand):
     run.wait_for_event('"signal":"SIGINT"')
     waiting.send_signal(signal.SIGINT)
     _, warned = waiting.communicate(timeout=20)
-    assert waiting.returncode == 130
+    assert waiting.returncode == -signal.SIGINT
     assert "no longer watched: 'calseq status" in warned
     assert run.process.poll() is None
     time.sleep(0.12)  # two signals within a tenth of a second are one press
     run.press()
-    assert stopped_well(run) == 143
+    assert stopped_well(run) == -signal.SIGTERM
 
 
 def test_of_two_runs_it_is_asked_which(stand, hung):
@@ -135,8 +135,8 @@ def test_of_two_runs_it_is_asked_which(stand, hung):
     ]
     for line in told.splitlines():
         calseq(*line.split()[1:], cwd=stand.folder)
-    assert hung.process.wait(20) == 143
-    assert second.process.wait(20) == 143
+    assert hung.process.wait(20) == -signal.SIGTERM
+    assert second.process.wait(20) == -signal.SIGTERM
 
 
 def test_a_run_on_another_host_is_to_be_stopped_there(stand, hung):
@@ -149,7 +149,7 @@ def test_a_run_on_another_host_is_to_be_stopped_there(stand, hung):
     )
     assert hung.process.poll() is None
     hung.press()
-    assert hung.end() == 130
+    assert hung.end() == -signal.SIGINT
 
 
 def test_a_run_that_was_killed_is_shown_as_it_is(stand, hung):
@@ -217,7 +217,7 @@ def test_however_the_watching_ends_the_run_goes_on(stand, how):
     _, told = viewer.communicate(timeout=20)
     if how == "ctrl-c":
         assert told.startswith(b"the run goes on\n")
-    assert viewer.returncode in (130, 0, -signal.SIGKILL, -signal.SIGHUP, -signal.SIGTERM), told
+    assert viewer.returncode in (-signal.SIGINT, 0, -signal.SIGKILL, -signal.SIGHUP, -signal.SIGTERM), told
 
 
 def test_a_pipe_that_nobody_empties_holds_up_who_watches_and_not_the_run(stand):
@@ -283,10 +283,10 @@ def test_attach_on_a_terminal_is_the_live_view_and_ctrl_c_gives_the_terminal_bac
     viewer.send_signal(signal.SIGINT)
     assert b"the run goes on" in viewer.communicate(timeout=20)[1]
     terminal.wait_for(b"\x1b[?25h\x1b[?1049l")
-    assert viewer.returncode == 130
+    assert viewer.returncode == -signal.SIGINT
     assert hung.process.poll() is None
     calseq("stop", cwd=stand.folder)
-    assert stopped_well(hung) == 143
+    assert stopped_well(hung) == -signal.SIGTERM
 
 
 def test_a_watching_terminal_that_closes_ends_nothing(stand, hung, terminal):
@@ -294,7 +294,7 @@ def test_a_watching_terminal_that_closes_ends_nothing(stand, hung, terminal):
     terminal.wait_for(b"tuning")
     terminal.close()
     hung.press()
-    assert stopped_well(hung) == 130
+    assert stopped_well(hung) == -signal.SIGINT
     viewer.communicate(timeout=20)
 
 
@@ -310,7 +310,7 @@ def test_ctrl_z_gives_the_terminal_back_and_stops_only_the_watching(stand, hung,
     viewer.send_signal(signal.SIGTERM)
     viewer.communicate(timeout=20)
     calseq("stop", cwd=stand.folder)
-    assert stopped_well(hung) == 143
+    assert stopped_well(hung) == -signal.SIGTERM
 
 
 # --- logs ---
@@ -368,7 +368,7 @@ def test_sigusr1_leaves_the_picture_whole(stand, terminal):
     terminal.wait_for(b"Ctrl-C: stop gently")
     run.press()
     terminal.wait_for(b"exit code 130")
-    assert run.process.wait(20) == 130
+    assert run.process.wait(20) == -signal.SIGINT
 
 
 def test_sigusr1_to_a_run_whose_reader_is_stuck_costs_nothing(stand):

@@ -124,9 +124,23 @@ class Run(Struct):
             else:
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
         before_s = self.sequel.t if self.sequel else 0.0
-        record = self._close(outcome, notes, before_s + now_s() - started_s)
+        place = self._place()
+        record = self._close(place, outcome, notes, before_s + now_s() - started_s)
         self.release()
-        return RunResult(self.folder, outcome, record)
+        return RunResult(place or self.folder, outcome, record)
+
+    def _place(self) -> Path | None:
+        """Where the run folder is by now, by its lock; None if it is nowhere: a child may move it, or put a link there."""
+        if not self.mine:
+            return self.folder
+        for descriptor in self.mine.descriptors:
+            with suppress(OSError):
+                opened = os.fstat(descriptor)
+                for path in (self.folder, Path(f"/proc/self/fd/{descriptor}").readlink()):
+                    with suppress(OSError):
+                        if os.path.samestat(opened, path.lstat()):
+                            return path
+        return None
 
     def announce(self, result: RunResult, stops: Stops, report: str = "") -> str:
         """Run the site's `on_finish`, if it has one, and say what went wrong with it; the run is over by now.
@@ -242,7 +256,7 @@ class Run(Struct):
 
         return prepare
 
-    def _close(self, outcome: Outcome, notes: "_Notes", duration_s: float) -> RunRecord:
+    def _close(self, place: Path | None, outcome: Outcome, notes: "_Notes", duration_s: float) -> RunRecord:
         closed = replace(
             self.record,
             state="ended",
@@ -258,13 +272,15 @@ class Run(Struct):
             },
             timings=(*self.record.timings, *notes.timings),
         )
+        if place is None:
+            return closed
         if outcome.verdict is RunVerdict.UNSAFE:
             with suppress(OSError):  # the summary says the same
-                write_marker(self.folder, self.plan, shown(notes.readings), outcome.reason)
+                write_marker(place, self.plan, shown(notes.readings), outcome.reason)
         with suppress(OSError):  # events.jsonl has it all; a full disk must not hide how the run ended
-            write_record(self.folder, closed)
+            write_record(place, closed)
         with suppress(OSError):  # without it 'runs verify' says that the run is not sealed
-            seal(self.folder)
+            seal(place)
         return closed
 
 

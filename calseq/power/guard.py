@@ -530,8 +530,7 @@ class Journal:
     """The append-only record `guard.jsonl`. A full or hanging disk costs lines of it, and nothing else."""
 
     def __init__(self, scribe: Scribe) -> None:
-        self._path: Path | None = None
-        self._fd = -1
+        self._fd = self._folder = -1
         self._scribe = scribe
         self._torn = False
 
@@ -542,15 +541,17 @@ class Journal:
             Fault: it cannot be opened.
         """
         try:
+            folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: PTH120
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             size = os.fstat(fd).st_size
             # an earlier guard of the same run may have died in the middle of a line
             self._torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         except OSError as error:
             raise Fault(f"cannot open the journal '{path}': {error.strerror}") from error
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._path, self._fd = Path(path), fd
+        for old in (self._fd, self._folder):
+            if old >= 0:
+                os.close(old)
+        self._fd, self._folder = fd, folder
 
     def note(self, event: str, *, sync: bool = True, **facts: Any) -> None:
         """Append a line and, with `sync`, bring it to the disk itself, in bounded time."""
@@ -559,10 +560,9 @@ class Journal:
             self._scribe.do(lambda: self._append(line, sync=sync))
 
     def leave(self, name: str, text: str) -> None:
-        """Leave a file beside the journal, in bounded time."""
-        if self._path is not None:
-            path = self._path.with_name(name)
-            self._scribe.do(lambda: _write(path, text))
+        """Leave a file beside the journal, wherever its folder is by now, in bounded time."""
+        if self._folder >= 0:
+            self._scribe.do(lambda: _write(self._folder, name, text))
 
     def _append(self, line: str, *, sync: bool) -> None:
         data = (("\n" if self._torn else "") + line + "\n").encode()
@@ -573,8 +573,9 @@ class Journal:
             os.fsync(self._fd)
 
 
-def _write(path: Path, text: str) -> None:
-    fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def _write(folder: int, name: str, text: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(name, flags, 0o600, dir_fd=folder)
     try:
         os.write(fd, text.encode())
         os.fsync(fd)

@@ -112,7 +112,8 @@ def test_a_signal_in_the_first_moments_touches_nothing_or_ends_safely(stand, num
     select.select([], [], [], delay_ms / 1000)
     run.press(number)
     code = run.end()
-    assert code == -number
+    # a Ctrl-C that meets Python itself, before it has come to calseq, ends it with 1
+    assert code == -number or (code == 1 and "KeyboardInterrupt" in run.told and "/calseq/" not in run.told)
     if run.folder and (run.folder / "events.jsonl").exists() and run.events:
         run.prove()
     else:

@@ -13,7 +13,7 @@ from calseq.likeness import closest, did_you_mean, meant
 from calseq.plaintext import printable
 from calseq.plan import BiasSupply, Instrument, Module
 from calseq.problems import Code, Problem
-from calseq.rails import SUPPLIES, Role
+from calseq.rails import SUPPLIES, Role, ramp_step_v
 from calseq.schema import check, stored_schema
 
 _KEYS = {"instruments": ("instruments", "instrument_dict"), "channels": ("channels", "channels_dict")}
@@ -31,6 +31,14 @@ class Wire(Struct, frozen=True):
 
     instrument: str
     entry: Mapping[str, Any]
+
+
+def gentle(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an instrument as a child gets them: with steps of a ramp that are no jumps, in volts."""
+    if "default_step_size" not in entry:
+        return dict(entry)
+    size, safe = entry["default_step_size"], ramp_step_v(entry)
+    return {**entry, "default_step_size": size if size == safe else safe}
 
 
 class Wiring(Struct, frozen=True):
@@ -56,7 +64,7 @@ class Wiring(Struct, frozen=True):
             for role, wire in wires.items()
             if role in wanted
         }
-        instruments = {name: dict(entry) for name, entry in self.instruments.items() if name in used}
+        instruments = {name: gentle(entry) for name, entry in self.instruments.items() if name in used}
         return instruments, {key: wires for key, wires in channels.items() if wires}
 
     def described(self) -> tuple[Instrument, ...]:
@@ -295,8 +303,8 @@ def _check_ramp(document: Document, path: Path, entry: Mapping[str, Any]) -> Non
         message = f"'default_step_size' is {step_v:g} V: a ramp of no steps cuts HV, or never ends"
         _note(document, where, codes.BAD_DEFAULT, message, "write volts above 0, such as 5")
     elif step_v is not None and step_v > COARSE_STEP_V:
-        message = f"'default_step_size' is {step_v:g} V: dirigent moves HV in steps that large"
-        cure = "write 10 or less: calseq ramps in steps of at most 10 V whatever this says, dirigent takes it as it is"
+        message = f"'default_step_size' is {step_v:g} V: a ramp in steps that large is a jump"
+        cure = "write 10 or less: calseq, and the dirigent that it starts, take steps of at most 10 V whatever this says"
         _note(document, where, codes.COARSE_RAMP, message, cure)
 
 

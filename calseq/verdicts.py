@@ -64,3 +64,6 @@ WHAT_TO_DO = (
     "start no other run before both read off",
 )
 """What to do when HV or LV off could not be confirmed; the supplies are listed wherever this is said."""
+
+TRIES_ON = "its guard goes on trying every 30 s, for an hour; 'calseq power off' has it try once more at once"
+"""What happens meanwhile on a bench whose supplies calseq holds."""

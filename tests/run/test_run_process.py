@@ -363,3 +363,44 @@ def test_a_long_watch_costs_no_time(tmp_path):
     used = sum(os.times()[:2])
     nursery_.see_through(["sleep", "1"])
     assert sum(os.times()[:2]) - used < 0.1
+
+
+DAEMON = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(0, 200)
+        os.execve(sys.executable, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], {{"NOTHING": "1"}})
+    os._exit(0)
+os.wait()
+print("left", flush=True)
+{then}
+"""
+
+
+@pytest.mark.parametrize("then", ["", "time.sleep(60)"])
+def test_a_daemon_with_another_environment_a_session_of_its_own_and_no_open_file_is_left_over(nursery, then):
+    def stop(attempt, stops):
+        if then and b"left" in nursery.log:
+            stops.ask("SIGINT")
+
+    before = children_of_us()
+    nursery.see_through(python(DAEMON.format(then=then)), when=stop)
+    (left,) = nursery.of(events.LeftoversEnded)
+    assert "python" in left.processes[0]
+    wait_for(lambda: children_of_us() <= before)
+
+
+def test_what_the_program_around_calseq_started_meanwhile_is_not_left_over(nursery):
+    """calseq may run inside a program that has other children."""
+    other = []
+
+    def begin(attempt, stops):
+        other or other.append(subprocess.Popen(["sleep", "60"], start_new_session=True))
+
+    nursery.see_through(python("import time; time.sleep(0.3)"), when=begin)
+    assert nursery.of(events.LeftoversEnded) == []
+    assert other[0].poll() is None
+    other[0].kill()
+    other[0].wait()

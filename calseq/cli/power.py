@@ -26,15 +26,13 @@ from calseq.rails import Readings, Role
 from calseq.runs import read_record, simulated_folder, utc
 from calseq.supply import guard_environment
 from calseq.timelimit import within
-from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
+from calseq.verdicts import TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
 STOP_WAIT_S = 900.0
 """How long a run gets to stop: the grace of its step, the ramps, and something on top."""
 
 DISK_WAIT_S = 10.0
 """How long a disk gets for what can be done without it."""
-
-TRIES_ON = "its guard goes on trying every 30 s, for an hour; 'calseq power off' has it try once more at once"
 
 OPENING = (
     "opening the instruments: icicle sets compliance and range of HV as instruments.json has them; "

@@ -19,8 +19,9 @@ from calseq.console.wording import (
     state_word,
     step_place,
 )
+from calseq.plan import PowerMode
 from calseq.rails import Role
-from calseq.verdicts import NOT_CONTROLLED, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
+from calseq.verdicts import NOT_CONTROLLED, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2
@@ -112,7 +113,9 @@ def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         for place, text in enumerate(letters.wrap(each, width - 3))
     ]
     alarm = [line(Span(text, "bold reverse red")) for text in letters.wrap(UNKNOWN_HARDWARE, width)]
-    return [*alarm, *todo, *_supplies(view, letters, width)]
+    meanwhile = letters.wrap(TRIES_ON, width) if view.plan.mode is PowerMode.ICICLE else []
+    trying = [line(Span(text, "")) for text in meanwhile]
+    return [*alarm, *todo, *_supplies(view, letters, width), *trying]
 
 
 def _supplies(view: RunView, letters: Alphabet, width: int) -> list[Line]:

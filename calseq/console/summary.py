@@ -113,7 +113,7 @@ def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         for place, text in enumerate(letters.wrap(each, width - 3))
     ]
     alarm = [line(Span(text, "bold reverse red")) for text in letters.wrap(UNKNOWN_HARDWARE, width)]
-    meanwhile = letters.wrap(TRIES_ON, width) if view.plan.mode is PowerMode.ICICLE else []
+    meanwhile = letters.wrap(TRIES_ON, width) if view.ended and view.plan.mode is PowerMode.ICICLE else []
     trying = [line(Span(text, "")) for text in meanwhile]
     return [*alarm, *todo, *_supplies(view, letters, width), *trying]
 

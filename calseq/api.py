@@ -79,20 +79,23 @@ def execute(
     runs: str | Path = "runs",
     module: str = "",
     operator: str = "",
+    hv_box_closed: bool = False,
     listeners: dict[str, Listener] | None = None,
     report: bool = True,
 ) -> RunResult:
     """Run a plan. Whatever happens, HV and then LV are off when this returns, or its verdict is 'unsafe'.
 
     The record goes to a new folder below `runs`, and a page that tells it, `report.html`, unless `report` is False.
-    `listeners` hear every event; one that raises is dropped.
-    In the main thread SIGINT and SIGTERM stop the run safely instead of raising.
+    `listeners` hear every event; one that raises is dropped. `hv_box_closed` confirms that the channels of an HV box are
+    closed, where the bench file says `hv_box: ask`. In the main thread SIGINT and SIGTERM stop the run safely instead of raising.
 
     Raises:
         Refused: nothing was started.
     """
     with SignalStops() as stops:
-        begun = run.prepare_run(plan, Path(runs), module=module, operator=operator)
+        begun = run.prepare_run(
+            plan, Path(runs), module=module, operator=operator, hv_box_closed=hv_box_closed
+        )
         begun.listeners.update(listeners or {})
         result = begun.go(stops)
         page = leave_report(result.folder, stops).path if report else None
@@ -106,6 +109,7 @@ def resume(
     *,
     operator: str = "",
     acknowledge: bool = False,
+    hv_box_closed: bool = False,
     listeners: dict[str, Listener] | None = None,
     report: bool = True,
 ) -> RunResult | None:
@@ -125,7 +129,9 @@ def resume(
             if resumption.is_over:
                 sequel.settle(ended)
                 return None
-            begun = sequel.go_on(ended, resumption, operator=operator, acknowledge=acknowledge)
+            begun = sequel.go_on(
+                ended, resumption, operator=operator, acknowledge=acknowledge, hv_box_closed=hv_box_closed
+            )
             begun.listeners.update(listeners or {})
             forget_report(begun.folder)
             result = begun.go(stops)

@@ -17,7 +17,7 @@ from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
 from calseq.plaintext import printable
-from calseq.plan import BiasRule, InputFile, Module, Monitor, Notice, PowerMode, Simulation
+from calseq.plan import BiasRule, HvBox, InputFile, Module, Monitor, Notice, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
 from calseq.receiver import KEYS, Upload, read_upload
 from calseq.schema import check, stored_schema
@@ -66,6 +66,7 @@ class Bench(Struct, frozen=True):
     instruments: Document
     official: Mapping[str, str] = {}
     upload: Upload | None = None
+    hv_box: HvBox | None = None
 
 
 class BenchReading(Struct, frozen=True):
@@ -134,6 +135,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
             power.get("python", ""),
             str(path.resolve()),
         ),
+        hv_box=_hv_box(wiring, data.get("hv_box", "")),
     )
     return BenchReading(bench, catalog, documents)
 
@@ -275,6 +277,12 @@ def _notice(table: Mapping[str, Any]) -> Notice | None:
     if not table:
         return None
     return Notice(_words(table["command"]), seconds(table.get("timeout", "30s")) or 1.0)
+
+
+def _hv_box(wiring: Wiring, stated: Any) -> HvBox | None:
+    """The HV box of a bench: one that instruments.json lists, or that the bench file alone speaks of."""
+    names = tuple(f"{name} ({wiring.instruments[name]['class']})" for name in wiring.hv_boxes())
+    return HvBox(names, stated) if names or stated else None
 
 
 def _words(command: str | list[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from calseq.document import Document
 from calseq.durations import spelled
 from calseq.limits import limit_problems
 from calseq.official import standing
+from calseq.plaintext import printable
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
@@ -40,7 +41,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     problems = [*_missing_instruments(to_run, bench), *_bias_problems(to_run, bench)]
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
     problems += limit_problems(to_run, bench, ends_v)
-    problems += _short_graces(to_run, bench)
+    problems += [*_short_graces(to_run, bench), *_hv_box_problems(to_run, bench)]
     files = (sequence.document, bench.document)
     problems = [problem for problem in problems if not any(file.ignores(problem) for file in files)]
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
@@ -66,6 +67,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         inputs=(*_sequence_files(sequence.document), *bench.inputs),
         standing=standing(sequence, bench.official),
         upload=bench.upload,
+        hv_box=None if bench.mode is PowerMode.SIMULATED else bench.hv_box,
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
     )
@@ -329,6 +331,24 @@ def _forward_start(curve: SequenceStep) -> float | None:
 
 def _is_good_target(target_v: float, bench: Bench) -> bool:
     return target_v < 0 or (target_v > 0 and bench.bias.allow_forward)
+
+
+def _hv_box_problems(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """Refuse bias through an HV box of which the bench file does not say how it is used."""
+    box = bench.hv_box
+    biased = next(filter(_is_biased, sequence.steps), None)
+    if box is None or box.stated or biased is None or bench.mode is PowerMode.SIMULATED:
+        return
+    root = "instruments" if ("instruments",) in bench.instruments.values else "instrument_dict"
+    place = bench.instruments.place((root, bench.wiring.hv_boxes()[0]), key=True)
+    message = (
+        f"'{printable(biased.name, 40)}' needs bias, and calseq does not control {printable(box.shown, 80)}: "
+        "it cannot know that any sensor has it"
+    )
+    cure = (
+        "say in the bench file 'hv_box: closed' if its channels are closed in every run, else 'hv_box: ask'"
+    )
+    yield Problem(codes.HV_BOX, message, cure, place)
 
 
 def _target_problem(instrument: str, target_v: float, bench: Bench) -> Iterator[Problem]:

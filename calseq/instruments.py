@@ -19,6 +19,7 @@ from calseq.schema import check, stored_schema
 _KEYS = {"instruments": ("instruments", "instrument_dict"), "channels": ("channels", "channels_dict")}
 _PREFIX = re.compile(r"(lv|hv|ab|cb|hb)(_|[0-9]|$)")
 # icicle runs exec(f"temp_object.{key} = '{value}'") for every extra key.
+_HV_BOX = re.compile(r"hv_?box", re.IGNORECASE)
 _UNSAFE_TEXT = re.compile(r"['\"\\\n\r{}]")
 
 
@@ -67,6 +68,17 @@ class Wiring(Struct, frozen=True):
         instruments = {name: gentle(entry) for name, entry in self.instruments.items() if name in used}
         return instruments, {key: wires for key, wires in channels.items() if wires}
 
+    def hv_boxes(self) -> tuple[str, ...]:
+        """Names of the boxes between HV supply and sensors: by a channel's role, by class, or by the name of an unused one."""
+        used = {wire.instrument: role for wires in self.channels.values() for role, wire in wires.items()}
+        return tuple(
+            name
+            for name, entry in self.instruments.items()
+            if used.get(name) is Role.HB
+            or _HV_BOX.search(str(entry["class"]))
+            or (name not in used and _is_named_box(name))
+        )
+
     def described(self) -> tuple[Instrument, ...]:
         """Give every instrument that some channel uses."""
         return tuple(self._described())
@@ -101,6 +113,11 @@ class Wiring(Struct, frozen=True):
             )
             for name, listed in modules.items()
         )
+
+
+def _is_named_box(name: str) -> bool:
+    match = _PREFIX.match(name)
+    return match is not None and match.group(1) == Role.HB
 
 
 def read_wiring(document: Document) -> Wiring | None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from calseq.formats import check_format
-from calseq.rails import Rails, Role, StepType
+from calseq.rails import BIASED, Rails, Role, StepType
 from calseq.receiver import Upload
 
 PLAN_FORMAT = 1
@@ -171,6 +171,21 @@ class BiasRule(Struct, frozen=True):
     allow_forward: bool = False
 
 
+class HvBox(Struct, frozen=True):
+    """An HV box between supply and sensors, which calseq does not control; `names` are its instruments, as they are shown.
+
+    `stated` is what the bench file says: `closed` in every run, `ask` before each, or nothing.
+    """
+
+    names: tuple[str, ...] = ()
+    stated: Literal["", "closed", "ask"] = ""
+
+    @property
+    def shown(self) -> str:
+        """The box as a person says it."""
+        return f"HV box {', '.join(self.names)}" if self.names else "the HV box"
+
+
 class Environment(Struct, frozen=True):
     """Where and with what a child runs: working folder, and variables added to the inherited ones."""
 
@@ -258,6 +273,7 @@ class Plan(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     standing: Standing = Standing()
     upload: Upload | None = None
+    hv_box: HvBox | None = None
     log_limit_bytes: int = 4 << 30
     format: int = PLAN_FORMAT
 
@@ -265,6 +281,11 @@ class Plan(Struct, frozen=True):
     def controls_rails(self) -> bool:
         """calseq itself moves the rails; otherwise dirigent does, unseen."""
         return self.mode is not PowerMode.DIRIGENT
+
+    @property
+    def needs_bias(self) -> bool:
+        """A step that is to run needs bias."""
+        return any(step.before == BIASED for step in self.steps if not step.left_out)
 
     @property
     def simulated(self) -> bool:

@@ -232,6 +232,7 @@ SHORT_GRACE = _code(
     "CS424", "short-grace", "a stop_grace in which a child cannot switch its supplies off", _WARN
 )
 COARSE_RAMP = _code("CS425", "coarse-ramp", "an HV ramp in steps that are jumps for a sensor", _WARN)
+HV_BOX = _code("CS426", "hv-box", "bias behind an HV box that calseq does not control")
 NOT_OFFICIAL = _code(
     "CS440", "not-official", "a sequence that is not the official one, where only that may run"
 )

@@ -44,7 +44,7 @@ from calseq.plan import Monitor, Plan, PowerMode, Step
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
-from calseq.problems import UNKNOWN_STATE, Problem, Refused
+from calseq.problems import HV_BOX, UNKNOWN_STATE, Problem, Refused
 from calseq.process import adopt_orphans
 from calseq.rails import Readings
 from calseq.request import Request
@@ -291,18 +291,20 @@ def prepare_run(
     module: str = "",
     operator: str = "",
     acknowledge: bool = False,
+    hv_box_closed: bool = False,
     request: Request | None = None,
     dirigent: str = "",
 ) -> Run:
     """Lock the bench and make a run folder below `runs` with the plan, its inputs and the beginning of its record.
 
-    `acknowledge` starts though the last run on this bench left the rails in an unknown state; `request` is what
-    was typed, `dirigent` which one it is, for whoever resumes the run.
+    `acknowledge` starts though the last run on this bench left the rails in an unknown state; `hv_box_closed` confirms
+    the channels of an HV box where the bench asks for that; `request` is what was typed, `dirigent` which one it is, for whoever resumes the run.
 
     Raises:
         Refused: somebody else has the bench, nobody knows the state of its rails, the folder cannot be made,
             or a file changed since the plan was made of it.
     """
+    check_hv_box(plan, closed=hv_box_closed)
     lock = BenchLock(lockable(plan))
     try:
         if not acknowledge:
@@ -344,6 +346,19 @@ def check_before(lock: BenchLock, mode: PowerMode, last: Sequence[Holder] = ()) 
             off = "" if mode is PowerMode.DIRIGENT else "'calseq power off', or "
             cure = f"read HV and LV at the supplies; then {off}start with --acknowledge"
             raise Refused([Problem(UNKNOWN_STATE, message, cure)])
+
+
+def check_hv_box(plan: Plan, *, closed: bool) -> None:
+    """HV box of a plan with bias: refused unless it is confirmed `closed`, where the bench asks for that.
+
+    Raises:
+        Refused: it is not confirmed.
+    """
+    box = plan.hv_box
+    if box and box.stated == "ask" and plan.needs_bias and not closed:
+        message = f"a step needs bias, and calseq does not control {printable(box.shown, 80)}"
+        cure = "look whether its channels are closed; then start with --hv-box-closed"
+        raise Refused([Problem(HV_BOX, message, cure)])
 
 
 def _prepared(

@@ -28,7 +28,7 @@ from calseq.problems import Problem, Refused
 from calseq.rails import StepType
 from calseq.regular import INPUT_BYTES, JOURNAL_BYTES, read_whole
 from calseq.resumption import Past, Resumption, changed_files, past, resume
-from calseq.run import Run, Sequel, check_before, claim, lockable, user
+from calseq.run import Run, Sequel, check_before, check_hv_box, claim, lockable, user
 from calseq.runs import (
     JOURNAL,
     RunRecord,
@@ -242,6 +242,7 @@ def go_on(
     *,
     operator: str = "",
     acknowledge: bool = False,
+    hv_box_closed: bool = False,
     dirigent: str = "",
 ) -> Run:
     """Lock the bench and make the run ready to go on in its folder. The run holds the lock of the folder from here on.
@@ -250,6 +251,7 @@ def go_on(
         Refused: somebody else has the bench, nobody knows the state of its rails, or the folder cannot be written.
     """
     plan = resumption.plan
+    check_hv_box(plan, closed=hv_box_closed)
     lock = BenchLock(lockable(plan))
     try:
         if not acknowledge:

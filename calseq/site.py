@@ -44,6 +44,9 @@ power: {{mode: dirigent}}
 # how breakdowns.json writes voltages: 'same' with their sign, 'magnitude' without
 bias: {{sign: same}}
 
+# an HV box between supply and sensors, which calseq does not control: its channels are closed in every run, or 'ask'
+# hv_box: closed
+
 # no voltage beyond this may be asked for, by whatever sequence
 # limits: {{hv: -80}}
 

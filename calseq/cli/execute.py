@@ -45,6 +45,7 @@ class Manner(Struct, frozen=True):
     on_hangup: str = "continue"
     acknowledge: bool = False
     report: bool = True
+    hv_box_closed: bool = False
 
 
 def execute(request: Request, manner: Manner) -> int:
@@ -71,6 +72,7 @@ def execute(request: Request, manner: Manner) -> int:
             module=module,
             operator=manner.operator,
             acknowledge=manner.acknowledge,
+            hv_box_closed=manner.hv_box_closed,
             request=lasting(request),
             dirigent=dirigent_version(bench, stops, os.environ),
         )

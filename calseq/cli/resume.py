@@ -73,6 +73,7 @@ def _agreed(text: str, bench: Path | None, manner: Manner, stops: Stops, *, yes:
             resumption,
             operator=manner.operator,
             acknowledge=manner.acknowledge,
+            hv_box_closed=manner.hv_box_closed,
             dirigent=dirigent,
         )
         agreed = True

@@ -157,6 +157,13 @@ def execute(
             "--acknowledge", help="Start though the last run here left the rails in an unknown state."
         ),
     ] = False,
+    hv_box_closed: Annotated[
+        bool,
+        typer.Option(
+            "--hv-box-closed",
+            help="You have looked: the channels of the HV box are closed. For benches with 'hv_box: ask'.",
+        ),
+    ] = False,
     on_hangup: Annotated[
         str,
         typer.Option("--on-hangup", metavar="continue|stop", help="What a lost terminal does to the run."),
@@ -194,7 +201,9 @@ def execute(
     ):
         if value not in known:
             raise typer.BadParameter(f"'{value}' is not one of {', '.join(known)}", param_hint=name)
-    manner = Manner(module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report)
+    manner = Manner(
+        module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report, hv_box_closed
+    )
     selection = _selection(only, skip, start, until)
     if resume:
         told = {

@@ -13,7 +13,7 @@ from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.table import Column, table
 from calseq.console.times import rounded
 from calseq.console.view import RunView, begin, expecting
-from calseq.console.wording import MODES, MOVES, bias_target, volts
+from calseq.console.wording import MODES, MOVES, bias_target, hv_box_words, volts
 from calseq.expectations import Expectation
 from calseq.plaintext import printable
 from calseq.plan import DIRECTORY, OnFailure, Plan, Step
@@ -335,13 +335,16 @@ def _instruments(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
     ]
     if not rows:
         return []
+    reaches = "at the supply, through the HV box to" if plan.hv_box else "reaches"
     biases = [
-        f"bias {letters.text(each.instrument)}: {volts(each.target_v)}, reaches module "
+        f"bias {letters.text(each.instrument)}: {volts(each.target_v)}, {reaches} module "
         + ", ".join(letters.text(module.name or f"channel {module.channel}") for module in each.modules)
         for each in plan.supplies
     ]
     heading = line(Span("instruments", "bold"))
     wrapped = [line(text) for bias in biases for text in letters.wrap(bias, width)]
+    box = letters.wrap(letters.text(hv_box_words(plan), 400), width) if plan.hv_box else []
+    wrapped += [line(Span(text, "yellow")) for text in box]
     return [heading, *table(_INSTRUMENT_COLUMNS, rows, width, letters, head=False), *wrapped]
 
 

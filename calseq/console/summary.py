@@ -14,6 +14,7 @@ from calseq.console.wording import (
     VERDICT_STYLES,
     counted,
     ending_said,
+    hv_box_words,
     rails_line,
     run_reason,
     state_word,
@@ -185,7 +186,11 @@ def _bias(view: RunView, letters: Alphabet, width: int) -> list[Line]:
 
 def _rails(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     text, style = _rails_words(view, letters)
-    return labelled("power", text, letters, width, style)
+    box = letters.text(hv_box_words(view.plan), 400)
+    return [
+        *labelled("power", text, letters, width, style),
+        *(labelled("hv box", box, letters, width) if box else []),
+    ]
 
 
 def _rails_words(view: RunView, letters: Alphabet) -> tuple[str, str]:

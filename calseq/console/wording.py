@@ -110,6 +110,19 @@ def bias_target(plan: Plan) -> str:
     return " / ".join(targets) or "bias"
 
 
+def hv_box_words(plan: Plan) -> str:
+    """What a plan's HV box means for its bias; empty without one."""
+    box = plan.hv_box
+    if box is None:
+        return ""
+    how = {
+        "closed": "the bench file says that its channels are closed",
+        "ask": "--hv-box-closed confirms that its channels are closed" if plan.needs_bias else "",
+    }.get(box.stated, "")
+    told = f"calseq does not control {box.shown}{f': {how}' if how else ''}"
+    return f"bias at the supply; {told}" if plan.needs_bias else told
+
+
 def rail(view: RunView, role: Role, letters: Alphabet, *, brief: bool = False) -> Span:
     """Give one rail as it is known to be: `HV off 0 V`, `LV driven by the step`, `HV unknown`.
 

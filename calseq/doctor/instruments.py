@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from calseq.bench import Bench
 from calseq.doctor.addresses import Address, look_at
-from calseq.doctor.checks import Check, came_to, failed, skipped, warning
+from calseq.doctor.checks import Check, came_to, failed, ok, skipped, warning
 from calseq.plan import Instrument, PowerMode
 from calseq.rails import Role
 
@@ -26,10 +26,26 @@ def examine_instruments(bench: Bench) -> Iterator[Check]:
             real.append((instrument, its))
             yield came_to(its.status, name, f"{shown}: {its.note}", its.cure)
     yield from _duplicates(real, file)
+    yield from _hv_box(bench)
 
 
 def _by_role(instrument: Instrument) -> int:
     return min(list(Role).index(role) for role in instrument.roles)
+
+
+def _hv_box(bench: Bench) -> Iterator[Check]:
+    """Say what an HV box means: calseq reads the bias at the supply, before it."""
+    box = bench.hv_box
+    if box is None:
+        return
+    finding = f"{box.shown}: calseq does not control it, bias is read at the supply"
+    if box.stated == "closed":
+        yield ok("HV box", f"{finding}; its channels are closed in every run, says the bench file")
+    elif box.stated == "ask":
+        yield ok("HV box", f"{finding}; a run with bias needs --hv-box-closed")
+    else:
+        cure = "set `hv_box: closed` in the bench file if its channels are closed in every run, else `hv_box: ask`"
+        yield warning("HV box", f"{finding}; a plan with bias is refused", cure)
 
 
 def _duplicates(real: Sequence[tuple[Instrument, Address]], file: str) -> Iterator[Check]:

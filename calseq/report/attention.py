@@ -7,7 +7,7 @@ from msgspec import Struct
 from calseq.console.forecast import SLOW
 from calseq.console.times import spoken
 from calseq.console.view import State
-from calseq.console.wording import ending_said, state_said
+from calseq.console.wording import ending_said, hv_box_words, state_said
 from calseq.curves import NotUnderstood
 from calseq.report.dossier import Dossier
 from calseq.report.power import PowerState
@@ -134,4 +134,7 @@ def _strayed(dossier: Dossier) -> Iterator[Matter]:
             else ""
         )
         yield Matter(f"this is not an official sequence{like}")
+    box = hv_box_words(dossier.plan)
+    if box:
+        yield Matter(box)
     yield from (Matter(f"warned before the run: {text}") for text in dossier.plan.warnings)

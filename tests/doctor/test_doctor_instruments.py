@@ -240,3 +240,22 @@ def test_what_a_new_site_has_for_an_address_is_failed(tmp_path, resource):
     assert check.status is Status.FAILED
     assert check.finding.endswith(f": '{resource}' is no address yet")
     assert "instruments.json" in check.cure
+
+
+@pytest.mark.parametrize(
+    ("stated", "status", "says"),
+    [
+        ("", Status.WARNING, "a plan with bias is refused"),
+        ("closed", Status.OK, "its channels are closed in every run, says the bench file"),
+        ("ask", Status.OK, "a run with bias needs --hv-box-closed"),
+    ],
+)
+def test_an_hv_box_is_named_with_what_it_means(tmp_path, stated, status, says):
+    box = {"class": "PSIHVBox", "resource": "TCPIP::192.0.2.9::9221::SOCKET"}
+    keys = {"hv_box": stated} if stated else {}
+    bench = a_bench(tmp_path, instruments={**INSTRUMENTS, "hb_1": box}, dirigent={"command": "none"}, **keys)
+    check = named(examined(a_machine(tmp_path), bench), "HV box")
+    assert check.status is status
+    assert "hb_1 (PSIHVBox): calseq does not control it, bias is read at the supply" in check.finding
+    assert says in check.finding
+    assert ("hv_box: closed" in check.cure) is (status is Status.WARNING)

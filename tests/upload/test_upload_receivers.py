@@ -228,7 +228,7 @@ def test_a_stop_ends_the_command_too(command, tmp_path, number):
     until(lambda: (tmp_path / "calls").exists() and len(calls(tmp_path)) == 2)
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 128 + number, err
+    assert process.returncode == -number, err
     assert processes_with(str(tmp_path / "receiver.py")) == []
     assert states(run)["02_IVCurve"] == "sending"
     assert upload(run, password=None).returncode == 0

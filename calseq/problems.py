@@ -228,6 +228,8 @@ FORWARD_SWEEP = _code("CS420", "forward-sweep", "an IV curve that biases the sen
 NO_RUN = _code("CS421", "no-run", "no run of that name, or several")
 NOT_RESUMABLE = _code("CS422", "not-resumable", "a run that cannot be gone on with")
 DAMAGED_RUN = _code("CS423", "damaged-run", "a run folder whose record cannot be read")
+IMPLAUSIBLE_VALUE = _code("CS430", "implausible-value", "a value that no supply or sweep has", _WARN)
+UNFIT_BENCH = _code("CS431", "unfit-bench", "instruments and modules that do not fit each other", _WARN)
 NOT_OFFICIAL = _code(
     "CS440", "not-official", "a sequence that is not the official one, where only that may run"
 )

@@ -25,6 +25,7 @@ from calseq.plaintext import width as wide
 
 MARK = " *"
 NOT_REACHED = "not reached"
+_MANY_UA = 1e6
 
 
 def comparison_text(
@@ -54,6 +55,8 @@ def comparison_text(
 def microamperes(current_a: float) -> str:
     """Give a current in µA, three digits of it, without its unit."""
     value = abs(current_a) * 1e6
+    if value >= _MANY_UA:
+        return f"{value:.3g}"
     if not value or value >= 99.95:
         return f"{value:.0f}"
     return f"{value:#.3g}" if value >= 1e-3 else f"{value:.2e}"

@@ -236,6 +236,10 @@ def _module(channel: str, chips: Mapping[str, Any]) -> Module:
     return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor)
 
 
+def _file_of(document: Document) -> str:
+    return printable(document.source.name.rpartition("/")[2])
+
+
 def _check_modules(
     document: Document, wiring: Wiring, described: Mapping[str, Module], instruments: Document
 ) -> None:
@@ -250,7 +254,7 @@ def _check_modules(
         )
         if channel not in wiring.channels:
             cure = f'add channel "{printable(channel, 20)}" there, or take the hybrid out'
-            message = f"{shown} has no channel in {instruments.source.name}, and takes no part"
+            message = f"{shown} has no channel in {_file_of(instruments)}, and takes no part"
             document.problems.append(Problem(codes.UNFIT_BENCH, message, cure, place))
         if module.name and names.setdefault(module.name, channel) != channel:
             message = f"{shown} has the name of hybrid '{printable(names[module.name], 20)}'"
@@ -260,7 +264,7 @@ def _check_modules(
     root = "channels" if ("channels",) in instruments.values else "channels_dict"
     for channel in wiring.channels:
         if channel not in described:
-            message = f"channel '{printable(channel, 20)}' has no module in {document.source.name}"
+            message = f"channel '{printable(channel, 20)}' has no module in {_file_of(document)}"
             cure = "take the empty slot out of the channels, or add its module: without one nothing on its supply is biased"
             place = instruments.place((root, channel), key=True)
             instruments.problems.append(Problem(codes.UNFIT_BENCH, message, cure, place))

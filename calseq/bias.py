@@ -240,7 +240,7 @@ class _Court(Struct):
             name = f"curve of {_named(module)}"
             if found is None:
                 raise _No(f"{name} goes the other way than the bias of {supply.target_v:g} V, or nowhere")
-            self._note(name, curve, found, supply)
+            self._note(name, found, supply)
             self._check_curve(name, curve, found, supply)
             heard.append(found)
         least = min(heard, key=lambda each: each.reached_v)
@@ -248,14 +248,13 @@ class _Court(Struct):
         joined = Evidence(least.reached_v, step_v, between_v)
         return joined, f"curve of {_named(module)} reached {least.reached_v:.4g} V"
 
-    def _note(self, name: str, curve: IvCurve, found: Evidence, supply: BiasSupply) -> None:
+    def _note(self, name: str, found: Evidence, supply: BiasSupply) -> None:
         if not found.has_current:
             self.notes.append(f"{name} has no current at all: was HV connected?")
         if found.risen:
             rise = "without end" if math.isinf(found.risen.factor) else f"by {found.risen.factor - 1:.0%}"
             where = f"from {found.risen.at_v:.4g} V on, below the bias of {supply.target_v:g} V and one step"
             self.notes.append(f"{name} rises {rise.replace('%', ' %')} in 5 V {where}")
-        self.notes += [f"{name}: {each}" for each in curve.remarks]
 
     def _check_curve(self, name: str, curve: IvCurve, found: Evidence, supply: BiasSupply) -> None:
         """Raise the first thing in a curve that stands against the bias."""

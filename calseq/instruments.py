@@ -13,7 +13,7 @@ from calseq.likeness import closest, did_you_mean, meant
 from calseq.physics import PHYSICS, beyond
 from calseq.plaintext import printable
 from calseq.plan import BiasSupply, Instrument, Module
-from calseq.problems import Code, Problem
+from calseq.problems import Code, Problem, Severity
 from calseq.rails import SUPPLIES, Role
 from calseq.schema import check, stored_schema
 
@@ -276,7 +276,7 @@ def _check_physics(document: Document, path: Path, entry: Mapping[str, Any], rol
     for key, quantity, code in _BOUNDED[role]:
         value = _number(entry.get(key))
         why = beyond(quantity, value) if value is not None else ""
-        if why:
+        if why and (code.severity is Severity.ERROR or not document.is_refused):
             _note(document, (*path, key), code, f"'{key}': {why}", PHYSICS[quantity].meant)
 
 

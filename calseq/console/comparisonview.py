@@ -26,6 +26,7 @@ from calseq.plaintext import width as wide
 MARK = " *"
 NOT_REACHED = "not reached"
 _MANY_UA = 1e6
+_NO_UA = 1e-9
 
 
 def comparison_text(
@@ -57,7 +58,7 @@ def microamperes(current_a: float) -> str:
     value = abs(current_a) * 1e6
     if value >= _MANY_UA:
         return f"{value:.3g}"
-    if not value or value >= 99.95:
+    if value < _NO_UA or value >= 99.95:
         return f"{value:.0f}"
     return f"{value:#.3g}" if value >= 1e-3 else f"{value:.2e}"
 

@@ -266,15 +266,15 @@ class _Court(Struct):
         if found.limited_v is not None:
             limit = f"{abs(supply.compliance_a or 0.0) * 1e6:.4g} µA"
             raise _No(f"{name} at its compliance ({limit}) from {found.limited_v:.4g} V on")
+        if found.hole_v is not None:
+            hole = next(each for each in curve.holes if abs(each.voltage_v or 0.0) == found.hole_v)
+            raise _No(f"{name} has no reading in line {hole.line} ('{hole.text}')")
         if found.short_v is not None:
             raise _No(
                 f"{name} ended at {found.short_v:.4g} V, short of {target:g} V and one step ({found.step_v:.3g} V)"
             )
         if found.doubled:
             raise _No(f"{name} more than doubles in 5 V at {found.doubled.at_v:.4g} V")
-        if found.hole_v is not None:
-            hole = next(each for each in curve.holes if abs(each.voltage_v or 0.0) == found.hole_v)
-            raise _No(f"{name} has no reading in line {hole.line} ('{hole.text}')")
 
     def _curves_of(self, module: Module) -> list[IvCurve]:
         """Give the curves of a module, and those whose file names none: they may be of it, too.

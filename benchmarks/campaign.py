@@ -10,6 +10,9 @@ which something is done to it. A moment is a number of bytes in the bench's own 
 in the run's journal, or a step's first breath, each with a few milliseconds on top. Run N of seed S is the same
 sequence, fault and moment every time; where in the program it then hits is the machine's.
 
+Every bias that calseq gave is held against breakdowns.json and the table of the curve before it: 0 may be above what
+both vouch for. `--plant unread` plants a calseq that biases without reading them, and the campaign has to catch it.
+
 Each is judged from outside, by the simulated bench's record and the files of the run: no interlock violation;
 HV off, and LV off after it, read from the bench's state; safe at most so many seconds after the fault; the exit
 code, run.json and events.jsonl say the same and do not claim what is not so; no process left, guard included.
@@ -18,6 +21,7 @@ the instruments by name. A killed calseq has no exit code: then the guard's last
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -65,7 +69,27 @@ STEP_FAULTS = (
 BREAKDOWNS = (
     "breakdown:-30", "breakdown:-60", "breakdown:-40+breakdowns-magnitude", "breakdowns-malformed",
     "breakdowns-stale", "breakdowns-missing", "breakdowns-nan", "breakdowns-other", "breakdowns-magnitude",
+    "breakdown:-70", "breakdown:-75+breakdowns-magnitude", "ends:-30", "ends:-40", "ends:-60", "compliance:-30",
+    "compliance:-50", "compliance:-70", "rise:-40", "rise:-20", "drift", "two-files", "millivolt", "sentinel",
+    "ends:-40+breakdowns-stale", "rise:-30+breakdown:-65", "both",
 )  # fmt: skip
+STEPS_V = (2, 5, 5, 10, 20)
+"""The steps of the IV curves of kind `breakdown`."""
+
+PLANTS = {
+    "unread": "import calseq.executor as e\n"
+    "from calseq.bias import Decision\n"
+    "e.decide = lambda *_: Decision(True, 'planted: no file was read')\n"
+    "from calseq.cli import main\n"
+    "main()",
+    "file-alone": "import calseq.executor as e\n"
+    "from calseq.bias import decide\n"
+    "from msgspec.structs import replace\n"
+    "e.decide = lambda s, left, rule, v=None: decide(s, left, replace(rule, witnesses='breakdowns'), v)\n"
+    "from calseq.cli import main\n"
+    "main()",
+}
+"""Bugs that the campaign has to catch, as what starts calseq in the place of `python -m calseq`."""
 SUPPLIES = (
     "hv-on-fails", "hv-off-fails:1", "lv-on-fails:1", "lv-off-fails:1", "fails-once", "hv-residual:1.5",
     "hv-off-fails:2",
@@ -143,7 +167,12 @@ def case_of(seed: int, number: int, speed: int, only: str) -> Case:
     elif kind == "step-fault":
         faults.append(f"{key}={dice.choice(STEP_FAULTS)}")
     elif kind == "breakdown":
-        faults.append(f"iv_curve={dice.choice(BREAKDOWNS)}")
+        chosen = dice.choice(BREAKDOWNS)
+        faults += [] if chosen == "both" else [f"iv_curve={chosen}"]
+        for step in steps:
+            if step["calibration"] == "iv_curve":
+                both = {"both_ways": True} if chosen == "both" else {}
+                step["options"] = {**step["options"], "step_size": dice.choice(STEPS_V), **both}
     elif kind == "supplies":
         faults.append(f"power={dice.choice(SUPPLIES)}")
     elif kind == "refusing":
@@ -177,7 +206,8 @@ def random_steps(dice: random.Random, kind: str) -> list[dict[str, Any]]:
 class Trial:
     """One run of the command line, done to and judged."""
 
-    def __init__(self, case: Case, place: Path) -> None:
+    def __init__(self, case: Case, place: Path, plant: str = "") -> None:
+        self.plant = plant
         self.case, self.place, self.finding = case, place, Finding(case)
         self.fault_s = 0.0
         self.killed: set[str] = set()
@@ -191,8 +221,7 @@ class Trial:
             word = "s.yaml"
         argv = [
             sys.executable,
-            "-m",
-            "calseq",
+            *(("-c", PLANTS[self.plant]) if self.plant else ("-m", "calseq")),
             "execute",
             "--no-report",
             word,
@@ -374,6 +403,7 @@ class Trial:
         finding.powered = not dark and (not finding.excused or self.case.kind == "stop-guard")
         if dark:
             self.check_order(bench)
+        finding.untrue += biased_beyond(folder, bench)
         if any(line.startswith("Traceback") for line in self.told.splitlines()):
             finding.untrue.append("a traceback on the terminal")
         if "calseq" in self.killed:
@@ -454,6 +484,61 @@ class Trial:
         return "safe-end-finished" in read(self.folder() / "events.jsonl").decode(errors="replace")
 
 
+def biased_beyond(folder: Path, bench: SimulatedBench) -> list[str]:
+    """Judge every bias that calseq gave by the bench's own record against the files of the curve before it."""
+    curve, found = "", set()
+    for line in bench.actions():
+        who = str(line["who"])
+        if who.startswith("dirigent ") and line["action"] == "hv-step":
+            curve = who.removeprefix("dirigent ")
+        elif not who.startswith("dirigent ") and line["action"] == "hv-step" and curve:
+            vouched_v = vouched(folder, curve, bench)
+            if abs(line["volts"]) > max(vouched_v, 2.0):
+                found.add(f"{who} biased beyond the {vouched_v:g} V that both witnesses of {curve} vouch for")
+    return sorted(found)
+
+
+def vouched(folder: Path, step: str, bench: SimulatedBench) -> float:
+    """Give the least voltage that the files of a curve's last attempt vouch for; written without calseq's own readers."""
+    places = [
+        path for path in (folder / "data").glob("*") if path.name.partition("-")[2].partition(".")[0] == step
+    ]
+    place = max(places, key=lambda path: path.stat().st_mtime_ns, default=folder / "none")
+    limit_a = min(
+        abs(each["default_current"]) for name, each in bench.instruments.items() if name.startswith("hv")
+    )
+    files, tables = list(place.rglob("breakdowns.json")), list(place.rglob("*.csv"))
+    if len(files) != 1 or not tables:
+        return 0.0
+    try:
+        told = json.loads(files[0].read_bytes())
+    except ValueError:
+        return 0.0
+    if set(told) != set(bench.channels) or any(
+        volts is not None and not volts < 0 for volts in told.values()
+    ):
+        return 0.0
+    least = [abs(volts) for volts in told.values() if volts is not None]
+    return min([*least, *(volts for table in tables for volts in _measured(table, limit_a))], default=0.0)
+
+
+def _measured(table: Path, limit_a: float) -> list[float]:
+    """Give every voltage that a table of the stand-in speaks against: its end, its compliance, a current that doubles."""
+    head, *lines = table.read_text().splitlines()
+    at = 1 if head.startswith("Voltage set") else 0
+    rows = [
+        (abs(float(cells[at])), abs(float(cells[at + 1]))) for cells in (line.split(",") for line in lines)
+    ]
+    against = [max((volts for volts, _ in rows), default=0.0)]
+    if against[0] > 2000.0:
+        return [0.0]
+    against += [volts for volts, amps in rows if amps >= 0.98 * limit_a]
+    for (low_v, low_a), (high_v, high_a) in itertools.pairwise(rows):
+        if low_v >= 20.0 and 0 < high_v - low_v <= 5.0 and high_a > 2.0 * low_a:
+            against.append(high_v)
+    return against
+
+
 def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -516,7 +601,7 @@ def campaign(options: argparse.Namespace, place: Path, say: Callable[[str], None
         if time.monotonic() > stop_s:
             return
         case = case_of(options.seed, number, options.speed, options.only)
-        trial = Trial(case, place / str(number))
+        trial = Trial(case, place / str(number), options.plant)
         try:
             finding = trial.run()
         except Exception as error:
@@ -552,6 +637,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--only", default="", choices=("", *sorted(set(KINDS))), help="this kind of fault alone"
+    )
+    parser.add_argument(
+        "--plant", default="", choices=("", *PLANTS), help="plant this bug: it has to be caught"
     )
     parser.add_argument("--keep", type=Path, help="keep the folders of runs that failed there")
     options = parser.parse_args()

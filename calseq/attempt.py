@@ -4,25 +4,26 @@ import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from csv import reader
 from fnmatch import fnmatch
-from io import BufferedReader, TextIOWrapper
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from msgspec import Struct
 
-from calseq.bias import Breakdowns
+from calseq.bias import Breakdowns, Witnesses, digest
+from calseq.complaints import complaint
+from calseq.curves import read_curves
 from calseq.document import MAX_BYTES
+from calseq.grid import MAX_BYTES as CURVE_BYTES
 from calseq.plaintext import printable
-from calseq.plan import Output, Step
+from calseq.plan import Module, Output, Step
 from calseq.process import RUN_MARK, Child, Exit, Left, NotStarted, end_all
-from calseq.regular import open_regular, read_whole
+from calseq.regular import read_whole
 
 _LOOK_BYTES = 64 * 1024
 _MAX_FILES = 10_000
+BREAKDOWNS = "breakdowns.json"
 _BANNER = re.compile(rb"===== (\d{1,4})/(\d{1,4}) (.{1,200}?) =====")
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?")
 
@@ -83,12 +84,12 @@ class Attempt(Protocol):
         """Give the files found, and what is wrong with them; nothing is wrong if that is empty."""
         ...
 
-    def breakdowns(self) -> Breakdowns:
-        """Read the breakdowns.json of this attempt."""
+    def complaint(self, patterns: Sequence[str]) -> str:
+        """Quote the first line of the log that says that the step failed; empty if none does."""
         ...
 
-    def reached_v(self) -> float | None:
-        """Give how far the IV curve went by its own CSV, in volts."""
+    def witnesses(self, modules: Sequence[Module]) -> Witnesses:
+        """Read what an IV curve of these modules left in this attempt."""
         ...
 
     def last_lines(self, count: int) -> tuple[str, ...]:
@@ -136,14 +137,15 @@ class FolderAttempt:
         os.mkdir(f"{folder}/{self.directory}")  # noqa: PTH102
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._log_fd = os.open(f"{folder}/{self.log}", flags, 0o600)
-        # A file of the same file system says when the attempt began: its clock is the one that stamps outputs.
-        self._began_ns = os.fstat(self._log_fd).st_mtime_ns
+        self._before: frozenset[str] = frozenset()
         self._seen_bytes = 0
         self._child: Child | None = None
 
     def start(self) -> int:
         """Start the child and give its pid, or raise `NotStarted`."""
-        argv = self._step.command(str(self._folder / self.directory))
+        place = self._folder / self.directory
+        self._before = frozenset(str(path.relative_to(self._folder)) for path in _files(place))
+        argv = self._step.command(str(place))
         self._child = Child(
             argv,
             cwd=self._cwd,
@@ -212,15 +214,13 @@ class FolderAttempt:
                 wrong.append(_shortage(output, len(full), len(matching) - len(full)))
         return tuple(found), "; ".join(wrong)
 
-    def breakdowns(self) -> Breakdowns:
-        """Read the breakdowns.json of this attempt; one older than the attempt is not fresh."""
-        return read_breakdowns(self._folder / self.directory, self._began_ns)
+    def complaint(self, patterns: Sequence[str]) -> str:
+        """Quote the first line of the log that has one of the texts; empty if none has."""
+        return complaint(self._log_fd, patterns)
 
-    def reached_v(self) -> float | None:
-        """Give the voltage furthest from 0 in the IV curve's CSV files; of several the nearest to 0."""
-        ends = [_sweep_end(path) for path in _files(self._folder / self.directory) if path.suffix == ".csv"]
-        known = [end for end in ends if end is not None]
-        return min(known, key=abs) if known and len(known) == len(ends) else None
+    def witnesses(self, modules: Sequence[Module]) -> Witnesses:
+        """Read what an IV curve left in this attempt; what was there before its child is not fresh."""
+        return read_witnesses(self._folder, self.directory, self._step, modules, self._before)
 
     def last_lines(self, count: int) -> tuple[str, ...]:
         """Give the last lines of the log that say something, printable and without colours."""
@@ -241,16 +241,48 @@ class FolderAttempt:
         return self._child
 
 
-def read_breakdowns(directory: Path, since_ns: int = 0) -> Breakdowns:
-    """Read the breakdowns.json below a result directory; one written before `since_ns` is not fresh."""
-    for path in _files(directory):
-        if path.name == "breakdowns.json":
-            with suppress(OSError):
-                before = path.stat()
-                content = read_whole(path, MAX_BYTES) if before.st_size <= MAX_BYTES else b""
-                stable = before.st_size == path.stat().st_size == len(content)
-                return Breakdowns(content if stable else b"", fresh=before.st_mtime_ns >= since_ns)
-    return Breakdowns(None)
+def read_witnesses(
+    folder: Path,
+    directory: str,
+    step: Step,
+    modules: Sequence[Module],
+    before: frozenset[str] = frozenset(),
+) -> Witnesses:
+    """Read breakdowns.json and the curves below a result directory; the names in `before` are of another time.
+
+    `directory` is relative to the run folder. No clock is asked: that of a file server may be another.
+    """
+    names = [str(path.relative_to(folder)) for path in _files(folder / directory)]
+    files = [name for name in names if name not in before][:_MAX_FILES]
+    curves = read_curves(step, folder, files, modules)
+    return Witnesses(
+        _breakdowns(folder, [name for name in names if PurePath(name).name == BREAKDOWNS], before),
+        curves,
+        _digest(folder, [each.file for each in curves]),
+    )
+
+
+def _breakdowns(folder: Path, names: Sequence[str], before: frozenset[str]) -> Breakdowns:
+    """Read the one breakdowns.json; of several the names."""
+    if len(names) != 1:
+        return Breakdowns(None if not names else b"", files=tuple(names))
+    path = folder / names[0]
+    try:
+        size = path.stat().st_size
+        content = read_whole(path, MAX_BYTES) if size <= MAX_BYTES else b""
+        stable = size == path.stat().st_size == len(content)
+    except OSError:
+        return Breakdowns(b"")
+    return Breakdowns(content if stable else b"", fresh=names[0] not in before)
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    """Sha256 over the files of the curves, each with its name; empty if one cannot be read, or there is none."""
+    try:
+        told = [f"{name} {digest(read_whole(folder / name, CURVE_BYTES))}" for name in sorted(names)]
+    except OSError:
+        return ""
+    return digest("\n".join(told).encode()) if told else ""
 
 
 def _files(folder: Path) -> list[Path]:
@@ -276,17 +308,3 @@ def _shortage(output: Output, full: int, empty: int) -> str:
             f", {empty} empty" if empty else ""
         )
     return f"'{output.pattern}' is empty" if empty else f"no '{output.pattern}' was written"
-
-
-def _sweep_end(path: Path) -> float | None:
-    """Read a CSV's first column that is headed as a voltage; None if that is not to be had."""
-    try:
-        with TextIOWrapper(BufferedReader(open_regular(path)), "utf-8", "replace", newline="") as file:
-            rows = reader(islice(file, 100_000))
-            header = [cell.strip().lower() for cell in next(rows, [])]
-            column = next((i for i, cell in enumerate(header) if cell.startswith("voltage")), None)
-            if column is None:
-                return None
-            return max((float(row[column]) for row in rows if len(row) > column), key=abs, default=None)
-    except (OSError, ValueError):
-        return None

@@ -97,6 +97,8 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     instruments, wiring = files.wiring()
     described = files.modules()
     config, sweeps = files.dirigent_config()
+    if wiring is not None and files.described is not None:
+        _check_modules(files.described, wiring, described, instruments)
     _check_simulator(document, data)
     _check_monitors(document, data)
     _check_upload(document, files.table("upload"))
@@ -155,6 +157,7 @@ class _Files:
         self.data = data
         self.folder = path.parent
         self.documents = [document]
+        self.described: Document | None = None
         self.inputs = [InputFile("bench", document.path, document.sha256())]
 
     def path(self, text: str) -> Path:
@@ -191,6 +194,7 @@ class _Files:
         modules = self._open("modules", self.data.get("modules"), ("modules",))
         if modules is None:
             return {}
+        self.described = modules
         check(read_json(modules), stored_schema("modules"))
         data: Any = {} if modules.is_refused else modules.data
         return {channel: _module(channel, chips) for channel, chips in data.get("Hybrid", {}).items()}
@@ -237,6 +241,40 @@ def _module(channel: str, chips: Mapping[str, Any]) -> Module:
     name = next((str(info["module_name"]) for info in infos if "module_name" in info), "")
     sensor = next((info["sensor"] for info in infos if isinstance(info.get("sensor"), bool)), None)
     return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor)
+
+
+def _file_of(document: Document) -> str:
+    return printable(document.source.name.rpartition("/")[2])
+
+
+def _check_modules(
+    document: Document, wiring: Wiring, described: Mapping[str, Module], instruments: Document
+) -> None:
+    """Tell what of modules.json and of the channels does not fit each other."""
+    if document.is_refused or not described:
+        return
+    names: dict[str, str] = {}
+    for channel, module in described.items():
+        place = document.place(("Hybrid", channel), key=True)
+        shown = f"hybrid '{printable(channel, 20)}'" + (
+            f" ({printable(module.name, 40)})" if module.name else ""
+        )
+        if channel not in wiring.channels:
+            cure = f'add channel "{printable(channel, 20)}" there, or take the hybrid out'
+            message = f"{shown} has no channel in {_file_of(instruments)}, and takes no part"
+            document.problems.append(Problem(codes.UNFIT_BENCH, message, cure, place))
+        if module.name and names.setdefault(module.name, channel) != channel:
+            message = f"{shown} has the name of hybrid '{printable(names[module.name], 20)}'"
+            document.problems.append(
+                Problem(codes.UNFIT_BENCH, message, "a module has one name: correct one of them", place)
+            )
+    root = "channels" if ("channels",) in instruments.values else "channels_dict"
+    for channel in wiring.channels:
+        if channel not in described:
+            message = f"channel '{printable(channel, 20)}' has no module in {_file_of(document)}"
+            cure = "take the empty slot out of the channels, or add its module: without one nothing on its supply is biased"
+            place = instruments.place((root, channel), key=True)
+            instruments.problems.append(Problem(codes.UNFIT_BENCH, message, cure, place))
 
 
 def _told(infos: Iterable[Mapping[str, Any]], key: str) -> str:

@@ -1,67 +1,137 @@
 """The decision to bias after an IV curve, from what the curve left behind (invariant I3).
 
-Every doubt means no. The rows of the decision table are the tests of this file.
+Two witnesses have to agree: breakdowns.json, and the curve as it was measured. Every doubt means no. The rows of the
+decision table are the tests of this file.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import TypeGuard
+from typing import TypedDict, TypeGuard
 
 from msgspec import Struct
 
+from calseq.curves import IvCurve, Measured, NotUnderstood
 from calseq.document import from_bytes
+from calseq.events import BiasDecided, SupplyDecided
+from calseq.evidence import Evidence, evidence, reached_v
 from calseq.iv import Told
 from calseq.json_reader import read_json
+from calseq.physics import PHYSICS, beyond
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, BiasSupply, Module
 
 NO_BREAKDOWN_V = 999
 """What dirigent is taken to write, besides null and 'none', for a sensor that did not break down."""
 
-
 BREAKDOWNS_BYTES = 4 << 20
 """A larger breakdowns.json is not read for showing what it says."""
 
+LEAST_MARGIN_V = 1.0
+MARGIN = 0.02
+"""A bias stays below a breakdown by a step of the sweep, by 1 V, and by 2 % of it."""
+
+_BEYOND_ORDER = 2.0
+"""A voltage that was measured and is more than so much larger than the one that was ordered is in another unit."""
+
+_EXACT = 1e-9
+_FILE_ALONE = "breakdowns.json alone decided, as 'bias: {witnesses: breakdowns}' has it"
+
 
 class Breakdowns(Struct, frozen=True):
-    """A `breakdowns.json` as it was found: its content, or None; `fresh` if this curve wrote it."""
+    """A `breakdowns.json` as it was found: its content, or None; `fresh` if this curve wrote it.
+
+    `files` are the names of all that there are, where that is more than one.
+    """
 
     content: bytes | None
     fresh: bool = True
+    files: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
-        """The digest of its content; empty if this curve did not write it."""
-        import hashlib  # noqa: PLC0415 - OpenSSL takes 3 ms that only a run needs
+        """The digest of its content; empty if this curve did not write it, or which one counts is not known."""
+        if self.content is None or not self.fresh or len(self.files) > 1:
+            return ""
+        return digest(self.content)
 
-        return hashlib.sha256(self.content).hexdigest() if self.content is not None and self.fresh else ""
+
+class Recorded(TypedDict):
+    """What is recorded of what a curve left, by the names of an event's fields; volts."""
+
+    breakdowns_sha256: str
+    curves_sha256: str
+    reached_v: float | None
+
+
+class Witnesses(Struct, frozen=True):
+    """What an IV curve left: breakdowns.json, the files of its curves as they were read, and the digest of these."""
+
+    breakdowns: Breakdowns = Breakdowns(None)
+    curves: tuple[Measured, ...] = ()
+    curves_sha256: str = ""
+
+    def recorded(self) -> Recorded:
+        """Give what is recorded of it."""
+        return Recorded(
+            breakdowns_sha256=self.breakdowns.sha256,
+            curves_sha256=self.curves_sha256,
+            reached_v=reached_v(self.curves),
+        )
 
 
 class Decision(Struct, frozen=True):
-    """May the sensors be biased, and the reason for an operator."""
+    """May the sensors be biased, and the reason for an operator; `supplies` has it for each of them.
+
+    `notes` are what is to be told whether it is allowed or not.
+    """
 
     allowed: bool
     reason: str
+    supplies: tuple[SupplyDecided, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def event(self, step: int, left: Witnesses) -> BiasDecided:
+        """Give it as what happened after a step, with the witnesses that were heard."""
+        sha256 = left.breakdowns.sha256
+        return BiasDecided(step, self.allowed, self.reason, sha256, self.supplies, self.notes)
 
 
 class _No(Exception):
     """The reason why not."""
 
 
-def decide(
-    supplies: tuple[BiasSupply, ...], found: Breakdowns, sweep_end_v: float | None, rule: BiasRule
-) -> Decision:
-    """Decide over the bias of a whole bench: one supply that may not be biased keeps all of them off.
+def digest(content: bytes) -> str:
+    """Sha256 of a content, as it is recorded."""
+    import hashlib  # noqa: PLC0415 - OpenSSL takes 3 ms that only a run needs
 
-    `sweep_end_v` is the voltage that the curve is known to have reached, in volts.
+    return hashlib.sha256(content).hexdigest()
+
+
+def decide(
+    supplies: tuple[BiasSupply, ...], left: Witnesses, rule: BiasRule, ordered_v: float | None = None
+) -> Decision:
+    """Decide over the bias, of each supply by its own modules; one that may not be biased keeps the bench unbiased.
+
+    `ordered_v` is how far the curve was told to go, in volts: it is no measurement, and only ever a reason against.
     """
-    try:
-        data = _data(found)
-        reasons = [_check_supply(supply, data, sweep_end_v, rule, supplies) for supply in supplies]
-    except _No as no:
-        return Decision(False, str(no))
-    return Decision(True, "; ".join(reasons)) if reasons else Decision(False, "the bench has no high voltage")
+    if not supplies:
+        return Decision(False, "the bench has no high voltage")
+    court = _Court(supplies, left, rule, ordered_v)
+    decided = tuple(court.decide(supply) for supply in supplies)
+    notes = tuple(dict.fromkeys(court.notes))
+    against = [each for each in decided if not each.allowed]
+    if not against:
+        return Decision(True, "; ".join(dict.fromkeys(each.reason for each in decided)), decided, notes)
+    reasons = [_of_supply(each, of=len(supplies)) for each in against]
+    return Decision(False, "; ".join(dict.fromkeys(reasons)), decided, notes)
+
+
+def _of_supply(decided: SupplyDecided, *, of: int) -> str:
+    if of == 1:
+        return decided.reason
+    first, semicolon, rest = decided.reason.partition("; ")
+    return f"{first} (supply {printable(decided.instrument, 40)}){semicolon}{rest}"
 
 
 def told_of(content: bytes, module: Module, modules: int) -> Told | None:
@@ -79,39 +149,214 @@ def told_of(content: bytes, module: Module, modules: int) -> Told | None:
     return Told(min((each for each in volts if abs(each) != NO_BREAKDOWN_V), key=abs, default=None))
 
 
+class _Court(Struct):
+    """Both witnesses, heard for one supply and module after the other; `notes` grow meanwhile."""
+
+    supplies: tuple[BiasSupply, ...]
+    left: Witnesses
+    rule: BiasRule
+    ordered_v: float | None
+    notes: list[str] = []
+
+    @property
+    def modules(self) -> int:
+        """How many modules the bench has."""
+        return sum(len(supply.modules) for supply in self.supplies)
+
+    @property
+    def hears_curves(self) -> bool:
+        """The curve is a witness, too."""
+        return self.rule.witnesses == "both"
+
+    def decide(self, supply: BiasSupply) -> SupplyDecided:
+        try:
+            return SupplyDecided(supply.instrument, True, self._reason(supply))
+        except _No as no:
+            return SupplyDecided(supply.instrument, False, str(no))
+
+    def _reason(self, supply: BiasSupply) -> str:
+        target = supply.target_v
+        _check_target(supply, self.rule)
+        if self.hears_curves:
+            _check_compliance(supply)
+        limits: list[float] = []
+        words: list[str] = []
+        for module in supply.modules:
+            limit, word = self._module(supply, module)
+            words += [word] if word else []
+            limits += [limit] if limit is not None else []
+        weakest = min(limits, key=abs, default=None)
+        said = "no breakdown found" if weakest is None else f"breakdown at {weakest:g} V"
+        if not self.hears_curves:
+            upto = f" up to {self.ordered_v:g} V, as ordered" if weakest is None and self.ordered_v else ""
+            return f"{said}{upto}, bias is {target:g} V; {_FILE_ALONE}"
+        return f"{said}, bias is {target:g} V; {'; '.join(words)}"
+
+    def _module(self, supply: BiasSupply, module: Module) -> tuple[float | None, str]:
+        """Give a module's breakdown voltage, None if it has none, and its curve in words, if both allow the bias."""
+        try:
+            limit = self._by_file(module, supply.target_v)
+            word = _told_word(limit)
+            against = ""
+        except _No as no:
+            limit, against, word = None, str(no), ""
+        if not self.hears_curves:
+            if against:
+                raise _No(f"{against}; {_FILE_ALONE}")
+            _check_file_alone(module, supply.target_v, limit, self.ordered_v, self.rule)
+            return limit, ""
+        try:
+            found, said = self._by_curves(supply, module)
+        except _No as no:
+            raise _No(f"{against}; {no}" if against else f"{no}; {word}") from None
+        if against:
+            raise _No(f"{against}; {said}")
+        if limit is not None:
+            _check_both(module, supply.target_v, limit, found, said)
+        return limit, said
+
+    def _by_file(self, module: Module, target: float) -> float | None:
+        entry = _entry(module, _data(self.left.breakdowns), self.modules)
+        values = [
+            limit
+            for value in _flat(module, entry)
+            if (limit := _voltage(module, value, target, self.rule)) is not None
+        ]
+        weakest = min(values, key=abs, default=None)
+        if weakest is not None and abs(target) > abs(weakest) - max(LEAST_MARGIN_V, MARGIN * abs(weakest)):
+            raise _No(_too_near(module, weakest, target))
+        return weakest
+
+    def _by_curves(self, supply: BiasSupply, module: Module) -> tuple[Evidence, str]:
+        """Hear every curve of a module; give the least of what they say, and it in words."""
+        heard: list[Evidence] = []
+        for curve in self._curves_of(module):
+            found = evidence(
+                curve,
+                supply.target_v,
+                abs(supply.compliance_a or 0.0),
+                any_sign=self.rule.sign == "magnitude",
+            )
+            name = f"curve of {_named(module)}"
+            if found is None:
+                raise _No(f"{name} goes the other way than the bias of {supply.target_v:g} V, or nowhere")
+            self._note(name, found, supply)
+            self._check_curve(name, curve, found, supply)
+            heard.append(found)
+        least = min(heard, key=lambda each: each.reached_v)
+        step_v, between_v = max(each.step_v for each in heard), min(each.between_v for each in heard)
+        joined = Evidence(least.reached_v, step_v, between_v)
+        return joined, f"curve of {_named(module)} reached {least.reached_v:.4g} V"
+
+    def _note(self, name: str, found: Evidence, supply: BiasSupply) -> None:
+        if not found.has_current:
+            self.notes.append(f"{name} has no current at all: was HV connected?")
+        if found.risen:
+            rise = "without end" if math.isinf(found.risen.factor) else f"by {found.risen.factor - 1:.0%}"
+            where = f"from {found.risen.at_v:.4g} V on, below the bias of {supply.target_v:g} V and one step"
+            self.notes.append(f"{name} rises {rise.replace('%', ' %')} in 5 V {where}")
+
+    def _check_curve(self, name: str, curve: IvCurve, found: Evidence, supply: BiasSupply) -> None:
+        """Raise the first thing in a curve that stands against the bias."""
+        target = supply.target_v
+        if curve.is_set:
+            raise _No(f"{name} has the voltage that was set, and none that was measured")
+        if self.ordered_v and found.reached_v > _BEYOND_ORDER * abs(self.ordered_v) + LEAST_MARGIN_V:
+            raise _No(f"{name} goes to {found.reached_v:.4g} V, and {self.ordered_v:g} V were ordered")
+        if found.limited_v is not None:
+            limit = f"{abs(supply.compliance_a or 0.0) * 1e6:.4g} µA"
+            raise _No(f"{name} at its compliance ({limit}) from {found.limited_v:.4g} V on")
+        if found.hole_v is not None:
+            hole = next(each for each in curve.holes if abs(each.voltage_v or 0.0) == found.hole_v)
+            raise _No(f"{name} has no reading in line {hole.line} ('{hole.text}')")
+        if found.short_v is not None:
+            raise _No(
+                f"{name} ended at {found.short_v:.4g} V, short of {target:g} V and one step ({found.step_v:.3g} V)"
+            )
+        if found.doubled:
+            raise _No(f"{name} more than doubles in 5 V at {found.doubled.at_v:.4g} V")
+
+    def _curves_of(self, module: Module) -> list[IvCurve]:
+        """Give the curves of a module, and those whose file names none: they may be of it, too.
+
+        Raises:
+            _No: it has none, or a file that may be one cannot be read.
+        """
+        one = self.modules == 1
+        mine = [each for each in self.left.curves if one or each.module in ("", module.name)]
+        damaged = [each for each in mine if isinstance(each, NotUnderstood)]
+        curves = [each for each in mine if isinstance(each, IvCurve)]
+        own = [each for each in curves if one or (module.name and each.module == module.name)]
+        bad = next((each for each in damaged if not each.foreign or not own), None)
+        if bad is not None:
+            raise _No(f"curve of {_named(module)} cannot be read: {_file(bad.file)}, {bad.reason}")
+        if not own:
+            seen = f"no file names it, as {_file(curves[0].file)}" if curves else "no file is known as one"
+            raise _No(f"there is no curve of {_named(module)}: {seen}")
+        return curves
+
+
+def _check_target(supply: BiasSupply, rule: BiasRule) -> None:
+    target, name = supply.target_v, printable(supply.instrument, 40)
+    if not math.isfinite(target):
+        raise _No(f"the bias of {name} is not a number")
+    if target == 0:
+        raise _No(f"the bias of {name} is 0 V: nothing to do")
+    if why := beyond("hv voltage", target):
+        raise _No(f"the bias of {name} cannot be: {why}")
+    if target > 0 and not rule.allow_forward:
+        raise _No(f"{target:g} V would be a forward bias; 'bias: {{allow_forward: true}}' allows it")
+
+
+def _check_compliance(supply: BiasSupply) -> None:
+    limit, name = supply.compliance_a, printable(supply.instrument, 40)
+    if not limit or not math.isfinite(limit):
+        raise _No(f"the compliance of {name} is not known, and so not where the curve reached it")
+    if why := beyond("hv compliance", limit):
+        raise _No(f"no curve can reach the compliance of {name}: {why}")
+
+
+def _check_both(module: Module, target: float, limit: float, found: Evidence, said: str) -> None:
+    """The breakdown of the file has to lie a step beyond the bias, and where the curve can have seen it."""
+    margin = max(found.step_v, LEAST_MARGIN_V, MARGIN * abs(limit))
+    if abs(target) + margin > abs(limit) + _EXACT:
+        raise _No(
+            f"{_too_near(module, limit, target)} by one step of the sweep ({found.step_v:.3g} V); {said}"
+        )
+    if abs(limit) > found.reached_v + found.between_v + _EXACT:
+        raise _No(
+            f"breakdowns.json has {_named(module)} break down at {limit:g} V, where nothing was measured; {said}"
+        )
+
+
+def _check_file_alone(
+    module: Module, target: float, limit: float | None, ordered_v: float | None, rule: BiasRule
+) -> None:
+    if limit is not None:
+        if ordered_v and abs(limit) > abs(ordered_v) + PHYSICS["sweep step"].most:
+            raise _No(
+                f"{_named(module)} cannot have broken down at {limit:g} V: {ordered_v:g} V were ordered"
+            )
+        return
+    if ordered_v is None or not math.isfinite(ordered_v):
+        raise _No("no breakdown was found, but it is not known how far the curve went: state 'max_voltage'")
+    other_way = rule.sign == "same" and (ordered_v > 0) != (target > 0)
+    if abs(ordered_v) < abs(target) or other_way:
+        raise _No(f"no breakdown was found, but the curve ended at {ordered_v:g} V, short of {target:g} V")
+
+
 def _data(found: Breakdowns) -> object:
+    if len(found.files) > 1:
+        named = " and ".join(printable(each, 60) for each in found.files[:3])
+        raise _No(f"there are {len(found.files)} files breakdowns.json, {named}")
     if found.content is None:
         raise _No("the curve left no breakdowns.json")
     if not found.fresh:
-        raise _No("breakdowns.json is older than the curve")
+        raise _No("breakdowns.json is older than the curve: it was there before")
     document = read_json(from_bytes(found.content, "breakdowns.json"))
     if document.problems:
         raise _No(f"breakdowns.json cannot be read: {document.problems[0].message}")
     return document.data
-
-
-def _check_supply(
-    supply: BiasSupply,
-    data: object,
-    sweep_end_v: float | None,
-    rule: BiasRule,
-    supplies: tuple[BiasSupply, ...],
-) -> str:
-    target = supply.target_v
-    if not math.isfinite(target):
-        raise _No(f"the bias of {supply.instrument} is not a number")
-    if target == 0:
-        raise _No(f"the bias of {supply.instrument} is 0 V: nothing to do")
-    if target > 0 and not rule.allow_forward:
-        raise _No(f"{target:g} V would be a forward bias; 'bias: {{allow_forward: true}}' allows it")
-    modules = sum(len(other.modules) for other in supplies)
-    limits = [
-        _limit(module, _entry(module, data, modules), target, sweep_end_v, rule) for module in supply.modules
-    ]
-    weakest = min((limit for limit in limits if limit is not None), key=abs, default=None)
-    if weakest is None:
-        return f"no breakdown found up to {sweep_end_v:g} V, bias is {target:g} V"
-    return f"breakdown at {weakest:g} V, bias is {target:g} V"
 
 
 def _entry(module: Module, data: object, modules: int) -> object:
@@ -126,26 +371,6 @@ def _entry(module: Module, data: object, modules: int) -> object:
     if modules == 1 and _is_number(data):
         return data
     raise _No("breakdowns.json is not a mapping from modules to volts")
-
-
-def _limit(
-    module: Module, entry: object, target: float, sweep_end_v: float | None, rule: BiasRule
-) -> float | None:
-    """Give a module's breakdown voltage if `target` is safely below it; None if it has none."""
-    values = [
-        limit
-        for value in _flat(module, entry)
-        if (limit := _voltage(module, value, target, rule)) is not None
-    ]
-    if not values:
-        _check_sweep(target, sweep_end_v, rule)
-        return None
-    weakest = min(values, key=abs)
-    if abs(target) > abs(weakest) - max(1.0, 0.02 * abs(weakest)):
-        raise _No(
-            f"{_named(module)} breaks down at {weakest:g} V: a bias of {target:g} V is not safely below that"
-        )
-    return weakest
 
 
 def _flat(module: Module, entry: object) -> Iterator[object]:
@@ -169,6 +394,8 @@ def _voltage(module: Module, value: object, target: float, rule: BiasRule) -> fl
         return None
     if volts == 0:
         raise _No(f"the breakdown voltage of {_named(module)} is 0 V: not determined is not infinite")
+    if why := beyond("breakdown", volts):
+        raise _No(f"the breakdown voltage of {_named(module)} cannot be: {why}; {PHYSICS['breakdown'].meant}")
     if rule.sign == "magnitude":
         return math.copysign(volts, target)
     if (volts > 0) != (target > 0):
@@ -179,16 +406,20 @@ def _voltage(module: Module, value: object, target: float, rule: BiasRule) -> fl
     return volts
 
 
-def _check_sweep(target: float, sweep_end_v: float | None, rule: BiasRule) -> None:
-    if sweep_end_v is None or not math.isfinite(sweep_end_v):
-        raise _No("no breakdown was found, but it is not known how far the curve went: state 'max_voltage'")
-    other_way = rule.sign == "same" and (sweep_end_v > 0) != (target > 0)
-    if abs(sweep_end_v) < abs(target) or other_way:
-        raise _No(f"no breakdown was found, but the curve ended at {sweep_end_v:g} V, short of {target:g} V")
+def _too_near(module: Module, limit: float, target: float) -> str:
+    return f"{_named(module)} breaks down at {limit:g} V: a bias of {target:g} V is not safely below that"
+
+
+def _told_word(limit: float | None) -> str:
+    return "breakdowns.json says none" if limit is None else f"breakdowns.json says {limit:g} V"
 
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _file(path: str) -> str:
+    return printable(path.rpartition("/")[2], 60)
 
 
 def _named(module: Module) -> str:

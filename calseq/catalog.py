@@ -49,7 +49,7 @@ class Calibration(Struct, frozen=True):
     """One calibration of dirigent.
 
     `sweep_end` names the option that ends an IV sweep, `sweep_positive` the switch that turns it to positive
-    voltages.
+    voltages. `failures` are texts that say in its log that it failed, whatever its exit code.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Calibration(Struct, frozen=True):
     outputs: tuple[Output, ...] = ()
     curves: tuple[CurveTable, ...] = ()
     results: tuple[ResultRule, ...] = ()
+    failures: tuple[str, ...] = ()
     usual_s: float | None = None
     sweep_end: str = ""
     sweep_positive: str = ""
@@ -198,6 +199,7 @@ def _calibration(name: str, entry: Mapping[str, Any]) -> Calibration:
             )
             for rule in entry.get("results", ())
         ),
+        failures=tuple(entry.get("failures", ())),
         usual_s=seconds(usual) if usual else None,
         sweep_end=entry["sweep_end"] if entry.get("sweep_end") in options else "",
         sweep_positive=entry["sweep_positive"] if entry.get("sweep_positive") in options else "",

@@ -16,6 +16,7 @@ from calseq.document import Document
 from calseq.durations import spelled
 from calseq.limits import limit_problems
 from calseq.official import standing
+from calseq.physics import PHYSICS, beyond
 from calseq.plaintext import printable
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
@@ -111,6 +112,7 @@ def _step(step: SequenceStep, following: SequenceStep | None, bench: Bench) -> S
         origin=step.origin,
         left_out=step.left_out,
         curves=calibration.curves,
+        failures=calibration.failures,
     )
 
 
@@ -255,9 +257,21 @@ def _bias_problems(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
     if any(_is_biased(step) for step in sequence.steps):
         for supply in supplies:
             yield from _target_problem(supply.instrument, supply.target_v, bench)
+        yield from _without_sensor(bench)
     for step in sequence.steps:
         if step.calibration.type is StepType.IVCURVE:
+            yield from _sweep_doubts(step)
             yield from _curve_problem(step, _biased_by(step, sequence.steps), supplies, bench)
+
+
+def _without_sensor(bench: Bench) -> Iterator[Problem]:
+    """A bias is planned for a module that has no sensor."""
+    for module in bench.modules:
+        if module.sensor is False and Role.HV in bench.wiring.channels[module.channel]:
+            name = printable(module.name, 40) if module.name else f"channel {module.channel}"
+            message = f"modules.json says that {name} has no sensor, and steps of this sequence bias it"
+            cure = "correct 'sensor', or leave out the steps that need a bias (--skip)"
+            yield Problem(codes.UNFIT_BENCH, message, cure, bench.document.place(("modules",)))
 
 
 def _is_biased(step: SequenceStep) -> bool:
@@ -290,18 +304,49 @@ def _curve_problem(
         if not _is_good_target(supply.target_v, bench):
             continue
         other_way = bench.bias.sign == "same" and end_v * supply.target_v < 0
-        if biased and (abs(end_v) < abs(supply.target_v) or other_way):
-            where = "the other way than" if other_way else "before"
+        if biased and (_is_short(curve, end_v, supply.target_v, bench) or other_way):
+            where = "the other way than" if other_way else "no step beyond"
             message = f"the curve ends at {end_v:g} V, {where} the bias of {supply.target_v:g} V that '{biased.name}' needs"
-            yield _at_sweep(
-                codes.SWEEP_TOO_SHORT, message, f"sweep to {supply.target_v:g} V or beyond", curve
-            )
+            cure = f"sweep at least one step beyond {supply.target_v:g} V"
+            yield _at_sweep(codes.SWEEP_TOO_SHORT, message, cure, curve)
             return
         limit = bench.wiring.instruments[supply.instrument].get("default_range")
         if isinstance(limit, (int, float)) and abs(end_v) > abs(limit):
             message = f"the curve goes to {end_v:g} V, beyond the range {limit:g} V of '{supply.instrument}'"
             yield _at_sweep(codes.SWEEP_BEYOND_RANGE, message, "is the supply's default_range right?", curve)
             return
+
+
+def _is_short(curve: SequenceStep, end_v: float, target_v: float, bench: Bench) -> bool:
+    """Whether a curve cannot reach one step beyond a bias, as far as its step is known."""
+    if bench.bias.witnesses == "breakdowns":
+        return abs(end_v) < abs(target_v)
+    step_v = _number_of(curve, "step_size")
+    return abs(end_v) < abs(target_v) + step_v if step_v else abs(end_v) <= abs(target_v)
+
+
+def _sweep_doubts(curve: SequenceStep) -> Iterator[Problem]:
+    """Tell of numbers of a sweep that none has."""
+    for option, quantity in (
+        ("max_voltage", "sweep voltage"),
+        ("start_voltage", "sweep voltage"),
+        ("step_size", "sweep step"),
+        ("delay", "sweep delay"),
+    ):
+        value = _number_of(curve, option)
+        if value is not None and (why := beyond(quantity, value)):
+            yield _at_sweep(codes.IMPLAUSIBLE_VALUE, f"'{option}': {why}", PHYSICS[quantity].meant, curve)
+
+
+def _number_of(curve: SequenceStep, option: str) -> float | None:
+    """Give the number of an option as a step has it."""
+    described = curve.calibration.options.get(option)
+    words = curve.words
+    told = [words[place + 1] for place, word in enumerate(words[:-1]) if described and word == described.flag]
+    try:
+        return float(told[-1]) if told else None
+    except ValueError:
+        return None
 
 
 def _end_unknown(curve: SequenceStep) -> Problem:
@@ -321,12 +366,8 @@ def _end_unknown(curve: SequenceStep) -> Problem:
 
 def _forward_start(curve: SequenceStep) -> float | None:
     """Give the positive voltage at which a curve is told to begin, if it is."""
-    words = curve.words
-    flag = next(
-        (each.flag for name, each in curve.calibration.options.items() if name == "start_voltage"), ""
-    )
-    told = [float(words[i + 1]) for i, word in enumerate(words[:-1]) if word == flag]
-    return told[-1] if told and told[-1] > 0 else None
+    start_v = _number_of(curve, "start_voltage")
+    return start_v if start_v and start_v > 0 else None
 
 
 def _is_good_target(target_v: float, bench: Bench) -> bool:

@@ -106,7 +106,8 @@ class StepEnded(Struct, frozen=True):
     `outputs` are the files found below the result directory that the step had to leave;
     `last_lines` the end of the log of an attempt that did not pass; `longest_silence_s` how long its log did
     not grow at most. Of an IV curve that passed,
-    `breakdowns_sha256` is the digest of the breakdowns.json it wrote, `reached_v` how far it went in volts.
+    `breakdowns_sha256` is the digest of the breakdowns.json it wrote, `curves_sha256` that of its curves, `reached_v`
+    how far it was measured in volts.
     """
 
     step: int
@@ -123,6 +124,7 @@ class StepEnded(Struct, frozen=True):
     longest_silence_s: float = 0.0
     breakdowns_sha256: str = ""
     reached_v: float | None = None
+    curves_sha256: str = ""
 
 
 class StepKept(Struct, frozen=True):
@@ -152,13 +154,26 @@ class StepSkipped(Struct, frozen=True):
     reason: str
 
 
+class SupplyDecided(Struct, frozen=True):
+    """Of one HV supply: may its sensors be biased, and why (not)."""
+
+    instrument: str
+    allowed: bool
+    reason: str
+
+
 class BiasDecided(Struct, frozen=True):
-    """After an IV curve: may the sensors be biased, and why (not). `sha256` is of the breakdowns.json it was read from."""
+    """After an IV curve: may the sensors be biased, and why (not). `sha256` is of the breakdowns.json it was read from.
+
+    `supplies` has it for each of them, `notes` what the curves show besides.
+    """
 
     step: int
     allowed: bool
     reason: str
     sha256: str = ""
+    supplies: tuple[SupplyDecided, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class RailMoving(Struct, frozen=True):

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from calseq import events
 from calseq.attempt import Attempt
-from calseq.bias import Breakdowns, Decision, decide
+from calseq.bias import Decision, Witnesses, decide
 from calseq.clocks import now_s
 from calseq.course import Course
 from calseq.plan import OnFailure, Plan, Step
@@ -87,8 +87,7 @@ class _Result(Struct, frozen=True):
     reason: str = ""
     ending: Ending = Ending()
     outputs: tuple[str, ...] = ()
-    found: Breakdowns = Breakdowns(None)
-    reached_v: float | None = None
+    left: Witnesses = Witnesses()
 
 
 class _Run:
@@ -240,13 +239,18 @@ class _Run:
     def _looked_at(self, step: Step, attempt: Attempt, ending: Ending) -> _Result:
         """Judge an attempt that ended well by what it left."""
         try:
-            outputs, wrong = attempt.outputs(step.outputs)
+            (outputs, wrong), said = attempt.outputs(step.outputs), attempt.complaint(step.failures)
         except OSError as error:
-            outputs, wrong = (), f"its outputs cannot be read: {(error.strerror or str(error)).lower()}"
-        if wrong or step.type is not StepType.IVCURVE:
-            return _Result(Verdict.MISSING_OUTPUT if wrong else Verdict.PASSED, wrong, ending, outputs)
-        reached_v = step.sweep_end_v if step.sweep_end_v is not None else attempt.reached_v()
-        return _Result(Verdict.PASSED, "", ending, outputs, attempt.breakdowns(), reached_v)
+            outputs, wrong, said = (
+                (),
+                f"its outputs cannot be read: {(error.strerror or str(error)).lower()}",
+                "",
+            )
+        if wrong or said or step.type is not StepType.IVCURVE:
+            verdict = Verdict.MISSING_OUTPUT if wrong else Verdict.PASSED
+            return _Result(Verdict.FAILED if said else verdict, said or wrong, ending, outputs)
+        left = attempt.witnesses(self.plan.modules)
+        return _Result(Verdict.PASSED, "", ending, outputs, left)
 
     def _power_lost(self, fault: PowerFault) -> str:
         reason = f"power: {fault}"
@@ -280,8 +284,7 @@ class _Run:
                 outputs=result.outputs,
                 last_lines=() if passed or attempt is None else attempt.last_lines(LAST_LINES),
                 longest_silence_s=result.ending.longest_silence_s,
-                breakdowns_sha256=result.found.sha256,
-                reached_v=result.reached_v,
+                **result.left.recorded(),
             )
         )
 
@@ -299,9 +302,7 @@ class _Run:
     def _after_curve(self, step: Step, result: _Result) -> None:
         """Decide over the bias, and give it at once where the next step wants it."""
         decision = self._decision(step, result)
-        self._settle_bias(
-            events.BiasDecided(step.number, decision.allowed, decision.reason, result.found.sha256)
-        )
+        self._settle_bias(decision.event(step.number, result.left))
         if decision.allowed and step.after == BIASED:
             try:
                 self.rig.reach(BIASED, step.number)
@@ -317,7 +318,7 @@ class _Run:
             return Decision(False, f"{step.name} did not pass: {result.verdict}, {result.reason}")
         if not self.course.may_go_on():
             return Decision(False, self.course.halted)
-        return decide(self.plan.supplies, result.found, result.reached_v, self.plan.bias)
+        return decide(self.plan.supplies, result.left, self.plan.bias, step.sweep_end_v)
 
     def _surely_safe_end(self) -> None:
         """A bug on the way to the safe end, of whatever kind, is no reason not to try once more."""

@@ -23,7 +23,7 @@ UNITS = {word: unit for unit, words in _SPELLINGS.items() for word in words.spli
 
 _LONGEST = 200
 _ENCLOSED = re.compile(r"(.*?)\s*(?:\(([^()]*)\)|\[([^\[\]]*)\])")
-_JOINED = re.compile(r"(.*\S)\s*/\s*(\S+)|(.*[^ _])[ _]+([^ _]+)")
+_JOINED = re.compile(r"(.*\S)\s*[/,]\s*(\S+)|(.*[^ _])[ _]+([^ _]+)")
 
 
 class Heading(Struct, frozen=True):
@@ -55,7 +55,7 @@ def _readings(text: str) -> list[tuple[str, str]]:
     """Give the ways in which a heading can be parted into name and unit, the likeliest first."""
     match = _ENCLOSED.fullmatch(text)
     if match:
-        return [(match.group(1), (match.group(2) or match.group(3) or "").strip())]
+        return [(text, ""), (match.group(1), (match.group(2) or match.group(3) or "").strip())]
     joined = _JOINED.fullmatch(text)
     name, unit = (
         (joined.group(1) or joined.group(3), joined.group(2) or joined.group(4)) if joined else ("", "")

@@ -10,9 +10,10 @@ from msgspec import Struct
 from calseq import problems as codes
 from calseq.document import Document, Path
 from calseq.likeness import closest, did_you_mean, meant
+from calseq.physics import PHYSICS, beyond
 from calseq.plaintext import printable
 from calseq.plan import BiasSupply, Instrument, Module
-from calseq.problems import Code, Problem
+from calseq.problems import Code, Problem, Severity
 from calseq.rails import SUPPLIES, Role, ramp_step_v
 from calseq.schema import check, stored_schema
 
@@ -25,6 +26,19 @@ _UNSAFE_TEXT = re.compile(r"['\"\\\n\r{}]")
 
 COARSE_STEP_V = 25.0
 """A step of an HV ramp beyond this is a jump for a sensor."""
+
+_BOUNDED = {
+    Role.LV: (
+        ("default_voltage", "lv voltage", codes.BAD_DEFAULT),
+        ("default_current", "lv current", codes.IMPLAUSIBLE_VALUE),
+    ),
+    Role.HV: (
+        ("default_voltage", "hv voltage", codes.BAD_DEFAULT),
+        ("default_current", "hv compliance", codes.IMPLAUSIBLE_VALUE),
+        ("default_range", "hv voltage", codes.IMPLAUSIBLE_VALUE),
+    ),
+}
+"""What of a supply is held against the table of physics."""
 
 
 class Wire(Struct, frozen=True):
@@ -139,6 +153,7 @@ def read_wiring(document: Document) -> Wiring | None:
     channels = _channels(document, channels_key, data, instruments)
     _check_channels(document, channels_key or instruments_key, channels, instruments, instruments_key)
     _check_supplies(document, instruments_key, channels, instruments)
+    _check_addresses(document, instruments_key, instruments)
     if any(problem.is_error for problem in document.problems):
         return None
     return Wiring(instruments, channels)
@@ -281,6 +296,35 @@ def _check_supplies(
                     key=True,
                 )
         _check_values(document, path, entry, role)
+        _check_physics(document, path, entry, role)
+
+
+def _check_physics(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:
+    """A voltage that no supply gives is refused; of a current it is told."""
+    for key, quantity, code in _BOUNDED[role]:
+        value = _number(entry.get(key))
+        why = beyond(quantity, value) if value is not None else ""
+        if why and (code.severity is Severity.ERROR or not document.is_refused):
+            _note(document, (*path, key), code, f"'{key}': {why}", PHYSICS[quantity].meant)
+
+
+def _check_addresses(document: Document, root: str, instruments: Mapping[str, Any]) -> None:
+    """Two instruments on one address cannot both be opened."""
+    first: dict[str, str] = {}
+    for name, entry in instruments.items():
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if not isinstance(resource, str) or entry.get("sim") is True:
+            continue
+        other = first.setdefault(address(resource), name)
+        if other != name:
+            message = f"'{printable(name, 40)}' has the address of '{printable(other, 40)}'"
+            cure = "two instruments on one address cannot both be opened: correct one, or make them one instrument"
+            _note(document, (root, name, "resource"), codes.UNFIT_BENCH, message, cure)
+
+
+def address(resource: str) -> str:
+    """Give a VISA address in one spelling: small letters, no board number of TCPIP, no ::INSTR."""
+    return re.sub(r"^tcpip0?::", "tcpip::", resource.strip().casefold()).removesuffix("::instr")
 
 
 def _check_values(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:

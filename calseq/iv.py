@@ -7,6 +7,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from calseq.curves import IvCurve, IvPoint
+from calseq.evidence import LIMITING, NO_CURRENT_A, spans
 from calseq.plan import Module, Plan
 
 AREAS_CM2 = {"1x2": 7.85, "2x2": 15.41}
@@ -28,9 +29,9 @@ TOLERANCE_V = 0.25
 """What a supply reads back is a little beside what it was set to: 79.992 V are 80 V, 60.004 V are not beyond 60 V, and
 4.75 V to 5.25 V are a step of 5 V. A twentieth of a step is far more than supplies are off, and far less than a step."""
 _NEAR_ZERO_V = 0.5
+_ABOVE = 1.5
+_BACK = 0.25
 _NOISE_A = 1e-9
-_LIMITING = 0.99
-"""A supply that limits reads a little less than its compliance."""
 
 
 class Biased(Struct, frozen=True):
@@ -101,7 +102,7 @@ def figures(
 ) -> IvFigures:
     """Work out what a curve comes to. `working_v` is the supply's `default_voltage`: its sign is that of reverse bias."""
     way_up, notes = _way_up(biased(curve.points, working_v))
-    notes += _signs(curve.points)
+    notes += [*_oddities(curve, compliance_a), *_signs(curve.points)]
     area = area_cm2(module_type)
     if area is None:
         unknown = f"the area of a module of type '{module_type}' is not known"
@@ -231,6 +232,10 @@ def _way_up(shown: tuple[Biased, ...]) -> tuple[tuple[Biased, ...], list[str]]:
     notes = (
         [f"{forward} of {len(shown)} points are at forward bias, and not in the figures"] if forward else []
     )
+    ramps = _ramps(reverse)
+    if len(ramps) > 1:
+        notes = [*notes, f"several ramps: the figures are of the first of {len(ramps)}"]
+        reverse = reverse[: ramps[1]]
     top = max(range(len(reverse)), key=lambda place: reverse[place].bias_v)
     back = (
         place
@@ -249,6 +254,39 @@ def _way_up(shown: tuple[Biased, ...]) -> tuple[tuple[Biased, ...], list[str]]:
     if end < len(reverse):
         notes.append("a sweep both ways: the figures are of the way up")
     return tuple(way_up), notes
+
+
+def _ramps(points: Sequence[Biased]) -> list[int]:
+    """Give the places at which ramps begin: where the voltage was brought back to near its start, and rises again."""
+    volts = [each.bias_v for each in points]
+    again = (
+        part.begin
+        for part in spans(volts)
+        if part.rising
+        and part.begin
+        and volts[part.begin] <= _BACK * max(volts[: part.begin])
+        and max(volts[part.begin : part.end]) - volts[part.begin] > STEP_V
+    )
+    return [0, *again]
+
+
+def _oddities(curve: IvCurve, compliance_a: float | None) -> list[str]:
+    """Say what of a curve is not as it should be: how it was read, readings that are none, currents that cannot be."""
+    notes = [*curve.remarks]
+    if curve.is_set:
+        notes.append("the voltage is the one that was set, and was not measured")
+    if curve.holes:
+        first = curve.holes[0]
+        rows = len(curve.points) + len(curve.holes)
+        notes.append(
+            f"{len(curve.holes)} of {rows} rows have no reading, and are left out: line {first.line} has '{first.text}'"
+        )
+    largest_a = max((abs(each.current_a) for each in curve.points), default=None)
+    if largest_a is not None and largest_a <= NO_CURRENT_A:
+        notes.append("no current at all: was HV connected?")
+    elif largest_a is not None and compliance_a and largest_a > _ABOVE * abs(compliance_a):
+        notes.append("currents are above the supply's compliance: is the unit right?")
+    return notes
 
 
 def _risen(points: Sequence[Biased]) -> list[Biased]:
@@ -289,4 +327,4 @@ def current_at(way_up: Sequence[Biased], bias_v: float) -> float | None:
 def _limited_at(way_up: Sequence[Biased], compliance_a: float | None) -> float | None:
     if not compliance_a:
         return None
-    return next((each.bias_v for each in way_up if each.current_a >= _LIMITING * compliance_a), None)
+    return next((each.bias_v for each in way_up if each.current_a >= LIMITING * compliance_a), None)

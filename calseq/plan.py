@@ -84,7 +84,8 @@ class Step(Struct, frozen=True):
     `after` is how the step leaves the rails once it has passed; after a curve it is what calseq moves to
     if the bias decision allows it. `sweep_end_v` is how far an IV curve is known to go, in volts.
     `line` is where the step stands in its sequence file; of a variant, `origin` tells whether that is its base.
-    `left_out` is why it is not to run, if it is not. `curves` tell which of its files are curves.
+    `left_out` is why it is not to run, if it is not. `curves` tell which of its files are curves, `failures` which
+    texts in its log say that it failed.
     """
 
     number: int
@@ -109,6 +110,7 @@ class Step(Struct, frozen=True):
     left_out: str = ""
     curves: tuple[CurveTable, ...] = ()
     results: tuple[ResultRule, ...] = ()
+    failures: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -165,10 +167,11 @@ class BiasSupply(Struct, frozen=True):
 
 
 class BiasRule(Struct, frozen=True):
-    """How breakdown voltages are to be compared: with their sign, or as magnitudes."""
+    """How the bias is decided: voltages with their sign or as magnitudes, by both witnesses or by breakdowns.json alone."""
 
     sign: Literal["same", "magnitude"] = "same"
     allow_forward: bool = False
+    witnesses: Literal["both", "breakdowns"] = "both"
 
 
 class HvBox(Struct, frozen=True):

@@ -233,6 +233,8 @@ SHORT_GRACE = _code(
 )
 COARSE_RAMP = _code("CS425", "coarse-ramp", "an HV ramp in steps that are jumps for a sensor", _WARN)
 HV_BOX = _code("CS426", "hv-box", "bias behind an HV box that calseq does not control")
+IMPLAUSIBLE_VALUE = _code("CS430", "implausible-value", "a value that no supply or sweep has", _WARN)
+UNFIT_BENCH = _code("CS431", "unfit-bench", "instruments and modules that do not fit each other", _WARN)
 NOT_OFFICIAL = _code(
     "CS440", "not-official", "a sequence that is not the official one, where only that may run"
 )

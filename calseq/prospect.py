@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from calseq.attempt import read_breakdowns
+from calseq.attempt import read_witnesses
 from calseq.plan import Step
 from calseq.rails import StepType
 from calseq.replay import skim
@@ -19,12 +19,12 @@ def prospect(folder: Path) -> Resumption | None:
         plan, _ = read_plan(folder, found.plan)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    breakdowns = {
-        step.name: read_breakdowns(folder / found.passed[step.name].directory)
+    left = {
+        step.name: read_witnesses(folder, found.passed[step.name].directory, step, plan.modules)
         for step in plan.steps
         if step.type is StepType.IVCURVE and step.name in found.passed
     }
-    return resume(found, plan, plan, breakdowns)
+    return resume(found, plan, plan, left)
 
 
 def forbidding(resumption: Resumption) -> Step | None:

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from calseq import events
-from calseq.bias import Breakdowns, decide
+from calseq.bias import Decision, Witnesses, decide
 from calseq.plan import Plan, Step
 from calseq.rails import Hv, Lv, Role, StepType
 from calseq.verdicts import RunVerdict, Verdict
@@ -259,16 +259,16 @@ class Resumption(Struct, frozen=True):
 
 
 def resume(
-    found: Past, old: Plan, new: Plan, breakdowns: Mapping[str, Breakdowns], changed: tuple[str, ...] = ()
+    found: Past, old: Plan, new: Plan, left: Mapping[str, Witnesses], changed: tuple[str, ...] = ()
 ) -> Resumption:
     """Decide what is kept: the steps that passed and do now what they did then.
 
-    `breakdowns` has, by step, what the breakdowns.json of a curve that passed holds now. If `changed` names
+    `left` has, by step, what is there now of what a curve that passed left. If `changed` names
     what concerns all steps, such as another dirigent, none is kept.
     """
     rows = tuple(_row(step, found, differences(old, new, step) or changed) for step in new.steps)
     decided = tuple(
-        _decided(row.step, row.kept, breakdowns.get(row.step.name, Breakdowns(None)), new)
+        _decided(row.step, row.kept, left.get(row.step.name, Witnesses()), new)
         for row in rows
         if row.kept and row.step.type is StepType.IVCURVE
     )
@@ -305,16 +305,24 @@ def _barred(rows: tuple[Row, ...], decided: Mapping[int, events.BiasDecided]) ->
         yield row
 
 
-def _decided(step: Step, kept: Passed, now: Breakdowns, plan: Plan) -> events.BiasDecided:
+def _decided(step: Step, kept: Passed, now: Witnesses, plan: Plan) -> events.BiasDecided:
     """Take the decision over the bias again, from what a kept curve left. Every doubt means no."""
-    allowed, reason = False, ""
-    if not kept.end.breakdowns_sha256:
-        reason = f"nothing proves which breakdowns.json {step.name} wrote"
-    elif now.content is None:
-        reason = f"the breakdowns.json of {step.name} is gone"
-    elif now.sha256 != kept.end.breakdowns_sha256:
-        reason = f"the breakdowns.json of {step.name} is not the one that it wrote: its sha256 differs"
-    else:
-        decision = decide(plan.supplies, now, kept.end.reached_v, plan.bias)
-        allowed, reason = decision.allowed, decision.reason
-    return events.BiasDecided(step.number, allowed, reason, now.sha256)
+    reason = _not_its_own(step, kept.end, now)
+    decision = Decision(False, reason) if reason else decide(plan.supplies, now, plan.bias, step.sweep_end_v)
+    return decision.event(step.number, now)
+
+
+def _not_its_own(step: Step, end: events.StepEnded, now: Witnesses) -> str:
+    """Say why what is there now is not what a curve wrote; empty if it is."""
+    found = now.breakdowns
+    if not end.breakdowns_sha256:
+        return f"nothing proves which breakdowns.json {step.name} wrote"
+    if found.content is None:
+        return f"the breakdowns.json of {step.name} is gone"
+    if found.sha256 != end.breakdowns_sha256:
+        return f"the breakdowns.json of {step.name} is not the one that it wrote: its sha256 differs"
+    if not end.curves_sha256:
+        return f"nothing proves which curves {step.name} wrote"
+    if now.curves_sha256 != end.curves_sha256:
+        return f"the curves of {step.name} are not those that it wrote: their sha256 differs"
+    return ""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from calseq import __version__
 from calseq import problems as codes
-from calseq.attempt import read_breakdowns
+from calseq.attempt import read_witnesses
 from calseq.clocks import now_s
 from calseq.events import RunResumed
 from calseq.executor import Beginning
@@ -219,12 +219,12 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
     other = dirigent and found.dirigent and dirigent != found.dirigent
     about = [f"dirigent was '{found.dirigent}', and is '{dirigent}'"] if other else []
     about += [f"calseq was {found.calseq}, and is {__version__}"] * (found.calseq not in ("", __version__))
-    breakdowns = {
-        name: read_breakdowns(ended.folder / found.passed[name].directory)
-        for name in (step.name for step in plan.steps if step.type is StepType.IVCURVE)
-        if name in found.passed
+    left = {
+        step.name: read_witnesses(ended.folder, found.passed[step.name].directory, step, plan.modules)
+        for step in plan.steps
+        if step.type is StepType.IVCURVE and step.name in found.passed
     }
-    resumption = resume(found, old, old if plan == old else plan, breakdowns, ("dirigent",) if other else ())
+    resumption = resume(found, old, old if plan == old else plan, left, ("dirigent",) if other else ())
     return replace(resumption, changed=(*changed_files(old, plan), *about))
 
 

@@ -73,8 +73,9 @@ def last_outputs(stamped: Iterable[Stamped]) -> dict[str, tuple[str, ...]]:
 
 
 def _breakdowns(folder: Path, files: Iterable[str]) -> bytes | None:
-    file = next((each for each in files if each.endswith("/breakdowns.json") and is_below(each)), None)
-    return read_regular(folder / file, BREAKDOWNS_BYTES) if file else None
+    """Read the one breakdowns.json; of several nobody knows which one counts."""
+    found = [each for each in files if each.endswith("/breakdowns.json") and is_below(each)]
+    return read_regular(folder / found[0], BREAKDOWNS_BYTES) if len(found) == 1 else None
 
 
 def _fact(step: Step, curve: IvCurve, plan: Plan, breakdowns: bytes | None) -> CurveFact:

@@ -25,6 +25,8 @@ from calseq.plaintext import width as wide
 
 MARK = " *"
 NOT_REACHED = "not reached"
+_MANY_UA = 1e6
+_NO_UA = 1e-9
 
 
 def comparison_text(
@@ -54,7 +56,9 @@ def comparison_text(
 def microamperes(current_a: float) -> str:
     """Give a current in µA, three digits of it, without its unit."""
     value = abs(current_a) * 1e6
-    if not value or value >= 99.95:
+    if value >= _MANY_UA:
+        return f"{value:.3g}"
+    if value < _NO_UA or value >= 99.95:
         return f"{value:.0f}"
     return f"{value:#.3g}" if value >= 1e-3 else f"{value:.2e}"
 

@@ -136,7 +136,8 @@ def _(event: StepSkipped, view: RunView, letters: Alphabet) -> str:
 
 @narrate.register
 def _(event: BiasDecided, view: RunView, letters: Alphabet) -> str:
-    return f"{'bias allowed' if event.allowed else 'no bias'}: {letters.text(event.reason)}"
+    told = "; ".join((event.reason, *event.notes))
+    return f"{'bias allowed' if event.allowed else 'no bias'}: {letters.text(told)}"
 
 
 @narrate.register

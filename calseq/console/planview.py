@@ -341,6 +341,10 @@ def _instruments(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
         + ", ".join(letters.text(module.name or f"channel {module.channel}") for module in each.modules)
         for each in plan.supplies
     ]
+    if biases and plan.bias.witnesses == "breakdowns":
+        biases.append(
+            "bias: breakdowns.json alone decides, no curve is read for it (bias: {witnesses: breakdowns})"
+        )
     heading = line(Span("instruments", "bold"))
     wrapped = [line(text) for bias in biases for text in letters.wrap(bias, width)]
     box = letters.wrap(letters.text(hv_box_words(plan), 400), width) if plan.hv_box else []
@@ -481,4 +485,4 @@ def _rails_words(rails: Rails, plan: Plan) -> str:
 def _curve_comment(step: Step) -> list[str]:
     if not (_held(step) and step.after.hv is Hv.BIAS):
         return []
-    return ["# now read breakdowns.json: bias only if the target is below every breakdown voltage"]
+    return ["# now read breakdowns.json and the curve: bias only if it is a step below what both allow"]

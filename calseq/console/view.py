@@ -307,7 +307,10 @@ def _(event: StepSkipped, view: RunView, t: float) -> RunView:
 @_after.register
 def _(event: BiasDecided, view: RunView, t: float) -> RunView:
     word = "bias allowed" if event.allowed else "no bias"
-    return _noted(replace(view, decisions=(*view.decisions, event)), t, f"{word}: {event.reason}")
+    view = _noted(replace(view, decisions=(*view.decisions, event)), t, f"{word}: {event.reason}")
+    for note in event.notes:
+        view = _noted(view, t, note)
+    return view
 
 
 @_after.register

@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from calseq.curves import IvCurve, NotUnderstood
+from calseq.iv import CurrentAt, IvFigures, figures_in, module_of
+from calseq.plan import Plan
 from calseq.report.attention import attention
 from calseq.report.chronicle import Stretch, Try
 from calseq.report.dossier import Dossier
 from calseq.report.files import Listed
 from calseq.report.power import PowerWord
-from calseq.report.story import StepStory
+from calseq.report.story import StepStory, told_in
 from calseq.report.verdict import headline
 from calseq.runs import RunRecord
 
@@ -39,6 +42,42 @@ class File(Struct, frozen=True):
     size_bytes: int
 
 
+class Current(Struct, frozen=True):
+    """The current at a reverse bias in positive volts: amperes, and µA per cm² of the sensor; null if not known."""
+
+    bias_v: float
+    current_a: float | None
+    density_ua_cm2: float | None
+
+
+class Curve(Struct, frozen=True):
+    """What an IV curve comes to, reverse bias in positive volts. `notes` say what to keep in mind.
+
+    `breakdowns_json` is what that file says of the module: volts with their sign, 'none', or '' if nothing.
+    """
+
+    module: str
+    file: str
+    points: int
+    at: tuple[Current, ...]
+    working: Current | None
+    breakdown_v: float | None
+    breakdown_said: str
+    breakdowns_json: str
+    reached_v: float | None
+    compliance_a: float | None
+    limited_at_v: float | None
+    area_cm2: float | None
+    notes: tuple[str, ...]
+
+
+class Unread(Struct, frozen=True):
+    """A file that should be a curve and was not understood, and why."""
+
+    file: str
+    reason: str
+
+
 class StepFacts(Struct, frozen=True):
     """A step of the plan and what became of it. `usual_s` is measured if it comes from earlier runs."""
 
@@ -55,6 +94,16 @@ class StepFacts(Struct, frozen=True):
     files: tuple[File, ...]
     more_files: bool
     last_lines: tuple[str, ...]
+    curves: tuple[Curve, ...] = ()
+    not_understood: tuple[Unread, ...] = ()
+
+
+class Supply(Struct, frozen=True):
+    """The decision over the bias of one HV supply."""
+
+    instrument: str
+    allowed: bool
+    reason: str
 
 
 class Stretched(Struct, frozen=True):
@@ -84,6 +133,8 @@ class Bias(Struct, frozen=True):
     file: str
     sha256: str
     same: bool | None
+    supplies: tuple[Supply, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Matter(Struct, frozen=True):
@@ -150,7 +201,7 @@ def facts(dossier: Dossier) -> Facts:
         made=_utc(dossier.made_at),
         power=_power(dossier.power),
         attention=tuple(Matter(_encodable(e.text), e.grave, e.step) for e in attention(dossier)),
-        steps=tuple(map(_step, dossier.steps)),
+        steps=tuple(_step(each, dossier.plan) for each in dossier.steps),
         hv=hv,
         lv=lv,
         bias=tuple(
@@ -161,6 +212,8 @@ def facts(dossier: Dossier) -> Facts:
                 _encodable(each.file),
                 each.decision.sha256,
                 each.same,
+                tuple(Supply(one.instrument, one.allowed, one.reason) for one in each.decision.supplies),
+                each.decision.notes,
             )
             for each in dossier.judged
         ),
@@ -170,7 +223,7 @@ def facts(dossier: Dossier) -> Facts:
     )
 
 
-def _step(story: StepStory) -> StepFacts:
+def _step(story: StepStory, plan: Plan) -> StepFacts:
     expected = story.expected
     return StepFacts(
         number=story.step.number,
@@ -186,7 +239,36 @@ def _step(story: StepStory) -> StepFacts:
         files=tuple(map(_file, story.listing.files)),
         more_files=story.listing.more,
         last_lines=story.last_lines,
+        curves=tuple(_curve(each, story, plan) for each in story.curves if isinstance(each, IvCurve)),
+        not_understood=tuple(
+            Unread(_encodable(each.file), each.reason)
+            for each in story.curves
+            if isinstance(each, NotUnderstood)
+        ),
     )
+
+
+def _curve(curve: IvCurve, story: StepStory, plan: Plan) -> Curve:
+    found, told, module = figures_in(curve, plan), told_in(story, curve, plan), module_of(curve, plan)
+    return Curve(
+        module=module.name if module else curve.module,
+        file=_encodable(curve.file),
+        points=len(curve.points),
+        at=tuple(_current(each, found) for each in found.at),
+        working=_current(found.working, found) if found.working else None,
+        breakdown_v=found.breakdown.bias_v,
+        breakdown_said=found.breakdown.said,
+        breakdowns_json="" if told is None else str(told).removesuffix(" V"),
+        reached_v=found.reached_v,
+        compliance_a=found.compliance_a,
+        limited_at_v=found.limited_at_v,
+        area_cm2=found.area_cm2,
+        notes=found.notes,
+    )
+
+
+def _current(at: CurrentAt, found: IvFigures) -> Current:
+    return Current(at.bias_v, at.current_a, found.density(at.current_a))
 
 
 def _attempt(each: Try) -> Attempt:

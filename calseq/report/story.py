@@ -154,6 +154,6 @@ def _curves(story: StepStory, folder: Path, plan: Plan) -> tuple[IvCurve | ViCur
 
 
 def _breakdowns(story: StepStory, folder: Path) -> bytes | None:
-    names = (each.name for each in story.listing.files if each.name.endswith("/breakdowns.json"))
-    file = next(names, "")
-    return read_regular(folder / file, BREAKDOWNS_BYTES) if file else None
+    """Read the one breakdowns.json; of several nobody knows which one counts."""
+    names = [each.name for each in story.listing.files if each.name.endswith("/breakdowns.json")]
+    return read_regular(folder / names[0], BREAKDOWNS_BYTES) if len(names) == 1 else None

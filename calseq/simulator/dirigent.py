@@ -9,7 +9,8 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from calseq.simulator import faults, outputs, script
+from calseq.rails import Role
+from calseq.simulator import faults, outputs, script, sweep
 from calseq.simulator.faults import FAULTS, Misbehaviour
 from calseq.simulator.script import SCRIPTS, Script
 from calseq.simulator.session import Session, module_names
@@ -21,6 +22,7 @@ ATTEMPT_VARIABLE = "CALSEQ_ATTEMPT"
 
 _DEFAULT_SPEED = 200.0
 _NO_BREAKDOWN_V = -200.0
+_COMPLIANCE_A = 1e-5
 
 _EPILOG = "\b\nFaults that a step of the simulated bench can be given:\n" + "\n".join(
     f"  {name:<22}{text}" for name, text in FAULTS.items()
@@ -116,24 +118,28 @@ def iv_curve(settings: Globals, /, **options: Any) -> None:
     session = _session("iv_curve", settings)
     breakdown_v = _breakdown_v(session)
     sign = -1.0 if options["positive"] else 1.0
-    voltages = script.voltages(
-        options["start_voltage"] * sign or 0.0,
-        options["max_voltage"] * sign or 0.0,
-        options["step_size"],
-        breakdown=breakdown_v,
-        both_ways=options["both_ways"],
+    planned = script.voltages(
+        options["start_voltage"] * sign or 0.0, options["max_voltage"] * sign or 0.0, options["step_size"]
     )
+    names, limit_a = _names(session, settings), _limit_a(session)
+    swept = {
+        channel: sweep.measure(planned, breakdown_v, name, limit_a, session.faults)
+        for channel, name in names.items()
+    }
+    found = {channel: sweep.first_breakdown(readings) for channel, readings in swept.items()}
+    if options["both_ways"]:
+        swept = {channel: [*readings, *readings[-2::-1]] for channel, readings in swept.items()}
+    longest = max(swept.values(), key=len)
 
     def leave() -> list[str]:
         files: dict[str, bytes] = {}
-        for name in _names(session, settings).values():
-            files |= outputs.iv_curve(name, voltages, breakdown_v)
+        for channel, name in names.items():
+            files |= outputs.iv_curve(name, swept[channel], session.faults)
         if options["write_breakdowns"]:
-            channels = list(_names(session, settings))
-            files |= outputs.breakdowns(channels, voltages, breakdown_v, session.faults)
+            files |= outputs.breakdowns(found, session.faults)
         return outputs.write(files, settings.directory, session.faults)
 
-    _run(session, SCRIPTS["iv_curve"].with_points(voltages), leave)
+    _run(session, SCRIPTS["iv_curve"].with_points([each.set_v for each in longest]), leave)
 
 
 def _sldo(calibration: str, settings: Globals, start_a: float, final_a: float) -> None:
@@ -276,6 +282,12 @@ def _breakdown_v(session: Session) -> float:
     breakdown_v = session.bench.breakdown_v if fault is None else fault
     session.bench.set_breakdown(breakdown_v)
     return breakdown_v
+
+
+def _limit_a(session: Session) -> float:
+    """Give the compliance of the HV supply that a sweep drives, the least of several; in amperes."""
+    outputs_ = session.bench.whole.of(Role.HV) if session.bench else ()
+    return min((abs(output.amps) for output in outputs_ if output.amps), default=_COMPLIANCE_A)
 
 
 def _names(session: Session, settings: Globals) -> dict[str, str]:

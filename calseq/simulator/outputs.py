@@ -8,28 +8,33 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from calseq.simulator import sweep
 from calseq.simulator.faults import Misbehaviour
 from calseq.simulator.plot import plot
-from calseq.simulator.sensor import COLD_C, individuality, leakage_a
+from calseq.simulator.sensor import COLD_C, individuality
+from calseq.simulator.sweep import Measured
 
 BREAKDOWNS = "breakdowns.json"
 _ROOT_TEXT = b"simulated by calseq: this is not a ROOT file, nothing was measured\n"
 _CHIPS = 4
 
 
-def iv_curve(module: str, voltages: Sequence[float], breakdown: float) -> dict[str, bytes]:
+def iv_curve(module: str, readings: Sequence[Measured], faults: Misbehaviour) -> dict[str, bytes]:
     """Give a module's IV curve as a table and as a picture."""
-    amperes = [leakage_a(volts, breakdown, module) for volts in voltages]
-    rows = [
-        f"{volts:.2f},{amps:.4e},{COLD_C + 0.1 * math.sin(index):.2f}"
-        for index, (volts, amps) in enumerate(zip(voltages, amperes, strict=True))
-    ]
-    table = "\n".join(["Voltage (V),Current (A),Temperature (C)", *rows, ""])
-    microamps = [abs(amps) * 1e6 for amps in amperes]
+    told = sweep.written(readings, faults)
+    rows = [_iv_row(index, each, both="drift" in faults) for index, each in enumerate(told)]
+    volts = "Voltage set (V),Voltage measured (V)" if "drift" in faults else "Voltage (V)"
+    table = "\n".join([f"{volts},Current (A),Temperature (C)", *rows, ""])
+    microamps = [abs(each.amps) * 1e6 for each in readings]
     return {
         f"IV_{_safe(module)}.csv": table.encode(),
-        f"IV_{_safe(module)}.png": plot([abs(volts) for volts in voltages], microamps),
+        f"IV_{_safe(module)}.png": plot([abs(each.read_v) for each in readings], microamps),
     }
+
+
+def _iv_row(index: int, each: Measured, *, both: bool) -> str:
+    volts = f"{each.set_v:.2f},{each.read_v:.2f}" if both else f"{each.read_v:.2f}"
+    return f"{volts},{each.amps:.4e},{COLD_C + 0.1 * math.sin(index):.2f}"
 
 
 def sldo_curve(module: str, currents: Sequence[float], test: str) -> dict[str, bytes]:
@@ -50,20 +55,21 @@ def runs(scans: Sequence[str], directory: Path) -> dict[str, bytes]:
     }
 
 
-def breakdowns(
-    channels: Sequence[str], voltages: Sequence[float], breakdown: float, faults: Misbehaviour
-) -> dict[str, bytes]:
-    """Give `breakdowns.json`: per channel the first voltage at breakdown, or null when the sweep met none."""
-    found = next((volts for volts in voltages if abs(volts) >= abs(breakdown)), None)
+def breakdowns(found: Mapping[str, float | None], faults: Misbehaviour) -> dict[str, bytes]:
+    """Give `breakdowns.json`: per channel the first voltage at breakdown, or null when dirigent found none."""
     if "breakdowns-missing" in faults:
         return {}
     if "breakdowns-nan" in faults:
-        found = math.nan
-    if "breakdowns-magnitude" in faults and found is not None:
-        found = abs(found)
-    keys = ["97"] if "breakdowns-other" in faults else channels
-    text = json.dumps(dict.fromkeys(keys, found)).encode()
-    return {BREAKDOWNS: text[: len(text) // 2] if "breakdowns-malformed" in faults else text}
+        found = dict.fromkeys(found, math.nan)
+    if "breakdowns-magnitude" in faults:
+        found = {channel: None if volts is None else abs(volts) for channel, volts in found.items()}
+    if "breakdowns-other" in faults:
+        found = {"97": next(iter(found.values()), None)}
+    text = json.dumps(found).encode()
+    files = {BREAKDOWNS: text[: len(text) // 2] if "breakdowns-malformed" in faults else text}
+    if "two-files" in faults:
+        files[f"later/{BREAKDOWNS}"] = json.dumps(dict.fromkeys(found, -30.0)).encode()
+    return files
 
 
 def write(files: Mapping[str, bytes], directory: Path, faults: Misbehaviour) -> list[str]:
@@ -72,6 +78,7 @@ def write(files: Mapping[str, bytes], directory: Path, faults: Misbehaviour) -> 
         return []
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_bytes(b"" if "empty-output" in faults else content)
     if "breakdowns-stale" in faults and BREAKDOWNS in files:
         hour_ago = time.time() - 3600

@@ -89,15 +89,11 @@ def custom(tests: Sequence[str]) -> Script:
     return replace(script, parts=tuple(tests), seconds=script.seconds * max(len(tests), 1))
 
 
-def voltages(start: float, stop: float, step: float, *, breakdown: float, both_ways: bool) -> list[float]:
-    """Give the points of an IV sweep: to the end, or one step beyond the breakdown."""
+def voltages(start: float, stop: float, step: float) -> list[float]:
+    """Give the points of an IV sweep to its end."""
     signed = math.copysign(abs(step), stop - start)
     count = math.floor(abs(stop - start) / abs(step) + 1e-9)
-    points = [start + signed * index for index in range(count + 1)]
-    beyond = [index for index, volts in enumerate(points) if abs(volts) >= abs(breakdown)]
-    if beyond:
-        points = points[: beyond[0] + 2]
-    return points + points[-2::-1] if both_ways else points
+    return [start + signed * index for index in range(count + 1)]
 
 
 def currents(start: float, stop: float, count: int = 25) -> list[float]:

@@ -33,17 +33,29 @@ EXPECTED = {
     "grandchild": GOOD,
 }
 CURVES = {
-    "breakdown:-40": "not safely below that",
-    "breakdown:-30": "not safely below that",
+    # dirigent judges beyond 60 V only: below that the curve is the one witness
+    "breakdown:-40": "from 54.33 V on; breakdowns.json says none",
+    "breakdown:-30": "curve of C2HQ0 at its compliance (10 µA) from",
+    "ends:-40": "curve of C2HQ0 ended at 40 V, short of -50 V and one step",
+    "compliance:-30": "curve of C2HQ0 at its compliance (10 µA) from 30 V on; breakdowns.json says none",
+    "rise:-20": "curve of C2HQ0 at its compliance (10 µA) from",
+    "drift": "curve of C2HQ0 ended at 40 V, short of -50 V and one step",
+    "two-files": "there are 2 files breakdowns.json",
+    "millivolt": "V is beyond any sweep voltage",
+    "sentinel": "has no reading in line 4",
     "breakdowns-malformed": "cannot be read",
-    "breakdowns-stale": "older than the curve",
     "breakdowns-missing": "no 'breakdowns.json' was written",
     "breakdowns-nan": "NaN",
     "breakdowns-other": "says nothing of",
     "breakdown:-70+breakdowns-magnitude": "has not the sign of the bias",
 }
+BIASED = {
+    "breakdown:-70": "breakdown at -70 V",
+    "rise:-40": "% in 5 V from 40 V on",
+    "breakdowns-stale": "no breakdown found",
+}
 ENDLESS = {"stubborn": 2, "unkillable": 3}
-ELSEWHERE = {"breakdown", "breakdowns-magnitude", "grandchild-stubborn"}
+ELSEWHERE = {"grandchild-stubborn"}
 
 
 def kinds(**fields):
@@ -51,7 +63,9 @@ def kinds(**fields):
 
 
 def test_every_fault_has_a_case():
-    cases = {word.split(":")[0] for case in (*EXPECTED, *CURVES, *ENDLESS) for word in case.split("+")}
+    cases = {
+        word.split(":")[0] for case in (*EXPECTED, *CURVES, *BIASED, *ENDLESS) for word in case.split("+")
+    }
     assert cases | ELSEWHERE == set(FAULTS)
 
 
@@ -94,6 +108,15 @@ def test_a_doubtful_breakdown_means_no_bias(stand, fault):
     assert run.verdicts[1] == "skipped"
     assert CURVES[fault] in " ".join(run.told.split())
     assert not [line for line in run.bench.actions() if line["who"] == "calseq" and line["action"] == "hv-on"]
+
+
+@pytest.mark.parametrize("fault", BIASED)
+def test_what_both_witnesses_allow_is_biased_and_what_is_odd_is_told(stand, fault):
+    fine = step("iv_curve", options={"max_voltage": -80, "step_size": 5})
+    run = stand.run(fine, step("custom_sequence"), faults={"iv_curve": fault})
+    run.prove()
+    assert run.process.returncode == 0
+    assert BIASED[fault] in " ".join(run.told.split())
 
 
 @pytest.mark.parametrize("kind", ["iv_curve", "calibrate_module"])

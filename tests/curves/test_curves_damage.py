@@ -26,13 +26,22 @@ def numbers_in(text):
     return found
 
 
+def text_of(content):
+    for encoding in ("utf-8-sig", "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1")
+
+
 def judge(measured, content):
     assert isinstance(measured, (IvCurve, ViCurve, NotUnderstood))
     if isinstance(measured, NotUnderstood):
         assert measured.reason
         assert measured.reason.isprintable()
         return
-    known = numbers_in(content.decode("utf-8-sig"))
+    known = numbers_in(text_of(content))
     if isinstance(measured, IvCurve):
         values = [value for point in measured.points for value in (point.voltage_v, point.current_a)]
         figures(measured, module_type="1x2", working_v=-50, compliance_a=1e-5)
@@ -91,7 +100,9 @@ def test_a_torn_last_line_is_never_a_shorter_number():
     for cut in range(1, 12):
         read = iv(GOOD[:-cut])
         if isinstance(read, IvCurve):
-            assert read.points[:-1] == rising().points[:-1]
+            whole = min(len(read.points), len(rising().points) - 1)
+            assert read.points[:whole] == rising().points[:whole]
+            assert len(read.points) + len(read.holes) >= len(rising().points) - 1
 
 
 def test_a_hostile_length_takes_no_time():

@@ -2,8 +2,10 @@
 
 import pytest
 from curve_texts import DOUBLE, MODULES, curve, curved_plan, rising
+from msgspec.structs import replace
 
 from calseq.bias import told_of
+from calseq.curves import Hole
 from calseq.iv import Breakdown, Told, agree, area_cm2, figures, figures_in, find_breakdown, module_of
 from calseq.plan import BiasSupply, Module
 
@@ -222,8 +224,8 @@ def test_the_working_point_and_the_compliance():
 
 
 def test_a_supply_that_limits_reads_a_little_less_than_its_compliance():
-    assert figures(sweep(*[100] * 16, 991), compliance_a=1e-6).limited_at_v == 80
-    assert figures(sweep(*[100] * 16, 989), compliance_a=1e-6).limited_at_v is None
+    assert figures(sweep(*[100] * 16, 981), compliance_a=1e-6).limited_at_v == 80
+    assert figures(sweep(*[100] * 16, 979), compliance_a=1e-6).limited_at_v is None
 
 
 def test_a_forward_sweep_has_no_figures_and_says_why():
@@ -280,6 +282,28 @@ def test_what_is_measured_again_at_a_voltage_is_left_out_and_said(volts, kept, n
     assert tuple(each.bias_v for each in made.way_up) == kept
     assert made.way_up[-1].current_a == 1e-7 * (volts.index(-kept[-1]) + 1)
     assert made.notes == (note,)
+
+
+def test_of_several_ramps_the_figures_are_of_the_first():
+    ramp = [(-5 * place, -1e-7) for place in range(17)]
+    made = figures(curve(*ramp, *((volts, 3 * amps) for volts, amps in ramp)), module_type="1x2")
+    assert [each.bias_v for each in made.way_up] == [5 * place for place in range(17)]
+    assert {each.current_a for each in made.way_up} == {1e-7}
+    assert made.notes == ("several ramps: the figures are of the first of 2",)
+
+
+@pytest.mark.parametrize(
+    ("made", "note"),
+    [
+        (curve((0, 0), (-40, -1.8e-316), (-80, 1.8e-316)), "no current at all: was HV connected?"),
+        (replace(curve((0, -1e-9), (-80, -1e-7)), holes=(Hole(3, -40.0, "9.91e37"),)), "1 of 3 rows have no reading, and are left out: line 3 has '9.91e37'"),
+        (replace(curve((0, -1e-9), (-80, -1e-7)), is_set=True), "the voltage is the one that was set, and was not measured"),
+        (replace(curve((0, -1e-9), (-80, -1e-7)), remarks=("it was read as Latin-1",)), "it was read as Latin-1"),
+        (curve((0, -1e-9), (-80, -1e-3)), "currents are above the supply's compliance: is the unit right?"),
+    ],
+)  # fmt: skip
+def test_what_is_odd_about_a_curve_is_said(made, note):
+    assert figures(made, module_type="1x2", compliance_a=1e-5).notes[0] == note
 
 
 def test_a_sweep_from_its_end_back_has_no_way_up():

@@ -31,7 +31,8 @@ if name == "crosstalk_method":
         open(f"{place}/Run{number}_Crosstalk.root", "w").write("hits")
 if name == "iv_curve":
     open(f"{place}/breakdowns.json", "w").write(json.dumps({"0": -120.0}))
-    open(f"{place}/IV.csv", "w").write("voltage,current\\n0,0\\n-80,-1e-7\\n")
+    rows = "".join(f"{-volts},{-1e-7 - 1e-9 * volts}\\n" for volts in range(0, 125, 5))
+    open(f"{place}/IV.csv", "w").write("Voltage (V),Current (A)\\n" + rows)
     open(f"{place}/IV.png", "w").write("a picture")
 """
 CURVE = {"calibration": "iv_curve", "options": {"max_voltage": -80}}

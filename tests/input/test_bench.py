@@ -1,5 +1,6 @@
 """A bench and every file it names: one problem per defect, where it is named or inside the file."""
 
+import json
 import os
 
 import pytest
@@ -123,8 +124,27 @@ def test_module_names_come_from_modules_json(tmp_path):
     modules = (
         '{"Hybrid": {"0": {"RD53B": {"info": {"module_name": "C2"}, "0": {}}}, "7": {"x": {"info": {}}}}}'
     )
-    bench = sound_bench(tmp_path, BENCH + "modules: modules.json\n", modules_json=modules)
+    bench = bench_in(tmp_path, BENCH + "modules: modules.json\n", modules_json=modules).bench
     assert [(module.channel, module.name) for module in bench.modules] == [("0", "C2")]
+
+
+@pytest.mark.parametrize(
+    ("hybrids", "said"),
+    [
+        (("0",), []),
+        (("0", "1"), ["hybrid '1' (M1) has no channel in instruments.json, and takes no part"]),
+        (("1",), ["channel '0' has no module in modules.json", "hybrid '1' (M1) has no channel in instruments.json, and takes no part"]),
+        (("0", "0x"), ["hybrid '0x' (M0) has no channel in instruments.json, and takes no part", "hybrid '0x' (M0) has the name of hybrid '0'"]),
+        ((), []),
+    ],
+)  # fmt: skip
+def test_channels_and_modules_that_do_not_fit_each_other_are_told(tmp_path, hybrids, said):
+    listed = {key: {"RD53B": {"info": {"module_name": f"M{key[0]}"}, "0": {}}} for key in hybrids}
+    modules = json.dumps({"Hybrid": listed})
+    reading = bench_in(tmp_path, BENCH + "modules: modules.json\n", INSTRUMENTS, modules_json=modules)
+    told_ = [problem for problem in reading.problems if problem.code.id == "CS431"]
+    assert sorted(problem.message for problem in told_) == said
+    assert all(problem.cure for problem in told_)
 
 
 def test_without_a_power_mode_calseq_touches_no_supply(tmp_path):

@@ -198,7 +198,12 @@ def with_hv(**values):
     ("steps", "instruments", "expected"),
     [
         (curve(-80) + BIAS, INSTRUMENTS, []),
-        (curve(-50) + BIAS, INSTRUMENTS, []),
+        (curve(-50) + BIAS, INSTRUMENTS, [("CS415", 4)]),
+        (curve(-50.1) + BIAS, INSTRUMENTS, []),
+        (curve("-80, step_size: 40") + BIAS, INSTRUMENTS, [("CS415", 4)]),
+        (curve("-80, step_size: 30") + BIAS, INSTRUMENTS, []),
+        (curve("-80, step_size: 5000"), INSTRUMENTS, [("CS430", 4)]),
+        (curve("-80, delay: 36000"), INSTRUMENTS, [("CS430", 4)]),
         (curve(-49) + BIAS, INSTRUMENTS, [("CS415", 4)]),
         (curve(80) + BIAS, INSTRUMENTS, [("CS420", 4)]),
         (curve("-80, positive: true") + BIAS, INSTRUMENTS, [("CS420", 4)]),
@@ -217,6 +222,21 @@ def with_hv(**values):
 )  # fmt: skip
 def test_what_would_keep_the_bias_off_is_known_before_the_run(tmp_path, steps, instruments, expected):
     assert sorted(refused(tmp_path, HEAD + "steps:\n" + steps, instruments=instruments)) == sorted(expected)
+
+
+def test_where_the_file_alone_decides_the_curve_need_not_go_a_step_beyond(tmp_path):
+    bench = BENCH + "bias: {witnesses: breakdowns}\n"
+    assert refused(tmp_path, HEAD + "steps:\n" + curve(-50) + BIAS, bench) == []
+    assert refused(tmp_path, HEAD + "steps:\n" + curve(-49) + BIAS, bench) == [("CS415", 4)]
+
+
+def test_a_bias_for_a_module_without_a_sensor_is_told(tmp_path):
+    modules = '{"Hybrid": {"0": {"RD53B": {"info": {"module_name": "C2", "sensor": false}, "0": {}}}}}'
+    bench = BENCH + "modules: modules.json\n"
+    line = bench.splitlines().index("modules: modules.json") + 1
+    text = HEAD + "steps:\n" + curve(-80)
+    assert refused(tmp_path, text + BIAS, bench, modules_json=modules) == [("CS431", line)]
+    assert refused(tmp_path, text, bench, modules_json=modules) == []
 
 
 def test_dirigent_toml_tells_how_far_a_curve_goes_when_the_step_does_not(tmp_path):

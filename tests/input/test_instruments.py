@@ -6,7 +6,7 @@ import json
 import pytest
 from input_texts import INSTRUMENTS, json_of, told
 
-from calseq.instruments import read_wiring
+from calseq.instruments import address, read_wiring
 from calseq.rails import Role
 
 
@@ -155,3 +155,31 @@ def test_reduced_dictionaries_hold_only_what_was_given(roles):
         "ab",
     }
     assert set(instruments) == {wire["instrument"] for wires in channels.values() for wire in wires.values()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said", "refused"),
+    [
+        ([((*HV, "default_current"), 10)], "CS430", "10 A is beyond any hv compliance", False),
+        ([((*HV, "default_voltage"), -5000)], "CS404", "-5000 V is beyond any hv voltage", True),
+        ([((*HV, "default_range"), -8000)], "CS430", "-8000 V is beyond any hv voltage", False),
+        ([((*LV, "default_voltage"), 40)], "CS404", "40 V is beyond any lv voltage", True),
+        ([((*LV, "default_current"), 3700)], "CS430", "3700 A is beyond any lv current", False),
+        ([((*HV, "resource"), INSTRUMENTS["instruments"]["lv_1"]["resource"].lower())], "CS431", "has the address of 'lv_1'", False),
+    ],
+)  # fmt: skip
+def test_what_is_beyond_physics_or_on_one_address_is_told_before_the_run(changes, code, said, refused):
+    wiring, problems = judged(changed(*changes))
+    assert [problem.code.id for problem in problems] == [code]
+    assert said in problems[0].message
+    assert problems[0].cure
+    assert (wiring is None) is refused
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("TCPIP0::10.0.0.1::9221::SOCKET", "tcpip::10.0.0.1::9221::socket"), ("ASRL/dev/ttyUSB0::INSTR", "ASRL/dev/ttyUSB0")],
+)  # fmt: skip
+def test_an_address_has_one_spelling(one, other):
+    assert address(one) == address(other)
+    assert address(one) != address("GPIB0::24::INSTR")

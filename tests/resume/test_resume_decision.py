@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from run_doubles import BUMPS, CURVE, GENERAL, SLDO, TUNING, Deed, World, plan_of, steps_of
 
 from calseq import events
-from calseq.bias import Breakdowns
+from calseq.bias import Breakdowns, Witnesses
 from calseq.console.resumption import resumption_text
+from calseq.curves import IvCurve, IvPoint
 from calseq.events import RunEnded, RunResumed, Stamped, StepEnded, StepSkipped, StepStarted
 from calseq.executor import Beginning
 from calseq.journal import cut_tail, encode, scan
@@ -25,7 +26,15 @@ from calseq.verdicts import RunVerdict, Verdict
 
 PLAN = plan_of(steps_of(GENERAL, CURVE, TUNING, BUMPS))
 NAMES = [step.name for step in PLAN.steps]
-FOUND = Breakdowns(b'{"0": -120}')
+MEASURED = IvCurve("data/02-c/IV.csv", "", tuple(IvPoint(float(-volts), -1e-7) for volts in range(0, 125, 5)))
+
+
+def left(content, curves_sha256="c" * 64):
+    """Make what a curve left: a breakdowns.json, and a healthy sensor's curve."""
+    return Witnesses(Breakdowns(content), (MEASURED,), curves_sha256)
+
+
+FOUND = left(b'{"0": -120}')
 
 
 def started(name, attempt=1):
@@ -53,7 +62,7 @@ def tried(name, verdict=Verdict.PASSED, attempt=1, **fields):
 
 
 G, C, T, B = NAMES
-CURVED = {"breakdowns_sha256": FOUND.sha256, "reached_v": -80.0}
+CURVED = {"breakdowns_sha256": FOUND.breakdowns.sha256, "curves_sha256": "c" * 64}
 STORY = (*tried(G), *tried(C, **CURVED), *tried(T, Verdict.FAILED), *tried(T, attempt=2), started(B))
 
 
@@ -255,31 +264,28 @@ def test_what_is_left_out_is_neither_kept_nor_run():
 # --- the bias ---
 
 
+def sha(content):
+    return {"breakdowns_sha256": Breakdowns(content).sha256}
+
+
 @pytest.mark.parametrize(
     ("now", "recorded", "allowed", "reason"),
     [
         (FOUND, CURVED, True, "breakdown at -120 V, bias is -50 V"),
-        (Breakdowns(b'{"0": -119}'), CURVED, False, "its sha256 differs"),
-        (Breakdowns(b""), CURVED, False, "its sha256 differs"),
-        (Breakdowns(None), CURVED, False, "is gone"),
-        (FOUND, {}, False, "nothing proves"),
+        (left(b'{"0": -119}'), CURVED, False, "its sha256 differs"),
+        (left(b""), CURVED, False, "its sha256 differs"),
+        (left(None), CURVED, False, "is gone"),
+        (FOUND, {}, False, "nothing proves which breakdowns.json"),
+        (FOUND, CURVED | {"curves_sha256": ""}, False, "nothing proves which curves"),
+        (left(b'{"0": -120}', "d" * 64), CURVED, False, "their sha256 differs"),
+        (left(b'{"0": -120}', ""), CURVED, False, "their sha256 differs"),
+        (left(b'{"0": -40}'), CURVED | sha(b'{"0": -40}'), False, "not safely below"),
+        (left(b'{"0": null}'), CURVED | sha(b'{"0": null}'), True, "no breakdown found"),
         (
-            Breakdowns(b'{"0": -40}'),
-            {"breakdowns_sha256": Breakdowns(b'{"0": -40}').sha256},
+            replace(left(b'{"0": null}'), curves=()),
+            CURVED | sha(b'{"0": null}'),
             False,
-            "not safely below",
-        ),
-        (
-            Breakdowns(b'{"0": null}'),
-            {"breakdowns_sha256": Breakdowns(b'{"0": null}').sha256},
-            False,
-            "not known how far",
-        ),
-        (
-            Breakdowns(b'{"0": null}'),
-            {"breakdowns_sha256": Breakdowns(b'{"0": null}').sha256, "reached_v": -80.0},
-            True,
-            "no breakdown found",
+            "there is no curve",
         ),
     ],
 )

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 from calseq import events
 from calseq.attempt import Look
-from calseq.bias import Breakdowns
+from calseq.bias import Breakdowns, Witnesses
+from calseq.curves import IvCurve, IvPoint
 from calseq.executor import execute
 from calseq.plan import BiasSupply, Environment, Module, Output, Plan, PowerMode, Step
 from calseq.power.protocol import PowerFault
@@ -14,6 +15,7 @@ from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, Move, Reading, Readings, 
 from calseq.stops import Stops
 
 TARGET_V = -50.0
+HEALTHY = IvCurve("data/IV.csv", "M0", tuple(IvPoint(float(-volts), -1e-7) for volts in range(0, 125, 5)))
 GENERAL, CURVE, SLDO, TUNING, BUMPS = StepType
 
 
@@ -40,7 +42,7 @@ def step_of(number, types, **fields):
         "given": tuple(sorted(rule.driven)),
         "needs": (),
         "outputs": (Output("*.csv"),),
-        "sweep_end_v": -80.0 if type_ is CURVE else None,
+        "sweep_end_v": -120.0 if type_ is CURVE else None,
         "stop_grace_s": 180.0,
     }
     return Step(**(known | fields))
@@ -48,7 +50,7 @@ def step_of(number, types, **fields):
 
 def plan_of(steps, mode=PowerMode.SIMULATED, **fields):
     module = Module("0", "M0")
-    return Plan("t", "", "b", mode, tuple(steps), (), (module,), (BiasSupply("hv", TARGET_V, (module,)),),
+    return Plan("t", "", "b", mode, tuple(steps), (), (module,), (BiasSupply("hv", TARGET_V, (module,), 1e-5),),
                 Environment("."), **fields)  # fmt: skip
 
 
@@ -198,10 +200,11 @@ class Deed:
     """What an attempt's child does. `ends` is when it ends by itself, `prints` when it prints a line, in seconds;
     `deaf` to which signals it is."""
 
-    def __init__(self, code=0, *, ends=10.0, deaf=(), leaves_on=False, output=True, breakdowns=b'{"0": null}', fresh=True,
+    def __init__(self, code=0, *, ends=10.0, deaf=(), leaves_on=False, output=True, breakdowns=b'{"0": null}', fresh=True, curves=(HEALTHY,), complaint="",
                  not_started="", left=0, deaf_left=False, dies_of="", log=0, free=1 << 40, prints=()):  # fmt: skip
         self.code, self.ends, self.deaf, self.leaves_on = code, ends, set(deaf), leaves_on
-        self.output, self.breakdowns, self.fresh = output, breakdowns, fresh
+        self.complaint = complaint
+        self.output, self.breakdowns, self.fresh, self.curves = output, breakdowns, fresh, curves
         self.not_started, self.left, self.deaf_left, self.dies_of = not_started, left, deaf_left, dies_of
         self.log, self.free, self.prints = log, free, prints
 
@@ -287,12 +290,13 @@ class ScriptedAttempt:
         self.world.call("outputs")
         return (("data/a.csv",), "") if self.deed.output else ((), "no '*.csv' was written")
 
-    def breakdowns(self):
-        self.world.call("breakdowns")
-        return Breakdowns(self.deed.breakdowns, self.deed.fresh)
+    def complaint(self, patterns):
+        self.world.call("complaint")
+        return self.deed.complaint
 
-    def reached_v(self):
-        return None
+    def witnesses(self, modules):
+        self.world.call("witnesses")
+        return Witnesses(Breakdowns(self.deed.breakdowns, self.deed.fresh), self.deed.curves, "c" * 64)
 
     def last_lines(self, count):
         return ("the last line",)

@@ -273,7 +273,7 @@ def test_rails_that_do_not_stay_where_they_are_put_end_the_run():
 # --- anything raises, at any call ---
 
 COLLABORATORS = (
-    "prepare", "start", "poll", "send", "look", "outputs", "breakdowns", "finish", "emit", "pause", "left", "end_left",
+    "prepare", "start", "poll", "send", "look", "outputs", "witnesses", "finish", "emit", "pause", "left", "end_left",
     "read", "move", "hand_over", "take_back", "violations", "watch", "lost",
 )  # fmt: skip
 

@@ -37,6 +37,9 @@ for plain in (str, int, float, Move):
 BY_TYPE[tuple[Expectation, ...]] = st.lists(
     st.builds(Expectation, BY_TYPE[int], NUMBERS, BY_TYPE[int], BY_TYPE[float | None]), max_size=3
 ).map(tuple)
+BY_TYPE[tuple[events.SupplyDecided, ...]] = st.lists(
+    st.builds(events.SupplyDecided, BY_TYPE[str], BY_TYPE[bool], BY_TYPE[str]), max_size=3
+).map(tuple)
 BY_NAME = {"format": st.integers(0, EVENT_FORMAT)}
 
 

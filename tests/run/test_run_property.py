@@ -48,7 +48,7 @@ DEEDS = st.builds(
 )
 RAISED = st.sampled_from([RuntimeError("oh"), MemoryError(), KeyboardInterrupt(), OSError(5, "I/O error"),
                           PowerFault("serial time-out"), events.RecordLost("disk full")])  # fmt: skip
-CALLS = st.sampled_from(["prepare", "start", "poll", "send", "look", "outputs", "breakdowns", "finish", "emit", "pause",
+CALLS = st.sampled_from(["prepare", "start", "poll", "send", "look", "outputs", "witnesses", "finish", "emit", "pause",
                          "left", "end_left", "read", "move", "hand_over", "take_back"])  # fmt: skip
 
 

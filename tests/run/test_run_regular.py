@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from calseq.attempt import read_breakdowns
+from calseq.attempt import read_witnesses
 from calseq.bias import Breakdowns
+from calseq.plan import Step
+from calseq.rails import BOTH_OFF, StepType
 from calseq.regular import open_regular, read_end, read_regular, read_whole
 from calseq.runs import replace_file
 
@@ -25,6 +27,7 @@ COMMANDS = (
     ("execute", "--resume", "{run}", "--dry-run"),
 )
 PATIENCE_S = 30.0
+A_CURVE = Step(1, "iv_curve", "iv_curve", StepType.IVCURVE, "", (), BOTH_OFF, BOTH_OFF, (), ())
 
 
 def calseq(place, *words):
@@ -80,8 +83,9 @@ def test_a_missing_file_is_missing_and_a_large_one_is_large(tmp_path):
 
 
 def test_a_breakdowns_file_that_is_none_proves_nothing_and_holds_up_nobody(tmp_path):
-    os.mkfifo(tmp_path / "breakdowns.json")
-    assert read_breakdowns(tmp_path) == Breakdowns(None)
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / "breakdowns.json")
+    assert read_witnesses(tmp_path, "data", A_CURVE, ()).breakdowns == Breakdowns(b"")
 
 
 @pytest.fixture(scope="module")

@@ -274,16 +274,60 @@ def picture_size(png):
 
 
 def test_a_sweep_stops_a_step_beyond_the_breakdown_and_reports_it(stand):
-    stand.set_up({"iv_curve": "breakdown:-40"})
+    stand.set_up({"iv_curve": "breakdown:-70"})
     stand.run("iv_curve", "-w")
     rows = stand.curve()
     amperes = [float(row["Current (A)"]) for row in rows]
-    assert float(rows[-1]["Voltage (V)"]) == -45.0
+    assert float(rows[-1]["Voltage (V)"]) == -75.0
     assert amperes[-2] / amperes[-3] > 1.2
-    assert json.loads((stand.out / "breakdowns.json").read_text()) == {"0": -40.0}
+    assert json.loads((stand.out / "breakdowns.json").read_text()) == {"0": -70.0}
     assert stand.bench.violations() == ()
+
+
+def test_a_breakdown_before_60_volts_is_not_judged_as_the_real_one_does_not(stand):
+    stand.set_up({"iv_curve": "breakdown:-40"})
+    stand.run("iv_curve", "-w")
+    rows = stand.curve()
+    assert json.loads((stand.out / "breakdowns.json").read_text()) == {"0": None}
+    assert {float(row["Current (A)"]) for row in rows[-3:]} == {-1e-5}
+    assert -60 < float(rows[-1]["Voltage (V)"]) < -50
     stand.power("lv_on", "hv_on")
     assert "beyond the breakdown at -40 V" in stand.bench.violations()[0]
+
+
+def columns(stand, *names):
+    return [tuple(float(row[name]) for name in names) for row in stand.curve()]
+
+
+@pytest.mark.parametrize(
+    ("fault", "shows"),
+    [
+        ("ends:-40", lambda rows: rows[-1][0] == -40),
+        ("compliance:-30", lambda rows: rows[-1] == (-30, -1e-5)),
+        ("rise:-40", lambda rows: rows[9][1] / rows[8][1] > 1.6),
+        ("millivolt", lambda rows: rows[-1][0] == -80_000),
+        ("sentinel", lambda rows: [volts for volts, amps in rows if amps == 9.91e37] == [-40, -45, -50, -55, -60]),
+    ],
+)  # fmt: skip
+def test_faults_of_the_curve_are_seen_in_its_file(stand, fault, shows):
+    stand.set_up({"iv_curve": fault})
+    stand.run("iv_curve", "-w")
+    assert shows(columns(stand, "Voltage (V)", "Current (A)"))
+
+
+def test_fault_drift_writes_what_was_set_and_half_of_it_as_measured(stand):
+    stand.set_up({"iv_curve": "drift"})
+    stand.run("iv_curve", "-w")
+    assert columns(stand, "Voltage set (V)", "Voltage measured (V)")[-1] == (-80, -40)
+
+
+def test_fault_two_files_leaves_a_second_one_below(stand):
+    stand.set_up({"iv_curve": "two-files"})
+    stand.run("iv_curve", "-w")
+    found = {
+        str(path.relative_to(stand.out)): json.loads(path.read_text()) for path in stand.out.rglob("*.json")
+    }
+    assert found == {"breakdowns.json": {"0": None}, "later/breakdowns.json": {"0": -30.0}}
 
 
 def test_breakdowns_are_written_only_when_asked_for(stand):
@@ -536,14 +580,14 @@ def test_fault_empty_output_leaves_empty_files(stand):
     [
         ("breakdowns-malformed", '{"0": '),
         ("breakdowns-nan", '{"0": NaN}'),
-        ("breakdowns-other", '{"97": -40.0}'),
-        ("breakdowns-magnitude", '{"0": 40.0}'),
-        ("breakdowns-stale", '{"0": -40.0}'),
+        ("breakdowns-other", '{"97": -70.0}'),
+        ("breakdowns-magnitude", '{"0": 70.0}'),
+        ("breakdowns-stale", '{"0": -70.0}'),
         ("breakdowns-missing", None),
     ],
 )
 def test_faults_of_breakdowns(stand, fault, text):
-    stand.set_up({"iv_curve": f"breakdown:-40+{fault}"})
+    stand.set_up({"iv_curve": f"breakdown:-70+{fault}"})
     assert stand.run("iv_curve", "-w")[0] == 0
     file = stand.out / "breakdowns.json"
     assert (file.read_text() if file.exists() else None) == text

@@ -11,6 +11,9 @@ VALUES = {
     "flood": "1GB",
     "longline": "10kB",
     "breakdown": "-40",
+    "ends": "-40",
+    "compliance": "-30",
+    "rise": "-40",
 }
 
 

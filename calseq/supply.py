@@ -19,7 +19,7 @@ from calseq.power.guarded import (
 )
 from calseq.power.protocol import Power
 from calseq.process import RUN_MARK
-from calseq.rails import ramp_delay_s, ramp_step_v
+from calseq.ramps import ramp_s
 from calseq.runs import simulated_folder
 
 SETUP = "setup.json"
@@ -45,7 +45,7 @@ def open_supplies(
             config=config,
             folder=folder,
             mark=f"{RUN_MARK}={folder}",
-            move_timeout_s=_move_timeout_s(plan),
+            move_timeout_s=move_timeout_s(plan.wiring.instruments, plan.wiring.channels),
             keep=tuple(keep),
             terminal=terminal,
             environment=guard_environment(plan.environment.variables),
@@ -101,11 +101,14 @@ def _simulated(plan: Plan, folder: Path, *, resumed: bool) -> Path:
     return where
 
 
-def _move_timeout_s(plan: Plan) -> float:
-    """Give the time for a move: four minutes, and for each HV supply twice its ramp and one that does not answer at first."""
-    ramps_s = 0.0
-    for supply in plan.supplies:
-        entry = plan.wiring.instruments.get(supply.instrument, {})
-        ramp_s = abs(supply.target_v) / ramp_step_v(entry) * ramp_delay_s(entry)
-        ramps_s += 2 * ramp_s + UNANSWERED_S
-    return MOVE_TIMEOUT_S + ramps_s
+def move_timeout_s(instruments: Mapping[str, Any], channels: Mapping[str, Any]) -> float:
+    """Seconds for a move: four minutes, and for each HV supply its ramp twice and one that does not answer at first."""
+    names = {entry["hv"]["instrument"] for entry in channels.values() if "hv" in entry}
+    entries = [instruments[name] for name in sorted(names & set(instruments))]
+    return MOVE_TIMEOUT_S + sum(2 * ramp_s(entry, _furthest_v(entry)) + UNANSWERED_S for entry in entries)
+
+
+def _furthest_v(entry: Mapping[str, Any]) -> float:
+    """How far a supply may have been driven, in volts: its bias, or its range if that is wider."""
+    values = (entry.get("default_voltage"), entry.get("default_range"))
+    return max((abs(value) for value in values if isinstance(value, (int, float))), default=0.0)

@@ -17,14 +17,14 @@ from calseq.cli.terminal import message, results
 from calseq.locks import BenchLock, Holder, holders_now
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
-from calseq.power.guarded import GuardedPower, Setting
+from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Setting
 from calseq.power.protocol import PowerFault
 from calseq.power.rig import shown
 from calseq.presence import ask_to_stop, guard_of, is_present, last_try
 from calseq.problems import Problem
 from calseq.rails import Readings, Role
 from calseq.runs import read_record, simulated_folder, utc
-from calseq.supply import guard_environment
+from calseq.supply import guard_environment, move_timeout_s
 from calseq.timelimit import within
 from calseq.verdicts import TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
 
@@ -186,16 +186,25 @@ def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower
         return _guard(bench, "simulated", sys.executable, config, action, keep)
     instruments, channels = bench.wiring.reduced(Role)
     config = {"instruments": instruments, "channels": channels}
-    return _guard(bench, "icicle", bench.power_python or sys.executable, config, action, keep)
+    timeout_s = move_timeout_s(instruments, channels)
+    return _guard(bench, "icicle", bench.power_python or sys.executable, config, action, keep, timeout_s)
 
 
 def _guard(
-    bench: Bench, backend: str, python: str, config: dict[str, object], action: str, keep: tuple[int, ...]
+    bench: Bench,
+    backend: str,
+    python: str,
+    config: dict[str, object],
+    action: str,
+    keep: tuple[int, ...],
+    timeout_s: float = MOVE_TIMEOUT_S,
 ) -> GuardedPower:
     folder = _record_folder(bench, action)
     environment = guard_environment(bench.variables)
     mark = f"CALSEQ_POWER={folder}"
-    return GuardedPower(Setting(python, backend, config, folder, mark, keep=keep, environment=environment))
+    return GuardedPower(
+        Setting(python, backend, config, folder, mark, timeout_s, keep=keep, environment=environment)
+    )
 
 
 def _record_folder(bench: Bench, action: str) -> Path:

@@ -619,7 +619,8 @@ def make_backend(name: str, config: dict[str, Any], printed: Callable[[], str]) 
         raise Fault(f"cannot load '{path}'")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.IciclePower(config["instruments"], config["channels"], printed)
+    wait_s = float(config.get("lock_wait_s", module.LOCK_WAIT_S))
+    return module.IciclePower(config["instruments"], config["channels"], printed, wait_s)
 
 
 # The process

@@ -45,6 +45,8 @@ IMPLAUSIBLE = 1e6
 """No supply has so many volts or amperes: 9.91e37 is what a Keithley says when it has not measured."""
 SILENT_WHEN_OFF = ("Keithley2410",)
 """Classes of icicle whose measurement of an output that is off is a constant."""
+LOCK_WAIT_S = 35.0
+"""Somebody else's exchange with a supply takes 30 s at most; whoever holds its lock longer has stopped."""
 AGREE_TIMES = 5
 OFF_TIMES = 5
 _ON = {"1": True, "ON": True, "TRUE": True, "0": False, "OFF": False, "FALSE": False}
@@ -76,14 +78,21 @@ class IciclePower:
     """The LV and HV outputs of a bench, held through one cluster."""
 
     def __init__(
-        self, instruments: dict[str, Any], channels: dict[str, Any], printed: Callable[[], str]
+        self,
+        instruments: dict[str, Any],
+        channels: dict[str, Any],
+        printed: Callable[[], str],
+        lock_wait_s: float = LOCK_WAIT_S,
     ) -> None:
         """Look at what is to be opened; `printed` gives what was printed since it was asked last.
+
+        icicle's own locks are waited for at most `lock_wait_s` before anything is opened.
 
         Raises:
             IcicleFault: icicle cannot be imported, or is not one that this adapter knows.
         """
         self._printed = printed
+        self._lock_wait_s = lock_wait_s
         self._stop = False
         self._cuts: list[str] = []
         self._doubted: set[str] = set()
@@ -117,6 +126,7 @@ class IciclePower:
         Raises:
             IcicleFault: one does not open; then none stays open.
         """
+        self._wait_for_locks()
         self._cluster: Any = self._ask("open", self._make, self._library)
         try:
             self._ask("open", self._cluster.__enter__)
@@ -135,6 +145,14 @@ class IciclePower:
                 self._opened = set(self._instruments)
                 self.close()
             raise
+
+    def _wait_for_locks(self) -> None:
+        """icicle waits for its own locks without end: a holder that stays is said before anything is opened."""
+        due_s = time.monotonic() + self._lock_wait_s
+        while held := self.blocked():
+            if time.monotonic() >= due_s:
+                raise IcicleFault(f"open: {'; '.join(held)}")
+            time.sleep(0.2)
 
     def read(self, rails: Iterable[str] = RAILS) -> dict[str, Any]:
         """Read rails back, each over all of its outputs."""

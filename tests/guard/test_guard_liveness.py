@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from guard_bench import CHANNELS, INSTRUMENTS, Icicle, Simulated, start_ticks, until
+from guard_bench import CHANNELS, INSTRUMENTS, Icicle, Simulated, opening, start_ticks, until
 
 from calseq import rails
 from calseq.power import guard as guards
@@ -195,6 +195,23 @@ def test_the_holder_of_icicles_own_lock_is_named(tmp_path, start):
     guard.leave()
     assert guard.ended() == 0
     bench.assert_safe()
+
+
+def test_a_lock_that_is_held_before_the_start_is_refused_with_its_holder(tmp_path, start):
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    bench = Icicle(tmp_path)
+    bench.environment["ICICLE_LOCK_PATH"] = str(locks)
+    bench.config["lock_wait_s"] = 0.3
+    held = os.open(locks / "TCPIP----lv----9221----SOCKET", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    guard = start(bench, open_it=False)
+    error = guard.error("open", **opening(guard, bench))
+    assert error.startswith("open: icicle's lock of lv_1 (")
+    assert f"is held by pid {os.getpid()} (" in error
+    assert bench.record() == []
+    os.close(held)
+    assert guard.ok("open", **opening(guard, bench))["readings"]["lv"]["on"] is False
 
 
 def test_the_constants_that_are_copied_are_those_of_the_model():

@@ -679,6 +679,7 @@ class Guard:
             "take_back": lambda request: {"readings": self._take_back(roles_of(request))},
             "child": self._register,
             "heard": lambda _: self._acknowledge(),
+            "abort": lambda _: self._abort(True),
             "violations": lambda _: {"violations": self._violations()},
             "safe": lambda _: self._safe_off(),
             "close": self._close,
@@ -797,7 +798,7 @@ class Guard:
         if not isinstance(request, dict):
             self._send({"id": None, "error": "not a request"})
             self._lose("a line that is not a request")
-        elif request.get("do") in ("ping", "child", "heard"):
+        elif request.get("do") in ("ping", "child", "heard", "abort"):
             self._serve(request)
         else:
             self._act_due_s = math.inf

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ UNKNOWN_EVERY_S = 30.0
 _SLACK_S = 10.0
 """The guard times its actions out itself; only a guard that is gone or stuck is waited for beyond that."""
 PING_EVERY_S = 2.0
+ABORT_EVERY_S = 0.2
+"""How often it is looked whether a ramp is wanted still."""
 PING_TIMEOUT_S = 10.0
 """A guard answers a ping at once, even in mid-ramp; its disk may keep it for 2 s."""
 START_TIMEOUT_S = 60.0
@@ -135,9 +137,10 @@ class GuardedPower:
         """Read both rails back."""
         return self._readings(self._call("read", CALL_TIMEOUT_S))
 
-    def move(self, move: Move) -> Readings:
-        """Carry out one move and read both rails back."""
-        return self._readings(self._call("move", self._setting.move_timeout_s, move=str(move)))
+    def move(self, move: Move, is_unwanted: Callable[[], bool] = lambda: False) -> Readings:
+        """Carry out one move and read both rails back; a ramp upwards that is not wanted any more stops where it is."""
+        wanted = self._send("move", move=str(move))
+        return self._readings(self._reply("move", wanted, self._setting.move_timeout_s, is_unwanted))
 
     def hand_over(self, roles: Iterable[Role]) -> None:
         """Close the instruments of these roles."""
@@ -255,10 +258,18 @@ class GuardedPower:
         return bool(self._ping_id) and now_s() - self._pinged_s >= self._patience_s
 
     def _call(self, do: str, timeout_s: float, **fields: Any) -> dict[str, Any]:
-        wanted = self._send(do, **fields)
-        due_s = now_s() + timeout_s + _SLACK_S
+        return self._reply(do, self._send(do, **fields), timeout_s)
+
+    def _reply(
+        self, do: str, wanted: int, timeout_s: float, is_unwanted: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
+        """Wait for the answer to a request."""
+        due_s, is_aborted = now_s() + timeout_s + _SLACK_S, False
         while (left_s := due_s - now_s()) > 0:
-            reply = self._line(min(left_s, PING_EVERY_S))
+            if not is_aborted and is_unwanted():
+                is_aborted = True
+                self._write({"do": "abort"})
+            reply = self._line(min(left_s, ABORT_EVERY_S))
             if reply is not None and reply.get("id") == wanted:
                 if "error" in reply:
                     raise PowerFault(str(reply["error"]))

@@ -1,6 +1,6 @@
 """What calseq asks of the supplies of a bench, whoever drives them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -40,8 +40,11 @@ class Power(Protocol):
         """Read both rails back; what cannot be read is unknown, not off."""
         ...
 
-    def move(self, move: Move) -> Readings:
-        """Carry out one move, ramps included, and read both rails back."""
+    def move(self, move: Move, is_unwanted: Callable[[], bool] = lambda: False) -> Readings:
+        """Carry out one move, ramps included, and read both rails back.
+
+        A ramp upwards stops where it is when it is not wanted any more, and is a fault then.
+        """
         ...
 
     def hand_over(self, roles: Iterable[Role]) -> None:

@@ -60,7 +60,7 @@ class Rig:
         started_s = self._course.clock()
         self._biased = False
         try:
-            readings = _believed(self._power.move(move))
+            readings = _believed(self._power.move(move, lambda: self._course.stops.level > 0))
         except PowerFault as fault:
             raise _fault(move, str(fault)) from fault
         finally:

@@ -112,6 +112,26 @@ def test_power_off_asks_a_run_of_another_shell_to_stop(stand):
     assert stand.on_now() == []
 
 
+def test_ctrl_c_in_the_ramp_to_the_bias_stops_it_where_it_is(tmp_path):
+    stand = IcicleStand(tmp_path, speed=4)  # ten steps of a quarter of a second
+
+    def levels():
+        return [
+            line["volts"] for line in stand.record() if line["action"] == "set" and line["output"] == "hv_1:1"
+        ]
+
+    try:
+        run = stand.on(stand.bench, CURVE, CROSSTALK)
+        run.wait_for(lambda: levels() and min(levels()) <= -15)
+        run.press()
+        run.end()
+        assert run.record["exit_code"] == 130
+        assert min(levels()) > -50
+        stand.prove_order()
+    finally:
+        stand.end_guards()
+
+
 def test_a_supply_that_cannot_be_read_is_told_with_its_address(stand):
     run = stand.on(stand.bench, {"calibration": "get_module_info"}, env=paused(60))
     measuring(run)

@@ -122,7 +122,7 @@ class MemoryPower:
             Readings(Reading(bench.lv, 4.0 if bench.lv else 0.0), Reading(bench.hv, bench.volts))
         )
 
-    def move(self, move):
+    def move(self, move, is_unwanted=lambda: False):
         self.world.call("move")
         if self.refuses[move] > 0:
             self.refuses[move] -= 1

@@ -191,16 +191,16 @@ def test_what_was_left_out_stays_left_out(stand):
 
 def test_a_step_that_changed_runs_again_and_says_so(stand):
     run = stand.torn_off()
-    stand.write(GENERAL, {**CURVE, "options": {"max_voltage": -60, "step_size": 20}}, TUNING)
+    stand.write(GENERAL, {**CURVE, "options": {"max_voltage": -75, "step_size": 5}}, TUNING)
     before = files(run.folder)
     told = stand.resume()
-    assert "changed: command: -80 is now -60" in told
+    assert "changed: command: -80 20 is now -75 5" in told
     assert "sequence s.yaml changed" in told
     assert "decided anew when iv_curve has run" in told
     assert kept(run) == ["voltage_trimming"]
     prove_passed(run)
     prove_kept(before, files(run.folder))
-    assert json.loads((run.folder / "plan.2.json").read_text())["steps"][1]["sweep_end_v"] == -60
+    assert json.loads((run.folder / "plan.2.json").read_text())["steps"][1]["sweep_end_v"] == -75
     assert (run.folder / "inputs.2" / "sequence-s.yaml").exists()
     assert run.record["plan"] == "plan.2.json"
 
@@ -208,7 +208,7 @@ def test_a_step_that_changed_runs_again_and_says_so(stand):
 def test_a_changed_step_that_did_not_come_to_run_is_still_not_kept(stand):
     """The plan in force is the new one, and the step's result is of the old: no later comparison may find them alike."""
     run = stand.torn_off()
-    stand.write(GENERAL, {**CURVE, "options": {"max_voltage": -60, "step_size": 20}}, TUNING)
+    stand.write(GENERAL, {**CURVE, "options": {"max_voltage": -75, "step_size": 5}}, TUNING)
     resumed = stand.launch(stand.command())
     resumed.wait_for_event('"event":"child-started","step":2,"attempt":2')
     resumed.process.kill()

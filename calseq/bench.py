@@ -10,6 +10,7 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from calseq import problems as codes
+from calseq.addresses import names_of_device
 from calseq.catalog import Catalog, builtin, with_site
 from calseq.document import Document, open_text
 from calseq.durations import seconds
@@ -39,7 +40,7 @@ class Sweep(Struct, frozen=True):
 class Bench(Struct, frozen=True):
     """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration.
 
-    `official` are the digests of the official sequences, by name.
+    `official` are the digests of the official sequences, by name; `locks` is the folder of the locks, if it is named.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Bench(Struct, frozen=True):
     instruments: Document
     official: Mapping[str, str] = {}
     upload: Upload | None = None
+    locks: Path | None = None
 
 
 class BenchReading(Struct, frozen=True):
@@ -118,6 +120,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         bias=convert(files.table("bias"), BiasRule),
         simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
         runs=files.path(str(data.get("runs", "runs"))),
+        locks=files.path(str(data["locks"])) if "locks" in data else None,
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
         monitors=tuple(map(_monitor, files.list_of("monitors"))),
         on_finish=_notice(files.table("on_finish")),
@@ -177,7 +180,7 @@ class _Files:
         instruments = self._open("instruments", self.data.get("instruments"), ("instruments",))
         if instruments is None:
             return self.document, None
-        return instruments, read_wiring(read_json(instruments))
+        return instruments, read_wiring(read_json(instruments), names_of_device)
 
     def modules(self) -> dict[str, Module]:
         """Give what is told of the module per channel: the key below 'Hybrid' is the channel's."""

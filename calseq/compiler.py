@@ -64,6 +64,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         upload=bench.upload,
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
+        locks=str(bench.locks or ""),
     )
     return Compilation(plan, tuple(problems))
 

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from calseq import problems as codes
+from calseq.addresses import Further, shared
 from calseq.document import Document, Path
 from calseq.likeness import closest, did_you_mean, meant
 from calseq.plaintext import printable
@@ -91,8 +92,11 @@ class Wiring(Struct, frozen=True):
         )
 
 
-def read_wiring(document: Document) -> Wiring | None:
-    """Judge an instruments.json; its problems are noted in the document, None if one is an error."""
+def read_wiring(document: Document, further: Further = lambda _: ()) -> Wiring | None:
+    """Judge an instruments.json; its problems are noted in the document, None if one is an error.
+
+    `further` gives the further names of a device file, where this machine can be looked at.
+    """
     check(document, stored_schema("instruments"))
     data: Any = document.data
     if not document.readable or not isinstance(data, dict):
@@ -110,6 +114,7 @@ def read_wiring(document: Document) -> Wiring | None:
     channels = _channels(document, channels_key, data, instruments)
     _check_channels(document, channels_key or instruments_key, channels, instruments, instruments_key)
     _check_supplies(document, instruments_key, channels, instruments)
+    _check_addresses(document, instruments_key, channels, instruments, further)
     if any(problem.is_error for problem in document.problems):
         return None
     return Wiring(instruments, channels)
@@ -224,6 +229,30 @@ def _check_channels(
             message = f"channel '{printable(channel, 40)}' has hv but no lv"
             cure = "a module is never biased without low voltage: add its lv"
             document.problem_at((root, channel), codes.BAD_CHANNEL, message, cure, key=True)
+
+
+def _check_addresses(
+    document: Document,
+    root: str,
+    channels: Mapping[str, Mapping[Role, Wire]],
+    instruments: Mapping[str, Any],
+    further: Further,
+) -> None:
+    """Two instruments at one address would be one instrument that is driven twice; icicle refuses them."""
+    used = {wire.instrument for wires in channels.values() for wire in wires.values()}
+    addresses = {
+        name: entry["resource"]
+        for name, entry in instruments.items()
+        if name in used and isinstance(entry, dict) and not entry.get("sim")
+        if isinstance(entry.get("resource"), str) and not document.is_spoilt((root, name, "resource"))
+    }
+    told: set[str] = set()
+    for one, other in shared(addresses, further):
+        if other not in told:
+            told.add(other)
+            message = f"'{printable(other, 40)}' is at the address of '{printable(one, 40)}'"
+            cure = "one instrument has one name: give each its own address, or use its channels by one name"
+            _note(document, (root, other, "resource"), codes.SHARED_ADDRESS, message, cure)
 
 
 def _check_supplies(

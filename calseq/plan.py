@@ -237,7 +237,10 @@ class Standing(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """An ordered, inert, complete list of steps with all that their run needs to know."""
+    """An ordered, inert, complete list of steps with all that their run needs to know.
+
+    `locks` is the folder in which the instruments are locked, where the bench names one.
+    """
 
     title: str
     description: str
@@ -259,6 +262,7 @@ class Plan(Struct, frozen=True):
     standing: Standing = Standing()
     upload: Upload | None = None
     log_limit_bytes: int = 4 << 30
+    locks: str = ""
     format: int = PLAN_FORMAT
 
     @property

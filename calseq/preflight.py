@@ -12,10 +12,12 @@ from msgspec import Struct
 from calseq import problems as codes
 from calseq.bench import Bench
 from calseq.clocks import now_s
+from calseq.containers import out_of_reach
 from calseq.document import Path as Route
+from calseq.locks import VARIABLE, lock_folder
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
-from calseq.problems import Problem
+from calseq.problems import Problem, Refused
 from calseq.process import Child, NotStarted
 from calseq.reachable import check_upload, find_program
 from calseq.stops import Stops
@@ -32,9 +34,24 @@ def check_machine(
     if not bench.cwd.is_dir():
         message = f"the working folder {printable(str(bench.cwd))} is not there"
         yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
-    elif bench.mode is not PowerMode.SIMULATED:  # what is simulated is not uploaded by itself
+    elif bench.mode is not PowerMode.SIMULATED:  # what is simulated is not uploaded by itself, and not locked
+        yield from check_reach(bench)
         yield from check_upload(bench, environ)
         yield from _check_dirigent(bench, stops, {**environ, **bench.variables}, help_timeout_s)
+
+
+def check_reach(bench: Bench) -> Iterator[Problem]:
+    """Say what the locks of a bench do not reach, unless their folder is named: then it is shared on purpose."""
+    if bench.locks or os.environ.get(VARIABLE):
+        return
+    try:
+        folder = lock_folder()
+    except Refused:
+        return  # said when the locks are taken
+    if why := out_of_reach(folder):
+        message = f"a run in another container would not see the locks of this one: {why}"
+        cure = "share a folder between them and name it: 'locks: /srv/calseq-locks' in each bench file"
+        yield Problem(codes.LOCKS_OUT_OF_REACH, message, cure, bench.document.place(("name",)))
 
 
 def dirigent_version(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> str:

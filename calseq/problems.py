@@ -242,6 +242,11 @@ NO_UPLOAD_FOLDER = _code(
     "CS462", "no-upload-folder", "the folder of a bench's 'upload:' cannot be made, or not be written", _WARN
 )
 
+SHARED_ADDRESS = _code("CS470", "shared-address", "two instruments at one address")
+LOCKS_OUT_OF_REACH = _code(
+    "CS471", "locks-out-of-reach", "locks that a run in another container would not see", _WARN
+)
+
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 
 CODES: dict[str, Code] = dict(_CODES)

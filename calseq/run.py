@@ -287,7 +287,7 @@ def prepare_run(
         Refused: somebody else has the bench, nobody knows the state of its rails, the folder cannot be made,
             or a file changed since the plan was made of it.
     """
-    lock = BenchLock(lockable(plan))
+    lock = lock_bench(plan)
     try:
         if not acknowledge:
             check_before(lock, plan.mode)
@@ -304,6 +304,15 @@ def claim(run: Run) -> None:
     """Write into the locks of the bench that this run has it."""
     record = run.record
     run.lock.claim(run=record.run, user=user(), pid=record.pid, since=record.since, folder=str(run.folder))
+
+
+def lock_bench(plan: Plan) -> BenchLock:
+    """Lock all that a run of a plan may touch.
+
+    Raises:
+        Refused: another run holds an instrument.
+    """
+    return BenchLock(lockable(plan), Path(plan.locks) if plan.locks else None)
 
 
 def lockable(plan: Plan) -> tuple[str, ...]:

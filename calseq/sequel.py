@@ -20,7 +20,7 @@ from calseq.events import RunResumed
 from calseq.executor import Beginning
 from calseq.history import expected
 from calseq.journal import JournalReading, cut_tail, scan
-from calseq.locks import BenchLock, FolderLock, Holder
+from calseq.locks import FolderLock, Holder
 from calseq.plaintext import printable
 from calseq.plan import InputFile, Plan, from_json, to_json
 from calseq.presence import children, guard_lives, run_lives
@@ -28,7 +28,7 @@ from calseq.problems import Problem, Refused
 from calseq.rails import StepType
 from calseq.regular import INPUT_BYTES, JOURNAL_BYTES, read_whole
 from calseq.resumption import Past, Resumption, changed_files, past, resume
-from calseq.run import Run, Sequel, check_before, claim, lockable, user
+from calseq.run import Run, Sequel, check_before, claim, lock_bench, user
 from calseq.runs import (
     JOURNAL,
     RunRecord,
@@ -250,7 +250,7 @@ def go_on(
         Refused: somebody else has the bench, nobody knows the state of its rails, or the folder cannot be written.
     """
     plan = resumption.plan
-    lock = BenchLock(lockable(plan))
+    lock = lock_bench(plan)
     try:
         if not acknowledge:
             check_before(lock, plan.mode, [_last(ended)])

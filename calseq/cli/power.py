@@ -90,7 +90,7 @@ def _off(bench: Bench) -> int:
     running = _running(bench)
     if running and not _stopped(bench, running):
         return _unknown(bench, f"{_whose(running)} has not stopped")
-    lock = BenchLock(_resources(bench))
+    lock = BenchLock(_resources(bench), bench.locks)
     try:
         supplies = _open(bench, "off", lock.descriptors)
         if supplies is None:
@@ -166,7 +166,7 @@ def _running(bench: Bench) -> Holder | None:
     if bench.mode is PowerMode.SIMULATED:
         last = _last_simulated(bench)
         return last if last and _is_alive(last) else None
-    return next(iter(holders_now(_resources(bench))), None)
+    return next(iter(holders_now(_resources(bench), bench.locks)), None)
 
 
 def _last_simulated(bench: Bench) -> Holder | None:

@@ -134,8 +134,9 @@ def _today(ended: EndedRun, stops: Stops) -> tuple[Plan, str, tuple[Problem, ...
     gathered = gather(request)
     if gathered.plan is None or gathered.bench is None:
         raise Refused(gathered.problems)
-    refuse_errors(list(check_machine(gathered.bench, stops, os.environ)))
-    warnings = tuple(problem for problem in gathered.problems if not problem.is_error)
+    about = list(check_machine(gathered.bench, stops, os.environ))
+    refuse_errors(about)
+    warnings = tuple(problem for problem in (*gathered.problems, *about) if not problem.is_error)
     return gathered.plan, dirigent_version(gathered.bench, stops, os.environ), warnings
 
 

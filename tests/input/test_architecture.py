@@ -17,8 +17,8 @@ ORDER = [
     "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
-    "instruments", "bench", "reachable", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
-    "events", "stops", "process", "locks", "monitors", "attempt", "course",
+    "addresses", "instruments", "bench", "reachable", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor", "bias",
+    "events", "stops", "process", "locks", "containers", "monitors", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "archive", "standing", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "upload", "sequel", "prospect", "doctor", "console", "report", "record_schema", "api", "cli",
 ]  # fmt: skip
 DOORS = {

@@ -140,3 +140,22 @@ def test_reduced_dictionaries_hold_only_what_was_given(roles):
         "ab",
     }
     assert set(instruments) == {wire["instrument"] for wires in channels.values() for wire in wires.values()}
+
+
+@pytest.mark.parametrize(
+    ("resource", "more", "found"),
+    [
+        ("R1", {}, ["CS470"]),
+        ("r1", {}, ["CS470"]),
+        ("R1", {"sim": True}, []),
+        ("R4", {}, []),
+    ],
+)
+def test_two_instruments_at_one_address_are_refused_where_both_are_real(resource, more, found):
+    changes = [((*HV, "resource"), resource), *(((*HV, key), more[key]) for key in more)]
+    assert [problem.code.id for problem in judged(changed(*changes))[1]] == found
+
+
+def test_an_instrument_that_no_channel_uses_may_have_any_address():
+    spare = {"class": "Keithley2410", "resource": "R1"}
+    assert judged(changed((("instruments", "spare"), spare)))[1] == []

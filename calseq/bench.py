@@ -1,5 +1,6 @@
 """A test stand as its files describe it: dirigent, the instruments by role, and who moves the supplies."""
 
+import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from calseq import problems as codes
 from calseq.addresses import names_of_device
 from calseq.catalog import Catalog, builtin, with_site
+from calseq.confidential import blotted
 from calseq.document import Document, open_text
 from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
@@ -27,7 +29,7 @@ FLAGS = ("-p", "-l", "-m", "--no-monitoring")
 """dirigent's flags in the class that calseq replaces; what the letters mean is nowhere written."""
 
 _LONGEST_WORD = 32
-_OWNED_FLAGS = {"-C", "--directory", "--instruments-dict", "--channels-dict"}
+_OWNED_FLAGS = {"-C", "--module-json", "--directory", "--instruments-dict", "--channels-dict"}
 
 
 class Sweep(Struct, frozen=True):
@@ -41,6 +43,7 @@ class Bench(Struct, frozen=True):
     """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration.
 
     `official` are the digests of the official sequences, by name; `locks` is the folder of the locks, if it is named.
+    `module_json` is the file of modules that dirigent is told of, where its own settings name another; `group` may read run folders.
     """
 
     name: str
@@ -67,6 +70,27 @@ class Bench(Struct, frozen=True):
     official: Mapping[str, str] = {}
     upload: Upload | None = None
     locks: Path | None = None
+    module_json: Path | None = None
+    group: str = ""
+
+
+class Settings(Struct, frozen=True):
+    """dirigent's own settings: the document, and its tables. A key may be written with `_` or `-`."""
+
+    document: Document
+    tables: Mapping[str, Any]
+
+    def get(self, key: str) -> Any:
+        """Give a setting that holds for all calibrations."""
+        return self.tables.get(key, self.tables.get(key.replace("_", "-")))
+
+    def warn(self, key: str, message: str, cure: str) -> None:
+        """Note a problem at the line of a setting."""
+        lines = self.document.source.text.splitlines()
+        pattern = re.compile(rf"\s*[\"']?{key.replace('_', '[_-]')}[\"']?\s*=")
+        number = next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 1)
+        place = Place(self.document.source, Span(number, 1, max(1, len(lines[number - 1]) if lines else 1)))
+        self.document.problems.append(Problem(codes.OTHER_SETTINGS, message, cure, place))
 
 
 class BenchReading(Struct, frozen=True):
@@ -96,7 +120,8 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     catalog = files.catalog()
     instruments, wiring = files.wiring()
     described = files.modules()
-    config, sweeps = files.dirigent_config()
+    config, sweeps, settings = files.dirigent_config()
+    named = _module_file(files, settings)
     _check_simulator(document, data)
     _check_monitors(document, data)
     _check_upload(document, files.table("upload"))
@@ -120,6 +145,8 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         bias=convert(files.table("bias"), BiasRule),
         simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
         runs=files.path(str(data.get("runs", "runs"))),
+        module_json=named,
+        group=str(data.get("group", "")),
         locks=files.path(str(data["locks"])) if "locks" in data else None,
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
         monitors=tuple(map(_monitor, files.list_of("monitors"))),
@@ -155,10 +182,20 @@ class _Files:
         self.data = data
         self.folder = path.parent
         self.documents = [document]
-        self.inputs = [InputFile("bench", document.path, document.sha256())]
+        self.inputs = [InputFile("bench", document.path, document.sha256(), self._stored())]
+
+    def _stored(self) -> str:
+        """Give the digest of the copy that a run folder gets, if that is without secrets of the file."""
+        content = blotted(self.document.raw, self.table("env"))
+        return "" if content == self.document.raw else hashlib.sha256(content).hexdigest()
 
     def path(self, text: str) -> Path:
         return (self.folder / Path(text).expanduser()).resolve()
+
+    def named(self, key: str) -> Path | None:
+        """Give the path of a file that the bench names by a key."""
+        value = self.data.get(key)
+        return self.path(value) if isinstance(value, str) and value else None
 
     def table(self, key: str) -> dict[str, Any]:
         value = self.data.get(key)
@@ -191,22 +228,21 @@ class _Files:
         data: Any = {} if modules.is_refused else modules.data
         return {channel: _module(channel, chips) for channel, chips in data.get("Hybrid", {}).items()}
 
-    def dirigent_config(self) -> tuple[Path | None, dict[str, Sweep]]:
-        """Give dirigent.toml, and how far it lets each IV curve go."""
+    def dirigent_config(self) -> tuple[Path | None, dict[str, Sweep], Settings | None]:
+        """Give dirigent.toml, how far it lets each IV curve go, and its settings."""
         named = self.table("dirigent").get("config")
         config = self._open("dirigent", named, ("dirigent", "config"))
         if config is None or not config.readable:
-            return None, {}
+            return None, {}, None
         import tomllib  # noqa: PLC0415 - only a bench with a dirigent.toml needs it
 
         try:
             tables = tomllib.loads(config.source.text)
         except (ValueError, RecursionError) as error:
             config.problems.append(_toml_problem(config, error))
-            return None, {}
-        return self.path(str(named)), {
-            name: _sweep(table) for name, table in tables.items() if isinstance(table, dict)
-        }
+            return None, {}, None
+        sweeps = {name: _sweep(table) for name, table in tables.items() if isinstance(table, dict)}
+        return self.path(str(named)), sweeps, Settings(config, tables)
 
     def _open(self, kind: str, named: object, path: tuple[str, ...]) -> Document | None:
         """Read a file that the bench names; one that cannot be read is a problem of the line that names it."""
@@ -220,6 +256,43 @@ class _Files:
         self.documents.append(document)
         self.inputs.append(InputFile(kind, document.path, document.sha256()))
         return document
+
+
+def _module_file(files: _Files, settings: Settings | None) -> Path | None:
+    """Give the file of modules that dirigent has to be told of, and warn of settings that contradict the bench."""
+    if settings is None:
+        return None
+    if settings.get("felis") is True:
+        message = "'felis = true': every calibration would upload its results by itself"
+        settings.warn("felis", message, "write 'felis = false': calseq sends all of them at the end of a run")
+    cwd = files.path(files.table("dirigent").get("cwd", "."))
+    if _is_other(settings, "instruments", cwd, files.named("instruments")):
+        named = printable(settings.get("instruments"), 80)
+        message = f"instruments '{named}' are not those of the bench file, which every calibration is given"
+        settings.warn("instruments", message, "name the same file in both")
+    ours = files.named("modules")
+    if not _is_other(settings, "module_json", cwd, ours, "modules.json"):
+        return None
+    named = printable(str(settings.get("module_json") or cwd / "modules.json"), 80)
+    message = f"module_json '{named}' is not the 'modules:' of the bench file, which dirigent is told to use"
+    settings.warn("module_json", message, "name the same file in both")
+    return ours
+
+
+def _is_other(settings: Settings, key: str, cwd: Path, ours: Path | None, default: str = "") -> bool:
+    """Tell whether dirigent's settings name another file than the bench.
+
+    A name is looked for in dirigent's working folder, and beside the settings where it is not there; without one, the
+    `default` counts if it is there.
+    """
+    told = settings.get(key)
+    named = told or default
+    if ours is None or not isinstance(named, str) or not named:
+        return False
+    there = (cwd / Path(named).expanduser()).resolve()
+    if there.exists():
+        return there != ours
+    return bool(told) and (Path(settings.document.path).parent / named).resolve() != ours
 
 
 def _beside(bench: str, named: str) -> str:

@@ -65,6 +65,8 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
         locks=str(bench.locks or ""),
+        runs=str(bench.runs),
+        group=bench.group,
     )
     return Compilation(plan, tuple(problems))
 
@@ -131,6 +133,8 @@ def _argv(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> Iterator
     yield from SIMULATED_DIRIGENT if bench.mode is PowerMode.SIMULATED else bench.command
     if bench.config:
         yield from ("-C", str(bench.config))
+    if bench.module_json:
+        yield from ("--module-json", str(bench.module_json))
     yield from bench.flags
     yield from ("--instruments-dict", json.dumps(instruments))
     yield from ("--channels-dict", json.dumps(channels))

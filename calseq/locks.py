@@ -100,7 +100,11 @@ class BenchLock:
     def release(self) -> None:
         """Let go; what inherited a descriptor still holds its lock."""
         while self._held:
-            os.close(self._held.popitem()[1])
+            name, descriptor = self._held.popitem()
+            if not _read(descriptor):  # it was made for a run that did not begin
+                with suppress(OSError):
+                    (self._place / _file(name)).unlink()
+            os.close(descriptor)
         while self._names:
             self._names.pop().close()
 

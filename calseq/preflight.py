@@ -122,6 +122,12 @@ def _check_dirigent(
         message = f"'{printable(found, 80)}' is not the dirigent of CMS: its --help does not list iv_curve"
         cure = "another project installs that name: set 'dirigent: {command: …}' to the right one"
         yield _problem(bench, codes.WRONG_DIRIGENT, message, cure, "command")
+    elif bench.module_json and b"--module-json" not in told.text:
+        message = (
+            f"'{printable(found, 80)}' has no --module-json, by which it would learn of the bench's modules"
+        )
+        cure = "name the file of 'modules:' in dirigent.toml, too, as this dirigent wants it"
+        yield _problem(bench, codes.WRONG_DIRIGENT, message, cure, "config")
 
 
 class _Told(Struct, frozen=True):

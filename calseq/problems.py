@@ -247,6 +247,10 @@ LOCKS_OUT_OF_REACH = _code(
     "CS471", "locks-out-of-reach", "locks that a run in another container would not see", _WARN
 )
 
+OTHER_SETTINGS = _code(
+    "CS472", "other-settings", "a setting of dirigent.toml that contradicts the bench file", _WARN
+)
+
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 
 CODES: dict[str, Code] = dict(_CODES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
+from calseq.aftermath import aftermath
 from calseq.bench import Bench
 from calseq.cli.inputs import gather, lasting, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
@@ -45,6 +46,7 @@ class Manner(Struct, frozen=True):
     on_hangup: str = "continue"
     acknowledge: bool = False
     report: bool = True
+    job: str = ""
 
 
 def execute(request: Request, manner: Manner) -> int:
@@ -72,6 +74,7 @@ def execute(request: Request, manner: Manner) -> int:
             operator=manner.operator,
             acknowledge=manner.acknowledge,
             request=lasting(request),
+            job=manner.job,
             dirigent=dirigent_version(bench, stops, os.environ),
         )
         return carry_out(run, terminal, manner, stops)
@@ -137,7 +140,9 @@ def _summarise(view: RunView, result: RunResult) -> None:
             color=has_color(err),
             ascii=is_ascii(err),
             duration_s=result.record.duration_s,
-            instead=dead_end(Standing(result.folder, result.record, Phase.ENDED)),
+            instead=dead_end(
+                Standing(result.folder, result.record, Phase.ENDED, aftermath(result.folder, result.record))
+            ),
         ).rstrip("\n")
     except Exception as error:  # noqa: BLE001 - a bug in the words must not hide how the run ended
         told = f"{result.outcome.verdict}: {printable(result.outcome.reason)}\nrun: {printable(str(folder))}"
@@ -189,7 +194,9 @@ def _status(run: Run, noted: "_Fold") -> str:
     from calseq.console.statusview import glance_at, status_text  # noqa: PLC0415 - only who asks for it pays
 
     err = sys.stderr
-    standing = Standing(run.folder, run.record, Phase.RUNNING)
+    standing = Standing(
+        run.folder, run.record, Phase.RUNNING, aftermath(run.folder, run.record, goes_on=True)
+    )
     glance = glance_at(standing, noted.view, noted.now_t())
     return status_text(glance, columns(err), color=has_color(err), ascii=is_ascii(err))
 

@@ -20,6 +20,7 @@ def facts(standing: Standing) -> dict[str, object]:
         "module": record.module,
         "bench": record.bench,
         "operator": record.operator,
+        "job": record.job,
         "host": record.host,
         "pid": record.pid,
         "simulated": record.simulated,

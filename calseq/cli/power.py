@@ -8,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from calseq import problems as codes
+from calseq.aftermath import Settled
 from calseq.assets import find_bench
 from calseq.bench import Bench, read_bench
 from calseq.cli.inputs import tell_problems
 from calseq.cli.terminal import message, results
-from calseq.locks import BenchLock, Holder, holders_now
+from calseq.locks import BenchLock, Ended, Holder, holders_now
+from calseq.memory import note_settled
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
 from calseq.power.guarded import GuardedPower
@@ -102,6 +104,8 @@ def _off(bench: Bench) -> int:
             return _unknown(bench, reason, readings)
         now = utc(datetime.now().astimezone())
         lock.claim(run="power off", user=str(os.getuid()), pid=os.getpid(), since=now, folder="")
+        settled = Settled(now, "calseq power off", confirmed=True)
+        lock.conclude(Ended.SAFE, keep=not note_settled([bench.runs], _resources(bench), settled))
     except PowerFault as fault:
         return _unknown(bench, str(fault))
     finally:

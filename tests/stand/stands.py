@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,24 +10,43 @@ import time
 import uuid
 from pathlib import Path
 
+import calseq
+
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
+PATH = os.pathsep.join([str(Path(calseq.__file__).parents[1]), *filter(None, sys.path)])
+"""Where every Python of this version finds calseq and what it needs."""
 
-_DIRIGENT = """#!{python}
-import os, sys
-words = sys.argv[1:]
-known = ["iv_curve", "voltage_trimming", "calibrate_module", "custom_sequence", "crosstalk_method", "sldo_vi_curves"]
-if "--version" in words:
-    print("dirigent, version 1.2.0")
-elif "--help" in words or not words:
-    print("Usage: dirigent\\n --instruments-dict T --channels-dict T --directory D -C F -p -l -m --no-monitoring\\n", *known)
-else:
-    name = next(word for word in words if word in known)
-    out = words[words.index("--directory") + 1]
-    os.makedirs(out, exist_ok=True)
-    open(os.path.join(out, "Run000001_PixelAlive.root"), "w").write("data")
-    open(os.path.join(out, "argv.txt"), "w").write("\\n".join(words))
-    os.execvp("sh", ["sh", "-c", os.environ.get("ACT", "true")])
+
+def as_user(user: int) -> tuple[str, ...]:
+    """Give what starts a program as a user of this number; nothing where only root may do that."""
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups") if IS_ROOT else ()
+
+
+def _their_python() -> str:
+    """Give a Python that other users may start: the one of these tests may lie in root's own folder."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, shutil.which(version, path="/usr/local/bin:/usr/bin:/bin")):
+        words = [*as_user(NOBODY), "env", str(python), "-c", "import calseq.run"]
+        environ = {**os.environ, "PYTHONPATH": PATH}
+        if subprocess.run(words, check=False, capture_output=True, env=environ, cwd="/").returncode == 0:
+            return str(python)
+    return ""
+
+
+THEIR_PYTHON = _their_python()
+
+_DIRIGENT = """#!/bin/sh
+case " $* " in
+*" --version "*) echo "dirigent, version 1.2.0"; exit ;;
+*" --help "*) echo "Usage: dirigent"
+  echo " --instruments-dict T --channels-dict T --directory D --module-json F -C F -p -l -m --no-monitoring"
+  echo " iv_curve voltage_trimming calibrate_module custom_sequence crosstalk_method sldo_vi_curves"; exit ;;
+esac
+before=
+for word; do test "$before" = --directory && out=$word; before=$word; done
+mkdir -p "$out" && echo data > "$out/Run000001_PixelAlive.root" && printf '%s\\n' "$@" > "$out/argv.txt"
+exec sh -c "${ACT:-true}"
 """
 
 MODULES = {
@@ -56,7 +76,7 @@ class AStand:
         self.folder.chmod(0o777)
         self.address = uuid.uuid4().hex
         self.started: list[subprocess.Popen[str]] = []
-        (self.folder / "dirigent").write_text(_DIRIGENT.format(python=sys.executable))
+        (self.folder / "dirigent").write_text(_DIRIGENT)
         (self.folder / "dirigent").chmod(0o755)
         (self.folder / "modules.json").write_text(json.dumps(MODULES))
         (self.folder / "one.yaml").write_text(ONE)
@@ -95,10 +115,12 @@ class AStand:
 
     def start(self, *words: object, act: str = "true", before: tuple[str, ...] = (), **variables: str):
         """Start calseq, `before` it a command such as unshare; `act` is what a step does."""
-        argv = [*before, sys.executable, "-m", "calseq", *map(str, words)]
+        python = (THEIR_PYTHON or sys.executable) if "setpriv" in before else sys.executable
+        argv = [*before, python, "-m", "calseq", *map(str, words)]
         process = subprocess.Popen(
             argv, cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**os.environ, "ACT": act, "COLUMNS": "200", **variables},
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": PATH, "ACT": act, "COLUMNS": "200", **variables},
         )  # fmt: skip
         self.started.append(process)
         return process

@@ -29,6 +29,7 @@ FLAGS = ("-p", "-l", "-m", "--no-monitoring")
 """dirigent's flags in the class that calseq replaces; what the letters mean is nowhere written."""
 
 _LONGEST_WORD = 32
+_VARIABLE = re.compile(r"\$(\{|[A-Za-z_])")
 _OWNED_FLAGS = {"-C", "--module-json", "--directory", "--instruments-dict", "--channels-dict"}
 
 
@@ -123,6 +124,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     config, sweeps, settings = files.dirigent_config()
     named = _module_file(files, settings)
     _check_simulator(document, data)
+    _check_paths(document, files)
     _check_monitors(document, data)
     _check_upload(document, files.table("upload"))
     _check_flags(document, files.table("dirigent").get("flags"))
@@ -141,7 +143,7 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         wiring=wiring,
         modules=tuple(described.get(channel, Module(channel)) for channel in wiring.channels),
         mode=mode,
-        power_python=power.get("python", ""),
+        power_python=_words(power.get("python", ""))[0],
         bias=convert(files.table("bias"), BiasRule),
         simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
         runs=files.path(str(data.get("runs", "runs"))),
@@ -305,7 +307,18 @@ def _module(channel: str, chips: Mapping[str, Any]) -> Module:
     infos = [chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict)]
     name = next((str(info["module_name"]) for info in infos if "module_name" in info), "")
     sensor = next((info["sensor"] for info in infos if isinstance(info.get("sensor"), bool)), None)
-    return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor)
+    return Module(
+        channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor, tuple(_efuses(chips))
+    )
+
+
+def _efuses(chips: Mapping[str, Any]) -> Iterable[str]:
+    """Give the codes of the chips of a hybrid, as they are written."""
+    for group in chips.values():
+        for chip in group.values() if isinstance(group, dict) else ():
+            code = chip.get("eFuseCode") if isinstance(chip, dict) else None
+            if isinstance(code, (int, str)) and not isinstance(code, bool) and str(code) not in ("", "0"):
+                yield printable(str(code), 40)
 
 
 def _told(infos: Iterable[Mapping[str, Any]], key: str) -> str:
@@ -335,7 +348,7 @@ def _toml_problem(document: Document, error: Exception) -> Problem:
 def _monitor(entry: Mapping[str, Any]) -> Monitor:
     return Monitor(
         name=entry["name"],
-        command=tuple(entry["command"]),
+        command=_words(entry["command"]),
         every_s=seconds(entry.get("every", "10s")) or 1.0,
         timeout_s=seconds(entry.get("timeout", "5s")) or 1.0,
         on_failure=entry.get("on_failure", "stop"),
@@ -349,7 +362,24 @@ def _notice(table: Mapping[str, Any]) -> Notice | None:
 
 
 def _words(command: str | list[str]) -> tuple[str, ...]:
-    return tuple(command) if isinstance(command, list) else (command,)
+    """Give a command as words; `~` at the beginning of its program is a home, as in every path of a bench."""
+    first, *others = command if isinstance(command, list) else [command]
+    return (str(Path(first).expanduser()) if first.startswith("~") else first, *others)
+
+
+def _check_paths(document: Document, files: _Files) -> None:
+    """A shell's variables are not put into paths: a folder of such a name would be made."""
+    dirigent = ("config", "cwd")
+    routes: list[tuple[str, ...]] = [
+        (key,) for key in ("instruments", "modules", "calibrations", "runs", "locks")
+    ]
+    routes += [("dirigent", key) for key in dirigent] + [("upload", key) for key in ("folder", "ca_file")]
+    for route in routes:
+        value = files.data.get(route[0]) if len(route) == 1 else files.table(route[0]).get(route[1])
+        if isinstance(value, str) and _VARIABLE.search(value) and not files.path(value).exists():
+            message = f"'{printable(value, 60)}' has a variable, which is not put in"
+            cure = "write the whole path, or '~' for your home at its beginning"
+            document.problem_at(route, codes.BAD_VALUE, message, cure)
 
 
 def _check_monitors(document: Document, data: Mapping[str, Any]) -> None:

@@ -144,7 +144,8 @@ class Instrument(Struct, frozen=True):
 class Module(Struct, frozen=True):
     """A detector module: its channel key in instruments.json, and what modules.json tells of it.
 
-    `type` is `1x2` for a double and `2x2` for a quad; `sensor` whether it has one, None if nobody says.
+    `type` is `1x2` for a double and `2x2` for a quad; `sensor` whether it has one, None if nobody says;
+    `efuses` are the codes of its chips, which no two modules have in common.
     """
 
     channel: str
@@ -152,6 +153,7 @@ class Module(Struct, frozen=True):
     type: str = ""
     subdetector: str = ""
     sensor: bool | None = None
+    efuses: tuple[str, ...] = ()
 
 
 class BiasSupply(Struct, frozen=True):

@@ -251,6 +251,13 @@ OTHER_SETTINGS = _code(
     "CS472", "other-settings", "a setting of dirigent.toml that contradicts the bench file", _WARN
 )
 
+NO_MONITOR = _code("CS473", "no-monitor", "the command of a monitor is not there, or may not be executed")
+NO_NOTICE = _code(
+    "CS474", "no-notice", "the command of 'on_finish' is not there, or may not be executed", _WARN
+)
+NOT_FILLED_IN = _code("CS475", "not-filled-in", "an example's text where a real run needs a value")
+NO_TIMEOUT = _code("CS476", "no-timeout", "a step that may run without end", _WARN)
+
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 
 CODES: dict[str, Code] = dict(_CODES)

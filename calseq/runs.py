@@ -24,7 +24,7 @@ from calseq.problems import Problem, Refused
 from calseq.rails import Role
 from calseq.regular import INPUT_BYTES, PLAN_BYTES, RECORD_BYTES, read_whole
 from calseq.request import Request
-from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO
+from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 
 RUN_FORMAT = 1
 PLAN = "plan.json"
@@ -74,6 +74,11 @@ class RunRecord(Struct, frozen=True):
     request: Request | None = None
     job: str = ""
     sums_sha256: str = ""
+
+    @property
+    def in_part(self) -> bool:
+        """It passed, and steps of its sequence were left out."""
+        return self.verdict == RunVerdict.PASSED and "left-out" in self.steps.values()
 
     @property
     def since(self) -> str:

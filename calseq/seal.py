@@ -68,7 +68,12 @@ def seal(folder: Path, lines: Iterable[bytes] | None = None) -> None:
     found: list[bytes] = list(sums(folder) if lines is None else lines)
     with suppress(OSError):
         found.append(_line(_RECORD, sha256_of(folder / os.fsdecode(_RECORD))))
-    replace_file(folder / SEAL, b"".join(sorted(found, key=lambda line: line.partition(b"  ")[2])))
+    found.sort(key=_name_in)
+    replace_file(folder / SEAL, b"".join(found))
+
+
+def _name_in(line: bytes) -> bytes:
+    return line.partition(b"  ")[2]
 
 
 def verify(folder: Path) -> Iterator[Finding]:

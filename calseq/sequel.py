@@ -221,6 +221,8 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
         raise _refused(
             f"modules.json names {printable(now)}, and the run measured {printable(was)}", "start a new run"
         )
+    if swapped := _swapped(old, plan):
+        raise _refused(f"{swapped}: another module by the same name", "start a new run")
     other = dirigent and found.dirigent and dirigent != found.dirigent
     about = [f"dirigent was '{found.dirigent}', and is '{dirigent}'"] if other else []
     about += [f"calseq was {found.calseq}, and is {__version__}"] * (found.calseq not in ("", __version__))
@@ -232,6 +234,18 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
     resumption = resume(found, old, old if plan == old else plan, breakdowns, ("dirigent",) if other else ())
     ready = replace(resumption.plan, environment=replace(around, variables=told(around.variables)))
     return replace(resumption, plan=ready, changed=(*changed_files(old, plan), *about))
+
+
+def _swapped(old: Plan, new: Plan) -> str:
+    """Say which module has other chips than it had; empty if none is known to."""
+    was = {each.channel: set(each.efuses) for each in old.modules}
+    for each in new.modules:
+        if each.efuses and was.get(each.channel) and was[each.channel] != set(each.efuses):
+            before, now = ", ".join(sorted(was[each.channel])), ", ".join(each.efuses)
+            return (
+                f"module {printable(each.name or each.channel)} had the eFuse codes {before}, and has {now}"
+            )
+    return ""
 
 
 def _who(plan: Plan) -> list[tuple[str, str]]:

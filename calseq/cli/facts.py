@@ -13,6 +13,7 @@ def facts(standing: Standing) -> dict[str, object]:
         "folder": str(standing.folder),
         "state": standing.phase,
         "verdict": record.verdict,
+        "in_part": record.in_part,
         "exit_code": record.exit_code,
         "safe": standing.safe,
         "reason": record.reason,

@@ -105,7 +105,7 @@ def word_of(standing: Standing) -> tuple[str, str]:
     if standing.phase is Phase.ENDED:
         verdict = standing.record.verdict or "ended"
         style = next((style for each, style in VERDICTS.items() if each.value == verdict), "bold red")
-        return verdict, style
+        return f"{verdict}, in part" if standing.record.in_part else verdict, style
     return standing.phase.value, _STYLES[standing.phase]
 
 

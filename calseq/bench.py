@@ -133,6 +133,10 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         return BenchReading(None, catalog, documents)
     dirigent, power = files.table("dirigent"), files.table("power")
     mode = PowerMode(power.get("mode", "dirigent"))
+    if mode is PowerMode.ICICLE:
+        _check_sim(instruments, wiring)
+        if instruments.is_refused:
+            return BenchReading(None, catalog, documents)
     bench = Bench(
         name=str(data["name"]),
         command=_words(dirigent.get("command", "dirigent")),
@@ -402,6 +406,19 @@ def _check_upload(document: Document, table: Mapping[str, Any]) -> None:
         if any(key in others for others in KEYS.values()) and key not in KEYS[to]:
             message = f"'{key}' has no meaning with 'to: {to}'"
             document.problem_at(("upload", key), codes.UNKNOWN_KEY, message, "delete it", key=True)
+
+
+def _check_sim(instruments: Document, wiring: Wiring) -> None:
+    """icicle's simulated supplies begin with their output on and always measure 1 V: no bias can be reached."""
+    data = instruments.data if isinstance(instruments.data, dict) else {}
+    root = "instrument_dict" if "instrument_dict" in data else "instruments"
+    for each in wiring.described():
+        if each.sim:
+            message = (
+                f"'{printable(each.name, 40)}' is simulated by icicle, where calseq is to hold real supplies"
+            )
+            cure = "delete \"sim\", or rehearse with 'power: {mode: simulated}'"
+            instruments.problem_at((root, each.name, "sim"), codes.SIM_BESIDE_REAL, message, cure)
 
 
 def _check_simulator(document: Document, data: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from calseq.bench import Bench, Sweep
 from calseq.document import Document
 from calseq.limits import limit_problems
 from calseq.official import standing
+from calseq.plaintext import printable
 from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
@@ -36,7 +37,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     to_run = replace(sequence, steps=kept)
     problems = [*_missing_instruments(to_run, bench), *_bias_problems(to_run, bench)]
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
-    problems += limit_problems(to_run, bench, ends_v)
+    problems += [*_cold_boxes(to_run, bench), *limit_problems(to_run, bench, ends_v)]
     files = (sequence.document, bench.document)
     problems = [problem for problem in problems if not any(file.ignores(problem) for file in files)]
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
@@ -171,6 +172,18 @@ def _missing_instruments(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
         message = f"{role} ({ROLE_NAMES[role]}) is required, but {where}"
         cure = f"add it to {bench.instruments.source.name}, or take the step out"
         yield Problem(codes.MISSING_INSTRUMENT, message, cure, place, within)
+
+
+def _cold_boxes(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """A child that is given the cold box switches it off at its end, with the module in it cold."""
+    if Role.CB not in bench.wiring.roles():
+        return
+    for step in sequence.steps:
+        if Role.CB in step.needs:
+            place = sequence.document.place(("steps", step.number - 1))
+            message = f"step {step.number}, {printable(step.name, 40)}, would be given the cold box, and switch it off at its end"
+            cure = "take 'cb' out of what it needs: the box is not for a calibration to hold"
+            yield Problem(codes.COLD_BOX_GIVEN, message, cure, place)
 
 
 def _channels_without(role: Role, bench: Bench) -> str | None:

@@ -258,6 +258,9 @@ NO_NOTICE = _code(
 NOT_FILLED_IN = _code("CS475", "not-filled-in", "an example's text where a real run needs a value")
 NO_TIMEOUT = _code("CS476", "no-timeout", "a step that may run without end", _WARN)
 
+COLD_BOX_GIVEN = _code("CS477", "cold-box-given", "a calibration that would be given the cold box")
+SIM_BESIDE_REAL = _code("CS478", "sim-beside-real", "a simulated instrument where calseq holds real supplies")
+
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 
 CODES: dict[str, Code] = dict(_CODES)

@@ -1,5 +1,6 @@
 """A test stand as its files describe it: dirigent, the instruments by role, and who moves the supplies."""
 
+import hashlib
 import math
 import os
 import re
@@ -11,7 +12,9 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from calseq import problems as codes
+from calseq.addresses import names_of_device
 from calseq.catalog import Catalog, builtin, with_site
+from calseq.confidential import blotted
 from calseq.document import Document, open_text
 from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
@@ -27,7 +30,8 @@ FLAGS = ("-p", "-l", "-m", "--no-monitoring")
 """dirigent's flags in the class that calseq replaces; what the letters mean is nowhere written."""
 
 _LONGEST_WORD = 32
-_OWNED_FLAGS = {"-C", "--directory", "--instruments-dict", "--channels-dict"}
+_VARIABLE = re.compile(r"\$(\{|[A-Za-z_])")
+_OWNED_FLAGS = {"-C", "--module-json", "--directory", "--instruments-dict", "--channels-dict"}
 
 
 class Sweep(Struct, frozen=True):
@@ -40,7 +44,8 @@ class Sweep(Struct, frozen=True):
 class Bench(Struct, frozen=True):
     """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration.
 
-    `official` are the digests of the official sequences, by name.
+    `official` are the digests of the official sequences, by name; `locks` is the folder of the locks, if it is named.
+    `module_json` is the file of modules that dirigent is told of, where its own settings name another; `group` may read run folders.
     """
 
     name: str
@@ -67,6 +72,28 @@ class Bench(Struct, frozen=True):
     official: Mapping[str, str] = {}
     upload: Upload | None = None
     hv_box: HvBox | None = None
+    locks: Path | None = None
+    module_json: Path | None = None
+    group: str = ""
+
+
+class Settings(Struct, frozen=True):
+    """dirigent's own settings: the document, and its tables. A key may be written with `_` or `-`."""
+
+    document: Document
+    tables: Mapping[str, Any]
+
+    def get(self, key: str) -> Any:
+        """Give a setting that holds for all calibrations."""
+        return self.tables.get(key, self.tables.get(key.replace("_", "-")))
+
+    def warn(self, key: str, message: str, cure: str) -> None:
+        """Note a problem at the line of a setting."""
+        lines = self.document.source.text.splitlines()
+        pattern = re.compile(rf"\s*[\"']?{key.replace('_', '[_-]')}[\"']?\s*=")
+        number = next((number for number, line in enumerate(lines, 1) if pattern.match(line)), 1)
+        place = Place(self.document.source, Span(number, 1, max(1, len(lines[number - 1]) if lines else 1)))
+        self.document.problems.append(Problem(codes.OTHER_SETTINGS, message, cure, place))
 
 
 class BenchReading(Struct, frozen=True):
@@ -96,10 +123,12 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
     catalog = files.catalog()
     instruments, wiring = files.wiring()
     described = files.modules()
-    config, sweeps = files.dirigent_config()
+    config, sweeps, settings = files.dirigent_config()
+    named = _module_file(files, settings)
     if wiring is not None and files.described is not None:
         _check_modules(files.described, wiring, described, instruments)
     _check_simulator(document, data)
+    _check_paths(document, files)
     _check_monitors(document, data)
     _check_upload(document, files.table("upload"))
     _check_flags(document, files.table("dirigent").get("flags"))
@@ -108,6 +137,10 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         return BenchReading(None, catalog, documents)
     dirigent, power = files.table("dirigent"), files.table("power")
     mode = PowerMode(power.get("mode", "dirigent"))
+    if mode is PowerMode.ICICLE:
+        _check_sim(instruments, wiring)
+        if instruments.is_refused:
+            return BenchReading(None, catalog, documents)
     bench = Bench(
         name=str(data["name"]),
         command=_words(dirigent.get("command", "dirigent")),
@@ -118,10 +151,13 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         wiring=wiring,
         modules=tuple(described.get(channel, Module(channel)) for channel in wiring.channels),
         mode=mode,
-        power_python=power.get("python", ""),
+        power_python=_words(power.get("python", ""))[0],
         bias=convert(files.table("bias"), BiasRule),
         simulation=convert(files.table("simulator"), Simulation) if mode is PowerMode.SIMULATED else None,
         runs=files.place(str(data.get("runs", "runs"))),
+        module_json=named,
+        group=str(data.get("group", "")),
+        locks=files.path(str(data["locks"])) if "locks" in data else None,
         log_limit_bytes=int(str(data.get("log_limit_mb", 4096))) << 20,
         monitors=tuple(map(_monitor, files.list_of("monitors"))),
         on_finish=_notice(files.table("on_finish")),
@@ -158,7 +194,12 @@ class _Files:
         self.folder = path.parent
         self.documents = [document]
         self.described: Document | None = None
-        self.inputs = [InputFile("bench", document.path, document.sha256())]
+        self.inputs = [InputFile("bench", document.path, document.sha256(), self._stored())]
+
+    def _stored(self) -> str:
+        """Give the digest of the copy that a run folder gets, if that is without secrets of the file."""
+        content = blotted(self.document.raw, self.table("env"))
+        return "" if content == self.document.raw else hashlib.sha256(content).hexdigest()
 
     def path(self, text: str) -> Path:
         return (self.folder / Path(text).expanduser()).resolve()
@@ -166,6 +207,11 @@ class _Files:
     def place(self, text: str) -> Path:
         """Absolute path of what need not be there; nothing of it is looked at, as its disk may hang."""
         return Path(os.path.abspath(self.folder / Path(text).expanduser()))  # noqa: PTH100
+
+    def named(self, key: str) -> Path | None:
+        """Give the path of a file that the bench names by a key."""
+        value = self.data.get(key)
+        return self.path(value) if isinstance(value, str) and value else None
 
     def table(self, key: str) -> dict[str, Any]:
         value = self.data.get(key)
@@ -187,7 +233,7 @@ class _Files:
         instruments = self._open("instruments", self.data.get("instruments"), ("instruments",))
         if instruments is None:
             return self.document, None
-        return instruments, read_wiring(read_json(instruments))
+        return instruments, read_wiring(read_json(instruments), names_of_device)
 
     def modules(self) -> dict[str, Module]:
         """Give what is told of the module per channel: the key below 'Hybrid' is the channel's."""
@@ -199,22 +245,21 @@ class _Files:
         data: Any = {} if modules.is_refused else modules.data
         return {channel: _module(channel, chips) for channel, chips in data.get("Hybrid", {}).items()}
 
-    def dirigent_config(self) -> tuple[Path | None, dict[str, Sweep]]:
-        """Give dirigent.toml, and how far it lets each IV curve go."""
+    def dirigent_config(self) -> tuple[Path | None, dict[str, Sweep], Settings | None]:
+        """Give dirigent.toml, how far it lets each IV curve go, and its settings."""
         named = self.table("dirigent").get("config")
         config = self._open("dirigent", named, ("dirigent", "config"))
         if config is None or not config.readable:
-            return None, {}
+            return None, {}, None
         import tomllib  # noqa: PLC0415 - only a bench with a dirigent.toml needs it
 
         try:
             tables = tomllib.loads(config.source.text)
         except (ValueError, RecursionError) as error:
             config.problems.append(_toml_problem(config, error))
-            return None, {}
-        return self.path(str(named)), {
-            name: _sweep(table) for name, table in tables.items() if isinstance(table, dict)
-        }
+            return None, {}, None
+        sweeps = {name: _sweep(table) for name, table in tables.items() if isinstance(table, dict)}
+        return self.path(str(named)), sweeps, Settings(config, tables)
 
     def _open(self, kind: str, named: object, path: tuple[str, ...]) -> Document | None:
         """Read a file that the bench names; one that cannot be read is a problem of the line that names it."""
@@ -230,6 +275,43 @@ class _Files:
         return document
 
 
+def _module_file(files: _Files, settings: Settings | None) -> Path | None:
+    """Give the file of modules that dirigent has to be told of, and warn of settings that contradict the bench."""
+    if settings is None:
+        return None
+    if settings.get("felis") is True:
+        message = "'felis = true': every calibration would upload its results by itself"
+        settings.warn("felis", message, "write 'felis = false': calseq sends all of them at the end of a run")
+    cwd = files.path(files.table("dirigent").get("cwd", "."))
+    if _is_other(settings, "instruments", cwd, files.named("instruments")):
+        named = printable(settings.get("instruments"), 80)
+        message = f"instruments '{named}' are not those of the bench file, which every calibration is given"
+        settings.warn("instruments", message, "name the same file in both")
+    ours = files.named("modules")
+    if not _is_other(settings, "module_json", cwd, ours, "modules.json"):
+        return None
+    named = printable(str(settings.get("module_json") or cwd / "modules.json"), 80)
+    message = f"module_json '{named}' is not the 'modules:' of the bench file, which dirigent is told to use"
+    settings.warn("module_json", message, "name the same file in both")
+    return ours
+
+
+def _is_other(settings: Settings, key: str, cwd: Path, ours: Path | None, default: str = "") -> bool:
+    """Tell whether dirigent's settings name another file than the bench.
+
+    A name is looked for in dirigent's working folder, and beside the settings where it is not there; without one, the
+    `default` counts if it is there.
+    """
+    told = settings.get(key)
+    named = told or default
+    if ours is None or not isinstance(named, str) or not named:
+        return False
+    there = (cwd / Path(named).expanduser()).resolve()
+    if there.exists():
+        return there != ours
+    return bool(told) and (Path(settings.document.path).parent / named).resolve() != ours
+
+
 def _beside(bench: str, named: str) -> str:
     folder = bench.rpartition("/")[0]
     return printable(named if named.startswith("/") or not folder else f"{folder}/{named}")
@@ -240,7 +322,18 @@ def _module(channel: str, chips: Mapping[str, Any]) -> Module:
     infos = [chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict)]
     name = next((str(info["module_name"]) for info in infos if "module_name" in info), "")
     sensor = next((info["sensor"] for info in infos if isinstance(info.get("sensor"), bool)), None)
-    return Module(channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor)
+    return Module(
+        channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor, tuple(_efuses(chips))
+    )
+
+
+def _efuses(chips: Mapping[str, Any]) -> Iterable[str]:
+    """Give the codes of the chips of a hybrid, as they are written."""
+    for group in chips.values():
+        for chip in group.values() if isinstance(group, dict) else ():
+            code = chip.get("eFuseCode") if isinstance(chip, dict) else None
+            if isinstance(code, (int, str)) and not isinstance(code, bool) and str(code) not in ("", "0"):
+                yield printable(str(code), 40)
 
 
 def _file_of(document: Document) -> str:
@@ -304,7 +397,7 @@ def _toml_problem(document: Document, error: Exception) -> Problem:
 def _monitor(entry: Mapping[str, Any]) -> Monitor:
     return Monitor(
         name=entry["name"],
-        command=tuple(entry["command"]),
+        command=_words(entry["command"]),
         every_s=seconds(entry.get("every", "10s")) or 1.0,
         timeout_s=seconds(entry.get("timeout", "5s")) or 1.0,
         on_failure=entry.get("on_failure", "stop"),
@@ -324,7 +417,24 @@ def _hv_box(wiring: Wiring, stated: Any) -> HvBox | None:
 
 
 def _words(command: str | list[str]) -> tuple[str, ...]:
-    return tuple(command) if isinstance(command, list) else (command,)
+    """Give a command as words; `~` at the beginning of its program is a home, as in every path of a bench."""
+    first, *others = command if isinstance(command, list) else [command]
+    return (str(Path(first).expanduser()) if first.startswith("~") else first, *others)
+
+
+def _check_paths(document: Document, files: _Files) -> None:
+    """A shell's variables are not put into paths: a folder of such a name would be made."""
+    dirigent = ("config", "cwd")
+    routes: list[tuple[str, ...]] = [
+        (key,) for key in ("instruments", "modules", "calibrations", "runs", "locks")
+    ]
+    routes += [("dirigent", key) for key in dirigent] + [("upload", key) for key in ("folder", "ca_file")]
+    for route in routes:
+        value = files.data.get(route[0]) if len(route) == 1 else files.table(route[0]).get(route[1])
+        if isinstance(value, str) and _VARIABLE.search(value) and not files.path(value).exists():
+            message = f"'{printable(value, 60)}' has a variable, which is not put in"
+            cure = "write the whole path, or '~' for your home at its beginning"
+            document.problem_at(route, codes.BAD_VALUE, message, cure)
 
 
 def _check_monitors(document: Document, data: Mapping[str, Any]) -> None:
@@ -347,6 +457,19 @@ def _check_upload(document: Document, table: Mapping[str, Any]) -> None:
         if any(key in others for others in KEYS.values()) and key not in KEYS[to]:
             message = f"'{key}' has no meaning with 'to: {to}'"
             document.problem_at(("upload", key), codes.UNKNOWN_KEY, message, "delete it", key=True)
+
+
+def _check_sim(instruments: Document, wiring: Wiring) -> None:
+    """icicle's simulated supplies begin with their output on and always measure 1 V: no bias can be reached."""
+    data = instruments.data if isinstance(instruments.data, dict) else {}
+    root = "instrument_dict" if "instrument_dict" in data else "instruments"
+    for each in wiring.described():
+        if each.sim:
+            message = (
+                f"'{printable(each.name, 40)}' is simulated by icicle, where calseq is to hold real supplies"
+            )
+            cure = "delete \"sim\", or rehearse with 'power: {mode: simulated}'"
+            instruments.problem_at((root, each.name, "sim"), codes.SIM_BESIDE_REAL, message, cure)
 
 
 def _check_simulator(document: Document, data: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     to_run = replace(sequence, steps=kept)
     problems = [*_missing_instruments(to_run, bench), *_bias_problems(to_run, bench)]
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
-    problems += limit_problems(to_run, bench, ends_v)
+    problems += [*_cold_boxes(to_run, bench), *limit_problems(to_run, bench, ends_v)]
     problems += [*_short_graces(to_run, bench), *_hv_box_problems(to_run, bench)]
     files = (sequence.document, bench.document)
     problems = [problem for problem in problems if not any(file.ignores(problem) for file in files)]
@@ -71,6 +71,9 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         hv_box=None if bench.mode is PowerMode.SIMULATED else bench.hv_box,
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
+        locks=str(bench.locks or ""),
+        runs=str(bench.runs),
+        group=bench.group,
     )
     return Compilation(plan, tuple(problems))
 
@@ -194,6 +197,8 @@ def _argv(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> Iterator
     yield from SIMULATED_DIRIGENT if bench.mode is PowerMode.SIMULATED else bench.command
     if bench.config:
         yield from ("-C", str(bench.config))
+    if bench.module_json:
+        yield from ("--module-json", str(bench.module_json))
     yield from bench.flags
     yield from ("--instruments-dict", json.dumps(instruments))
     yield from ("--channels-dict", json.dumps(channels))
@@ -230,6 +235,18 @@ def _missing_instruments(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
         message = f"{role} ({ROLE_NAMES[role]}) is required, but {where}"
         cure = f"add it to {bench.instruments.source.name}, or take the step out"
         yield Problem(codes.MISSING_INSTRUMENT, message, cure, place, within)
+
+
+def _cold_boxes(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """A child that is given the cold box switches it off at its end, with the module in it cold."""
+    if Role.CB not in bench.wiring.roles():
+        return
+    for step in sequence.steps:
+        if Role.CB in step.needs:
+            place = sequence.document.place(("steps", step.number - 1))
+            message = f"step {step.number}, {printable(step.name, 40)}, would be given the cold box, and switch it off at its end"
+            cure = "take 'cb' out of what it needs: the box is not for a calibration to hold"
+            yield Problem(codes.COLD_BOX_GIVEN, message, cure, place)
 
 
 def _channels_without(role: Role, bench: Bench) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from calseq import problems as codes
+from calseq.addresses import Further, shared
 from calseq.document import Document, Path
 from calseq.likeness import closest, did_you_mean, meant
 from calseq.physics import PHYSICS, beyond
@@ -134,8 +135,11 @@ def _is_named_box(name: str) -> bool:
     return match is not None and match.group(1) == Role.HB
 
 
-def read_wiring(document: Document) -> Wiring | None:
-    """Judge an instruments.json; its problems are noted in the document, None if one is an error."""
+def read_wiring(document: Document, further: Further = lambda _: ()) -> Wiring | None:
+    """Judge an instruments.json; its problems are noted in the document, None if one is an error.
+
+    `further` gives the further names of a device file, where this machine can be looked at.
+    """
     check(document, stored_schema("instruments"))
     data: Any = document.data
     if not document.readable or not isinstance(data, dict):
@@ -153,7 +157,7 @@ def read_wiring(document: Document) -> Wiring | None:
     channels = _channels(document, channels_key, data, instruments)
     _check_channels(document, channels_key or instruments_key, channels, instruments, instruments_key)
     _check_supplies(document, instruments_key, channels, instruments)
-    _check_addresses(document, instruments_key, instruments)
+    _check_addresses(document, instruments_key, channels, instruments, further)
     if any(problem.is_error for problem in document.problems):
         return None
     return Wiring(instruments, channels)
@@ -270,6 +274,30 @@ def _check_channels(
             document.problem_at((root, channel), codes.BAD_CHANNEL, message, cure, key=True)
 
 
+def _check_addresses(
+    document: Document,
+    root: str,
+    channels: Mapping[str, Mapping[Role, Wire]],
+    instruments: Mapping[str, Any],
+    further: Further,
+) -> None:
+    """Two instruments at one address would be one instrument that is driven twice; icicle refuses them."""
+    used = {wire.instrument for wires in channels.values() for wire in wires.values()}
+    addresses = {
+        name: entry["resource"]
+        for name, entry in instruments.items()
+        if name in used and isinstance(entry, dict) and not entry.get("sim")
+        if isinstance(entry.get("resource"), str) and not document.is_spoilt((root, name, "resource"))
+    }
+    told: set[str] = set()
+    for one, other in shared(addresses, further):
+        if other not in told:
+            told.add(other)
+            message = f"'{printable(other, 40)}' is at the address of '{printable(one, 40)}'"
+            cure = "one instrument has one name: give each its own address, or use its channels by one name"
+            _note(document, (root, other, "resource"), codes.SHARED_ADDRESS, message, cure)
+
+
 def _check_supplies(
     document: Document, root: str, channels: Mapping[str, Mapping[Role, Wire]], instruments: Mapping[str, Any]
 ) -> None:
@@ -306,25 +334,6 @@ def _check_physics(document: Document, path: Path, entry: Mapping[str, Any], rol
         why = beyond(quantity, value) if value is not None else ""
         if why and (code.severity is Severity.ERROR or not document.is_refused):
             _note(document, (*path, key), code, f"'{key}': {why}", PHYSICS[quantity].meant)
-
-
-def _check_addresses(document: Document, root: str, instruments: Mapping[str, Any]) -> None:
-    """Two instruments on one address cannot both be opened."""
-    first: dict[str, str] = {}
-    for name, entry in instruments.items():
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if not isinstance(resource, str) or entry.get("sim") is True:
-            continue
-        other = first.setdefault(address(resource), name)
-        if other != name:
-            message = f"'{printable(name, 40)}' has the address of '{printable(other, 40)}'"
-            cure = "two instruments on one address cannot both be opened: correct one, or make them one instrument"
-            _note(document, (root, name, "resource"), codes.UNFIT_BENCH, message, cure)
-
-
-def address(resource: str) -> str:
-    """Give a VISA address in one spelling: small letters, no board number of TCPIP, no ::INSTR."""
-    return re.sub(r"^tcpip0?::", "tcpip::", resource.strip().casefold()).removesuffix("::instr")
 
 
 def _check_values(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:

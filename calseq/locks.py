@@ -1,9 +1,9 @@
 """The lock of a bench: one run per physical instrument, across users, benches files and crashes.
 
-A lock is a flock on a file per VISA resource, and its descriptor is inherited by the guard and by every child:
-it is free only when the last of them is gone. The file's text only says who has it; its existence says nothing.
-Somebody may delete the file of a run that goes on, so beside it there is a name among the kernel's abstract
-sockets, which nobody can delete.
+A lock is a flock on a file per name of an instrument's address, and its descriptor is inherited by the guard and by
+every child: it is free only when the last of them has ended. The file's text says who has the instrument, or how the
+last run on it ended; its existence says nothing. A file may be deleted while its run goes on, so beside it there is a
+name among the kernel's abstract sockets, which cannot be deleted.
 """
 
 import fcntl
@@ -12,19 +12,27 @@ import os
 import pwd
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from calseq import problems as codes
+from calseq.addresses import names
 from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
-from calseq.regular import NotRegular, descriptor_of
+from calseq.regular import NotRegular, descriptor_of, read_regular
 from calseq.timelimit import within
 
+FOLDERS = ("/run/lock", "/dev/shm", "/tmp")  # noqa: S108 - a place that all users of a machine share
+VARIABLE = "CALSEQ_LOCKS"
+"""The environment variable that names another folder for locks, where the bench file names none."""
+
+_MAX_BYTES = 65536
 _KINDS = (
     (stat.S_ISFIFO, "a fifo"),
     (stat.S_ISLNK, "a link"),
@@ -35,11 +43,17 @@ _NAME_S = 2.0
 _REPLACED_MOST = 100
 """A lock file that is deleted between opening and locking so often is deleted on purpose."""
 
-FOLDERS = ("/run/lock", "/dev/shm", "/tmp")  # noqa: S108 - a place that all users of a machine share
+
+class Ended(StrEnum):
+    """How the run that a lock tells of ended. `open`: not yet, or without writing it here."""
+
+    OPEN = ""
+    SAFE = "safe"
+    UNKNOWN = "unknown"
 
 
 class Holder(Struct, frozen=True):
-    """Who holds, or last held, an instrument. `folder` is the run folder; `since` UTC."""
+    """Who holds, or last held, an instrument. `folder` is the run folder; `since` UTC; `ended` how it left the rails."""
 
     resource: str
     run: str
@@ -47,25 +61,27 @@ class Holder(Struct, frozen=True):
     pid: int
     since: str
     folder: str
+    ended: str = Ended.OPEN
 
 
 class BenchLock:
     """Locks on all instruments of a bench, taken at once or not at all."""
 
     def __init__(self, resources: Iterable[str], folder: Path | None = None) -> None:
-        """Take the locks, in the order of the resources, so that two who want the same never wait for each other.
+        """Take the locks of all names of the resources, in one order for everybody; `folder` is where, if it is named.
 
         Raises:
-            Refused: somebody else holds one; it says who.
+            Refused: another run holds one, which is named; or locks cannot be made there.
         """
         self._held: dict[str, int] = {}
         self._names: list[socket.socket] = []
+        self._place = lock_folder(folder)
+        self._resources = _named(resources)
         self.before: list[Holder] = []
-        """Who held an instrument before, as far as it is written."""
-        place = folder or lock_folder()
+        """Who held an instrument before, as far as it is written in any folder of locks."""
         try:
-            for resource in sorted(set(resources)):
-                self._take(resource, place / _name(resource))
+            for name, resource in self._resources.items():
+                self._take(resource, name)
         except BaseException:
             self.release()
             raise
@@ -77,19 +93,40 @@ class BenchLock:
 
     def claim(self, *, run: str, user: str, pid: int, since: str, folder: str) -> None:
         """Write into the locks who has them now."""
-        for resource, descriptor in self._held.items():
-            holder = Holder(resource, run, user, pid, since, folder)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+        for name, descriptor in self._held.items():
+            _write(descriptor, Holder(self._resources[name], run, user, pid, since, folder))
+
+    def conclude(self, ended: Ended, *, keep: bool = False) -> None:
+        """Write into the locks how their run ended; files of a safe end that are of no more use are taken away.
+
+        `keep`: they are of use. So are they where another folder of locks has an older word on the instrument.
+        """
+        for name, descriptor in self._held.items():
+            holder = _read(descriptor)
+            if holder:
+                _write(descriptor, replace(holder, ended=ended))
+            if ended is Ended.SAFE and not keep and not self._elsewhere(name):
+                with suppress(OSError):  # in a sticky folder only its owner may
+                    (self._place / _file(name)).unlink()
 
     def release(self) -> None:
         """Let go; what inherited a descriptor still holds its lock."""
         while self._held:
-            os.close(self._held.popitem()[1])
+            name, descriptor = self._held.popitem()
+            if not _read(descriptor):  # it was made for a run that did not begin
+                with suppress(OSError):
+                    (self._place / _file(name)).unlink()
+            os.close(descriptor)
         while self._names:
             self._names.pop().close()
 
-    def _take(self, resource: str, path: Path) -> None:
+    def _elsewhere(self, name: str) -> list[Path]:
+        """Give the files on an instrument in other folders of locks: those of users who may not write to this one."""
+        others = (Path(place, _file(name)) for place in FOLDERS)
+        return [path for path in others if path.parent != self._place and os.path.lexists(path)]
+
+    def _take(self, resource: str, name: str) -> None:
+        path = self._place / _file(name)
         for _ in range(_REPLACED_MOST):
             descriptor = _open(path)
             try:
@@ -103,11 +140,13 @@ class BenchLock:
             os.close(descriptor)  # somebody deleted the file under us: the lock that counts is on the new one
         else:
             raise _no_lock(path, "is replaced again and again")
-        self._held[resource] = descriptor
-        self._names.append(_named(resource))
+        self._held[name] = descriptor
+        elsewhere = [holder for path in self._elsewhere(name) if (holder := _read_file(path))]
+        open_ones = [holder for holder in elsewhere if holder.ended == Ended.OPEN]
+        self._names.append(_socket(name, _busy(resource, _latest(open_ones))))
         present = _read(descriptor)
-        if present:
-            self.before.append(present)
+        if last := _latest([*elsewhere, *([present] if present else [])]):
+            self.before.append(last)
 
 
 class FolderLock:
@@ -139,9 +178,19 @@ class FolderLock:
             self._descriptor = -1
 
 
-def lock_folder() -> Path:
-    """Give the folder of the locks: local, and writable by everybody."""
-    for name in FOLDERS:
+def lock_folder(named: Path | None = None) -> Path:
+    """Give the folder of the locks: the one that is named, by a bench file or in the environment, else one for all users.
+
+    Raises:
+        Refused: it cannot be written.
+    """
+    if named is None and os.environ.get(VARIABLE):
+        named = Path(os.environ[VARIABLE])
+    if named is not None and not os.access(named, os.W_OK | os.X_OK):
+        message = f"locks cannot be made in {printable(str(named), 300)}"
+        cure = f"make it, for every user of the bench: mkdir -m 1777 {printable(str(named), 300)}"
+        raise Refused([Problem(codes.BENCH_BUSY, message, cure)])
+    for name in (named,) if named else FOLDERS:
         if os.access(name, os.W_OK | os.X_OK):
             return Path(name)
     raise Refused([Problem(codes.BENCH_BUSY, "no folder for locks can be written", "see 'calseq doctor'")])
@@ -153,11 +202,11 @@ def holders_now(resources: Iterable[str], folder: Path | None = None) -> list[Ho
     Raises:
         Refused: something that is no lock is in a lock's place.
     """
-    place = folder or lock_folder()
+    place = lock_folder(folder)
     found = []
-    for resource in sorted(resources):
+    for name in _named(resources):
         with suppress(OSError):
-            descriptor = _opened(place / _name(resource), os.O_RDONLY)
+            descriptor = _opened(place / _file(name), os.O_RDONLY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
@@ -168,19 +217,32 @@ def holders_now(resources: Iterable[str], folder: Path | None = None) -> list[Ho
     return found
 
 
-def _name(resource: str) -> str:
-    return f"calseq-{hashlib.sha256(resource.encode()).hexdigest()[:24]}.lock"
+def _named(resources: Iterable[str]) -> dict[str, str]:
+    """Give the resources by all their names, in order."""
+    return dict(sorted((name, resource) for resource in set(resources) for name in names(resource)))
 
 
-def _named(resource: str) -> socket.socket:
-    """Take the resource's name among the abstract sockets; nobody ever connects to it."""
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+def _file(name: str) -> str:
+    return f"calseq-{hashlib.sha256(os.fsencode(name)).hexdigest()[:24]}.lock"
+
+
+def _latest(holders: Sequence[Holder]) -> Holder | None:
+    return max(holders, key=lambda holder: holder.since, default=None)
+
+
+def _socket(name: str, busy: Refused) -> socket.socket:
+    """Take an instrument's name among the abstract sockets, to which no connection is ever made.
+
+    Raises:
+        Refused: `busy`, as somebody else has it.
+    """
+    taken = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        name.bind(f"\0{_name(resource)}")
+        taken.bind(f"\0{_file(name)}")
     except OSError:
-        name.close()
-        raise _busy(resource, None) from None
-    return name
+        taken.close()
+        raise busy from None
+    return taken
 
 
 def _open(path: Path) -> int:
@@ -243,16 +305,28 @@ def _owner(path: Path) -> str:
         return f"user {number}"
 
 
+def _write(descriptor: int, holder: Holder) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+
+
 def _read(descriptor: int) -> Holder | None:
     try:
-        return msgspec.json.decode(os.pread(descriptor, 65536, 0), type=Holder)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(os.pread(descriptor, _MAX_BYTES, 0), type=Holder)
+    except (OSError, ValueError):
         return None
+
+
+def _read_file(path: Path) -> Holder | None:
+    content = read_regular(path, _MAX_BYTES)
+    with suppress(ValueError):
+        return msgspec.json.decode(content, type=Holder) if content else None
+    return None
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except OSError:
         return False
 

@@ -32,6 +32,7 @@ VARIABLES = {
     "CALSEQ_DURATION_S": "how long it took, in seconds",
     "CALSEQ_SIMULATED": "`1` if nothing real was measured, else `0`",
     "CALSEQ_REPORT": "the path of the run's `report.html`; empty if there is none",
+    "CALSEQ_JOB": "the name that another program gave the run with `--job`; empty if none did",
 }
 """What the command is told. The mark of a run's own processes is not among it: this is none of them."""
 
@@ -54,6 +55,7 @@ def told(record: RunRecord, folder: Path, report: str = "") -> dict[str, str]:
         f"{record.duration_s:.1f}",
         str(int(record.simulated)),
         report,
+        record.job,
     )
     return {name: printable(value) for name, value in zip(VARIABLES, values, strict=True)}
 

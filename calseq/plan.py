@@ -6,7 +6,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from calseq.confidential import hidden
 from calseq.formats import check_format
 from calseq.rails import BIASED, Rails, Role, StepType
 from calseq.receiver import Upload
@@ -144,7 +146,8 @@ class Instrument(Struct, frozen=True):
 class Module(Struct, frozen=True):
     """A detector module: its channel key in instruments.json, and what modules.json tells of it.
 
-    `type` is `1x2` for a double and `2x2` for a quad; `sensor` whether it has one, None if nobody says.
+    `type` is `1x2` for a double and `2x2` for a quad; `sensor` whether it has one, None if nobody says;
+    `efuses` are the codes of its chips, which no two modules have in common.
     """
 
     channel: str
@@ -152,6 +155,7 @@ class Module(Struct, frozen=True):
     type: str = ""
     subdetector: str = ""
     sensor: bool | None = None
+    efuses: tuple[str, ...] = ()
 
 
 class BiasSupply(Struct, frozen=True):
@@ -228,11 +232,15 @@ class Notice(Struct, frozen=True):
 
 
 class InputFile(Struct, frozen=True):
-    """A file the plan was made from, with its digest at that moment."""
+    """A file the plan was made from, with its digest at that moment.
+
+    `stored_sha256` is that of its copy in a run folder, where secrets were taken out of it.
+    """
 
     kind: str
     path: str
     sha256: str
+    stored_sha256: str = ""
 
 
 class Standing(Struct, frozen=True):
@@ -255,7 +263,11 @@ class Standing(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """An ordered, inert, complete list of steps with all that their run needs to know."""
+    """An ordered, inert, complete list of steps with all that their run needs to know.
+
+    `locks` is the folder in which the instruments are locked, where the bench names one, `runs` that of the bench's runs;
+    `group` may read the run folder.
+    """
 
     title: str
     description: str
@@ -278,6 +290,9 @@ class Plan(Struct, frozen=True):
     upload: Upload | None = None
     hv_box: HvBox | None = None
     log_limit_bytes: int = 4 << 30
+    locks: str = ""
+    runs: str = ""
+    group: str = ""
     format: int = PLAN_FORMAT
 
     @property
@@ -303,7 +318,9 @@ class Plan(Struct, frozen=True):
 
 
 def to_json(plan: Plan) -> bytes:
-    """Write a plan as JSON, keys in order of their names."""
+    """Write a plan as JSON, keys in order of their names, with stars for secrets."""
+    around = plan.environment
+    plan = replace(plan, environment=replace(around, variables=hidden(around.variables)))
     return msgspec.json.format(msgspec.json.encode(plan, order="sorted"), indent=2)
 
 

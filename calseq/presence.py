@@ -1,5 +1,7 @@
 """Who of a run is there: its process, its guard, and the children of its steps."""
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -31,6 +33,39 @@ def run_lives(pid: int, since: str) -> bool:
     with suppress(ValueError):
         return began_s <= datetime.fromisoformat(since).timestamp() + _CLOCK_SLACK_S
     return True
+
+
+def is_hidden(pid: int) -> bool:
+    """A process of that number is there, of another user, and /proc does not show it, as where it hides processes."""
+    if not pid or Path(f"/proc/{pid}/stat").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def is_held(folder: Path) -> bool | None:
+    """The run folder is locked by its run, or by what that started; None if that cannot be told from here.
+
+    The lock is only tried, and only by sharing it.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def guard_lives(folder: Path) -> bool:
@@ -84,8 +119,10 @@ def ask_to_stop(folder: Path, pid: int, since: str) -> None:
     A guard alone comes to its end by itself; one that could not confirm off and tries on is to try at once.
 
     Raises:
-        PermissionError: it belongs to somebody else.
+        PermissionError: it belongs to another user.
     """
+    if is_hidden(pid):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
     with suppress(ProcessLookupError):  # its guard, or its child, comes to its end by itself
         if run_lives(pid, since):
             os.kill(pid, signal.SIGTERM)

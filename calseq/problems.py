@@ -249,6 +249,25 @@ NO_UPLOAD_FOLDER = _code(
     "CS462", "no-upload-folder", "the folder of a bench's 'upload:' cannot be made, or not be written", _WARN
 )
 
+SHARED_ADDRESS = _code("CS470", "shared-address", "two instruments at one address")
+LOCKS_OUT_OF_REACH = _code(
+    "CS471", "locks-out-of-reach", "locks that a run in another container would not see", _WARN
+)
+
+OTHER_SETTINGS = _code(
+    "CS472", "other-settings", "a setting of dirigent.toml that contradicts the bench file", _WARN
+)
+
+NO_MONITOR = _code("CS473", "no-monitor", "the command of a monitor is not there, or may not be executed")
+NO_NOTICE = _code(
+    "CS474", "no-notice", "the command of 'on_finish' is not there, or may not be executed", _WARN
+)
+NOT_FILLED_IN = _code("CS475", "not-filled-in", "an example's text where a real run needs a value")
+NO_TIMEOUT = _code("CS476", "no-timeout", "a step that may run without end", _WARN)
+
+COLD_BOX_GIVEN = _code("CS477", "cold-box-given", "a calibration that would be given the cold box")
+SIM_BESIDE_REAL = _code("CS478", "sim-beside-real", "a simulated instrument where calseq holds real supplies")
+
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 
 CODES: dict[str, Code] = dict(_CODES)

@@ -14,7 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq import __version__
+from calseq.aftermath import Settled, settle
 from calseq.attempt import Attempt, FolderAttempt
+from calseq.clearance import Unknown, check_before, lock_bench, refuse_unknown
 from calseq.clocks import now_s
 from calseq.events import (
     EVENT_FORMAT,
@@ -36,7 +38,7 @@ from calseq.executor import Beginning, Outcome, execute
 from calseq.expectations import Expectation, Timing, keys
 from calseq.history import expected
 from calseq.journal import Journal
-from calseq.locks import BenchLock, FolderLock, Holder
+from calseq.locks import BenchLock, Ended, FolderLock
 from calseq.monitors import Probe, Watchers
 from calseq.notice import announce
 from calseq.plaintext import printable
@@ -44,23 +46,23 @@ from calseq.plan import Monitor, Plan, PowerMode, Step
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
-from calseq.problems import HV_BOX, UNKNOWN_STATE, Problem, Refused
+from calseq.problems import HV_BOX, Problem, Refused
 from calseq.process import adopt_orphans
 from calseq.rails import Readings
 from calseq.request import Request
 from calseq.runs import (
     JOURNAL,
     RunRecord,
-    ended_safely,
     make_folder,
     no_folder,
+    share,
     simulated_folder,
     utc,
     write_marker,
     write_plan,
     write_record,
 )
-from calseq.seal import seal
+from calseq.seal import digest_of, seal, sums
 from calseq.stops import Stops
 from calseq.supply import open_supplies
 from calseq.verdicts import ExitCode, RunVerdict, Verdict
@@ -92,7 +94,8 @@ class Run(Struct):
 
     `terminal` is where its guard tells what it did if calseq itself is killed.
     `expected` is how long its steps should take; `complaint` says what of earlier runs could not be used for that.
-    `mine` is the lock of the folder, None on a file system that locks no folders.
+    `mine` is the lock of the folder, None on a file system that locks no folders. `keeps`: the files of its locks are
+    kept after its end, as they know more than the run folders.
     """
 
     plan: Plan
@@ -106,6 +109,7 @@ class Run(Struct):
     mine: FolderLock | None = None
     sequel: Sequel | None = None
     dirigent: str = ""
+    keeps: bool = False
 
     @property
     def _keep(self) -> tuple[int, ...]:
@@ -126,6 +130,9 @@ class Run(Struct):
         before_s = self.sequel.t if self.sequel else 0.0
         place = self._place()
         record = self._close(place, outcome, notes, before_s + now_s() - started_s)
+        safe = outcome.verdict is not RunVerdict.UNSAFE
+        with suppress(OSError):  # then the run's folder says it
+            self.lock.conclude(Ended.SAFE if safe else Ended.UNKNOWN, keep=self.keeps)
         self.release()
         return RunResult(place or self.folder, outcome, record)
 
@@ -172,6 +179,8 @@ class Run(Struct):
         """Open the journal and the supplies; nothing is touched yet."""
         sequel = self.sequel
         journal = held.enter_context(Journal(self.folder / JOURNAL, resumed=sequel is not None))
+        with suppress(Refused, OSError):
+            share(self.folder, self.plan.group)
         bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
         if sequel:
             bus.seq, bus.t = sequel.seq, sequel.t
@@ -277,10 +286,16 @@ class Run(Struct):
         if outcome.verdict is RunVerdict.UNSAFE:
             with suppress(OSError):  # the summary says the same
                 write_marker(place, self.plan, shown(notes.readings), outcome.reason)
+        lines = None
+        with suppress(OSError):
+            lines = sums(place)
+            closed = replace(closed, sums_sha256=digest_of(lines))
         with suppress(OSError):  # events.jsonl has it all; a full disk must not hide how the run ended
             write_record(place, closed)
         with suppress(OSError):  # without it 'runs verify' says that the run is not sealed
-            seal(place)
+            seal(place, lines)
+        with suppress(Refused, OSError):  # logs are for the group, too, once they are whole
+            share(place, self.plan.group)
         return closed
 
 
@@ -294,27 +309,31 @@ def prepare_run(
     hv_box_closed: bool = False,
     request: Request | None = None,
     dirigent: str = "",
+    job: str = "",
 ) -> Run:
     """Lock the bench and make a run folder below `runs` with the plan, its inputs and the beginning of its record.
 
     `acknowledge` starts though the last run on this bench left the rails in an unknown state; `hv_box_closed` confirms
-    the channels of an HV box where the bench asks for that; `request` is what was typed, `dirigent` which one it is, for whoever resumes the run.
+    the channels of an HV box where the bench asks for that; `request` is what was typed, `dirigent` which one it is, for a
+    resumed run; `job` is another program's name for it.
 
     Raises:
         Refused: somebody else has the bench, nobody knows the state of its rails, the folder cannot be made,
             or a file changed since the plan was made of it.
     """
     check_hv_box(plan, closed=hv_box_closed)
-    lock = BenchLock(lockable(plan))
+    lock = lock_bench(plan)
+    places = (runs, *([Path(plan.runs)] if plan.runs else []))
     try:
+        unknown = check_before(lock, plan, places)
         if not acknowledge:
-            check_before(lock, plan.mode)
-        run = _prepared(plan, runs, lock, module=module, operator=operator, request=request)
+            refuse_unknown(unknown, plan)
+        run = _prepared(plan, runs, lock, module=module, operator=operator, request=request, job=job)
     except BaseException:
         lock.release()
         raise
     run.dirigent = dirigent
-    claim(run)
+    take_over(run, unknown)
     return run
 
 
@@ -324,28 +343,14 @@ def claim(run: Run) -> None:
     run.lock.claim(run=record.run, user=user(), pid=record.pid, since=record.since, folder=str(run.folder))
 
 
-def lockable(plan: Plan) -> tuple[str, ...]:
-    """Give the addresses of the real instruments of a plan: what only one run at a time may touch."""
-    if plan.mode is PowerMode.SIMULATED:
-        return ()
-    return tuple(instrument.resource for instrument in plan.instruments if not instrument.sim)
-
-
-def check_before(lock: BenchLock, mode: PowerMode, last: Sequence[Holder] = ()) -> None:
-    """See that whoever had the bench last is known to have left it safe: `last`, if the locks do not say who.
-
-    Raises:
-        Refused: it is not known.
-    """
-    for holder in lock.before or last:
-        if holder.folder and not ended_safely(Path(holder.folder)):
-            message = (
-                f"run {printable(holder.run)} of {printable(holder.user)} on this bench, since {printable(holder.since)}, "
-                "ended without anybody confirming that HV and LV are off"
-            )
-            off = "" if mode is PowerMode.DIRIGENT else "'calseq power off', or "
-            cure = f"read HV and LV at the supplies; then {off}start with --acknowledge"
-            raise Refused([Problem(UNKNOWN_STATE, message, cure)])
+def take_over(run: Run, unknown: Sequence[Unknown]) -> None:
+    """Write into the locks of the bench that this run has it, and into the unsafe runs before it who started it."""
+    now = utc(datetime.now().astimezone())
+    settled = Settled(now, run.record.operator or user(), confirmed=False, run=run.record.run)
+    folders = [each.folder for each in unknown if each.folder and each.folder != run.folder]
+    noted = [settle(folder, settled) for folder in folders]
+    run.keeps = not all(noted)
+    claim(run)
 
 
 def check_hv_box(plan: Plan, *, closed: bool) -> None:
@@ -362,7 +367,7 @@ def check_hv_box(plan: Plan, *, closed: bool) -> None:
 
 
 def _prepared(
-    plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator: str, request: Request | None
+    plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator: str, request: Request | None, job: str
 ) -> Run:
     began = datetime.now().astimezone()
     folder = make_folder(runs.absolute(), plan.title, module, began)
@@ -381,6 +386,7 @@ def _prepared(
         pid=os.getpid(),
         started=utc(began),
         request=request,
+        job=job,
         official=plan.standing.official,
         sequence_digest=plan.standing.digest,
     )
@@ -390,6 +396,7 @@ def _prepared(
     try:
         write_plan(folder, plan)
         write_record(folder, record)
+        share(folder, plan.group)
     except (Refused, OSError) as error:
         rmtree(folder, ignore_errors=True)  # what was refused leaves nothing that looks like a run
         if mine:

@@ -1,5 +1,6 @@
 """Run folders: made once, with all that a run was made from, and never written over."""
 
+import grp
 import hashlib
 import os
 import re
@@ -13,23 +14,22 @@ import msgspec
 from msgspec import Struct, field
 
 from calseq import problems as codes
-from calseq.events import MonitorRead, RunStarted
+from calseq.confidential import blotted
 from calseq.expectations import Timing
 from calseq.formats import check_format
-from calseq.journal import read_journal, sync_folder
+from calseq.journal import sync_folder
 from calseq.plaintext import printable
 from calseq.plan import InputFile, Plan, Step, from_json, to_json
 from calseq.problems import Problem, Refused
 from calseq.rails import Role
-from calseq.regular import INPUT_BYTES, PLAN_BYTES, RECORD_BYTES, read_end, read_whole
+from calseq.regular import INPUT_BYTES, PLAN_BYTES, RECORD_BYTES, read_whole
 from calseq.request import Request
-from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
+from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 
 RUN_FORMAT = 1
 PLAN = "plan.json"
 JOURNAL = "events.jsonl"
 MARKER = "HARDWARE-STATE-UNKNOWN.txt"
-_TAIL_BYTES = 64 * 1024
 MIN_FREE_BYTES = 200 << 20
 """Free disk below which a run does not begin."""
 
@@ -41,7 +41,8 @@ class RunRecord(Struct, frozen=True):
     `resumed` are the times at which it was gone on with, `plan` is the file of its latest plan, and `request`
     what was typed, if it was. `duration_s` counts the time in which calseq ran the run.
     `official` is the name by which the bench pins the sequence, empty if it does not; `sequence_digest` is of
-    what the sequence means.
+    what the sequence means. `job` is the name that another program gave the run; `sums_sha256` is
+    of the seal without the line of this record.
     """
 
     run: str
@@ -71,6 +72,13 @@ class RunRecord(Struct, frozen=True):
     resumed: tuple[str, ...] = ()
     plan: str = PLAN
     request: Request | None = None
+    job: str = ""
+    sums_sha256: str = ""
+
+    @property
+    def in_part(self) -> bool:
+        """It passed, and steps of its sequence were left out."""
+        return self.verdict == RunVerdict.PASSED and "left-out" in self.steps.values()
 
     @property
     def since(self) -> str:
@@ -90,11 +98,11 @@ def make_folder(runs: Path, title: str, module: str, began: datetime) -> Path:
         check_room(runs)
         for name in (stem, *(f"{stem}.{number}" for number in range(2, 1000))):
             try:
-                (runs / name).mkdir()
+                (runs / name).mkdir(mode=0o700)
             except FileExistsError:
                 continue
             for part in ("inputs", "steps", "data"):
-                (runs / name / part).mkdir()
+                (runs / name / part).mkdir(mode=0o700)
             return runs / name
     except OSError as error:
         raise no_folder(runs, error.strerror or str(error)) from error
@@ -113,11 +121,43 @@ def write_plan(folder: Path, plan: Plan) -> str:
         name, inputs = _free_plan(folder)
         inputs.mkdir(exist_ok=True)
         for file in plan.inputs:
-            (inputs / f"{file.kind}-{Path(file.path).name}").write_bytes(_unchanged(file))
+            content = _unchanged(file)
+            if file.stored_sha256:
+                content = blotted(content, plan.environment.variables)
+            _write_new(inputs / f"{file.kind}-{Path(file.path).name}", content)
         replace_file(folder / name, to_json(plan))
     except OSError as error:
         raise no_folder(folder, error.strerror or str(error)) from error
     return name
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+
+
+def share(folder: Path, group: str) -> None:
+    """Let a group read a run folder, with all that calseq wrote into it; with no group, only its user may.
+
+    Raises:
+        Refused: there is no such group, or this user is not in it.
+    """
+    try:
+        gid = grp.getgrnam(group).gr_gid if group else -1
+        for place, folders, files in os.walk(folder):
+            names = [(place, 0o2750)] if group else [(place, 0o700)] * (place == str(folder))
+            known = (
+                () if Path(place).is_relative_to(folder / "data") else files
+            )  # results are the child's own
+            for path, mode in (*names, *((f"{place}/{name}", 0o640 if group else 0o600) for name in known)):
+                if not os.path.islink(path):  # noqa: PTH114 - as strings: there may be thousands
+                    os.chown(path, -1, gid)
+                    os.chmod(path, mode)  # noqa: PTH101
+            folders[:] = [name for name in folders if name != "simulated"]
+    except (KeyError, PermissionError) as error:
+        message = f"the run folder cannot be shared with group '{printable(group)}'"
+        cure = "name a group that is there and that you are in, as 'id' lists them, in 'group:' of the bench file"
+        raise Refused([Problem(codes.NO_RUN_FOLDER, message, cure)]) from error
 
 
 def _free_plan(folder: Path) -> tuple[str, Path]:
@@ -202,43 +242,6 @@ def write_marker(folder: Path, plan: Plan, readings: str, reason: str) -> None:
     replace_file(folder / MARKER, "".join(printable(text) + "\n" for text in lines).encode())
 
 
-def ended_safely(folder: Path) -> bool:
-    """Tell whether a run is known to have left HV and LV off: by its own record, or else by its guard's."""
-    try:
-        record = read_record(folder)
-    except FileNotFoundError:  # a 'power off' has a guard and nothing else
-        return _guard_confirmed(folder)
-    except (OSError, msgspec.MsgspecError):
-        return False
-    if record.state == "ended":
-        # a guard that could not confirm it then tries on, and may have confirmed it since
-        return record.exit_code != ExitCode.UNSAFE or _guard_confirmed(folder)
-    return _guard_confirmed(folder) or _is_untouched(folder)
-
-
-def _is_untouched(folder: Path) -> bool:
-    """Tell whether a run was torn off before its guard, which writes first, opened a supply."""
-    if os.path.lexists(folder / "guard.jsonl"):
-        return False
-    try:
-        told, _ = read_journal(folder / JOURNAL)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return all(isinstance(each.event, (RunStarted, MonitorRead)) for each in told)
-
-
-def _guard_confirmed(folder: Path) -> bool:
-    """Tell whether the guard's last words are that both rails were read back as off."""
-    try:
-        last = read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1]
-        said = msgspec.json.decode(last)
-    except (OSError, IndexError, msgspec.DecodeError):
-        return False
-    return isinstance(said, dict) and said.get("event") == "ended" and said.get("confirmed") is True
-
-
 def replace_file(path: Path, content: bytes, draft: str = ".new") -> None:
     """Put a file's content in place at once, and on the disk. Of what only one process writes, as whoever holds the
     folder does, the `draft` is of one name; two that may write at once need one each.
@@ -248,7 +251,7 @@ def replace_file(path: Path, content: bytes, draft: str = ".new") -> None:
     """
     fresh = path.with_name(path.name + draft)
     fresh.unlink(missing_ok=True)  # of somebody who was killed; or a link, which would lead elsewhere
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()

@@ -1,4 +1,4 @@
-"""The seal of a run folder: the sha256 of every file, written at the run's end, and what it proves later.
+"""The seal of a run folder: the sha256 of every file, written at the run's end, by which damage is found later.
 
 `SHA256SUMS` is in the format of sha256sum(1), so that `sha256sum -c SHA256SUMS` checks it without calseq.
 """
@@ -8,7 +8,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from calseq import events
 from calseq.journal import read_journal
 from calseq.plan import Plan, from_json
 from calseq.regular import PLAN_BYTES, RECORD_BYTES, open_regular, read_whole
-from calseq.runs import replace_file
+from calseq.runs import read_record, replace_file
 
 SEAL = "SHA256SUMS"
-CHANGING = ("simulated/", "on_finish.log", "report.html", "upload.", "upload/")
+_RECORD = b"run.json"
+CHANGING = ("simulated/", "on_finish.log", "report.html", "settled.json", "upload.", "upload/")
 """What may change after the end: the simulated supplies, which `calseq power off` still switches; what is told then;
-the report, which is made of all the others and can be made anew; what is sent then."""
+what was done about an unsafe end; the report, which is made of all the others and can be made anew; what is sent then."""
 
 _SEAL_BYTES = 256 << 20
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)")
@@ -40,17 +41,39 @@ class Finding(Struct, frozen=True):
     found: str
 
 
-def seal(folder: Path) -> None:
+def sums(folder: Path) -> list[bytes]:
+    """Give the lines of a seal for every file of a run folder but its record. A file that cannot be read is left out."""
+    lines = []
+    for name in _files(folder):
+        if name != _RECORD:
+            with suppress(OSError):
+                lines.append(_line(name, sha256_of(folder / os.fsdecode(name))))
+    return lines
+
+
+def digest_of(lines: Iterable[bytes]) -> str:
+    """Give the digest of the lines of a seal without that of the record, which has it: by that a seal made anew is found."""
+    others = (line for line in lines if not line.endswith(b"  " + _RECORD + b"\n"))
+    return hashlib.sha256(b"".join(others)).hexdigest()
+
+
+def seal(folder: Path, lines: Iterable[bytes] | None = None) -> None:
     """Write the sha256 of every file of a run folder into it, in the place of an earlier seal.
+
+    `lines` are those of all files but the record, where they were reckoned already.
 
     Raises:
         OSError: it cannot be written. A file that cannot be read is left out.
     """
-    lines = []
-    for name in _files(folder):
-        with suppress(OSError):
-            lines.append(_line(name, sha256_of(folder / os.fsdecode(name))))
-    replace_file(folder / SEAL, b"".join(lines))
+    found: list[bytes] = list(sums(folder) if lines is None else lines)
+    with suppress(OSError):
+        found.append(_line(_RECORD, sha256_of(folder / os.fsdecode(_RECORD))))
+    found.sort(key=_name_in)
+    replace_file(folder / SEAL, b"".join(found))
+
+
+def _name_in(line: bytes) -> bytes:
+    return line.partition(b"  ")[2]
 
 
 def verify(folder: Path) -> Iterator[Finding]:
@@ -133,6 +156,10 @@ def _seal_findings(folder: Path, *, ended: bool) -> Iterator[Finding]:
         yield Finding("seal", None, "the run went on after it was sealed, and has not ended")
         return
     differing = [*((SEAL, each) for each in damage), *_differing(folder, sums)]
+    if _made_anew(folder):
+        differing.append(
+            (SEAL, "it is not the one that was made at the end: run.json has another digest of it")
+        )
     for name, found in differing:
         yield Finding(name, False, found)
     if not differing:
@@ -140,6 +167,14 @@ def _seal_findings(folder: Path, *, ended: bool) -> Iterator[Finding]:
     for each in _files(folder):
         if each not in sums:
             yield Finding(os.fsdecode(each), None, "it is not in the seal: nothing vouches for it")
+
+
+def _made_anew(folder: Path) -> bool:
+    with suppress(OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        recorded = read_record(folder).sums_sha256
+        lines = read_whole(folder / SEAL, _SEAL_BYTES).splitlines(keepends=True)
+        return bool(recorded) and digest_of(lines) != recorded
+    return False
 
 
 def _differing(folder: Path, sums: dict[bytes, str]) -> Iterator[tuple[str, str]]:
@@ -204,7 +239,7 @@ def _input_findings(folder: Path, plan_name: str) -> Iterator[Finding]:
     differing = []
     for file in plan.inputs:
         name = f"{inputs}/{file.kind}-{Path(file.path).name}"
-        if differs := _differs(folder / name, file.sha256):
+        if differs := _differs(folder / name, file.stored_sha256 or file.sha256):
             differing.append(Finding(name, False, f"{differs}: {plan_name} has another digest"))
     yield from differing or [Finding(inputs, True, f"all {len(plan.inputs)} are those of {plan_name}")]
 

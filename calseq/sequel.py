@@ -15,20 +15,22 @@ from msgspec.structs import replace
 from calseq import __version__
 from calseq import problems as codes
 from calseq.attempt import read_witnesses
+from calseq.clearance import check_before, lock_bench, own_unknown, refuse_unknown
 from calseq.clocks import now_s
+from calseq.confidential import told
 from calseq.events import RunResumed
 from calseq.executor import Beginning
 from calseq.history import expected
 from calseq.journal import JournalReading, cut_tail, scan
-from calseq.locks import BenchLock, FolderLock, Holder
+from calseq.locks import FolderLock
 from calseq.plaintext import printable
 from calseq.plan import InputFile, Plan, from_json, to_json
-from calseq.presence import children, guard_lives, run_lives
+from calseq.presence import children, guard_lives, is_hidden, run_lives
 from calseq.problems import Problem, Refused
 from calseq.rails import StepType
 from calseq.regular import INPUT_BYTES, JOURNAL_BYTES, read_whole
 from calseq.resumption import Past, Resumption, changed_files, past, resume
-from calseq.run import Run, Sequel, check_before, check_hv_box, claim, lockable, user
+from calseq.run import Run, Sequel, check_hv_box, take_over, user
 from calseq.runs import (
     JOURNAL,
     RunRecord,
@@ -114,6 +116,8 @@ def _holder(folder: Path, record: RunRecord) -> tuple[str, float]:
     if left:
         nobody = "and nobody watches it: 'calseq power off' asks it to stop"
         return f"a child of it still runs, pid {left[0]}, {nobody}", 0.0
+    if is_hidden(record.pid):
+        return f"it goes on, pid {record.pid} of another user since {printable(record.since)}", 0.0
     return "somebody else is resuming it", STRANGER_WAIT_S
 
 
@@ -209,6 +213,7 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
     Raises:
         Refused: another module is there.
     """
+    around = plan.environment
     plan = from_json(to_json(plan))
     old, found = ended.plan, ended.past
     if _who(old) != _who(plan):
@@ -216,6 +221,8 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
         raise _refused(
             f"modules.json names {printable(now)}, and the run measured {printable(was)}", "start a new run"
         )
+    if swapped := _swapped(old, plan):
+        raise _refused(f"{swapped}: another module by the same name", "start a new run")
     other = dirigent and found.dirigent and dirigent != found.dirigent
     about = [f"dirigent was '{found.dirigent}', and is '{dirigent}'"] if other else []
     about += [f"calseq was {found.calseq}, and is {__version__}"] * (found.calseq not in ("", __version__))
@@ -225,7 +232,20 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
         if step.type is StepType.IVCURVE and step.name in found.passed
     }
     resumption = resume(found, old, old if plan == old else plan, left, ("dirigent",) if other else ())
-    return replace(resumption, changed=(*changed_files(old, plan), *about))
+    ready = replace(resumption.plan, environment=replace(around, variables=told(around.variables)))
+    return replace(resumption, plan=ready, changed=(*changed_files(old, plan), *about))
+
+
+def _swapped(old: Plan, new: Plan) -> str:
+    """Say which module has other chips than it had; empty if none is known to."""
+    was = {each.channel: set(each.efuses) for each in old.modules}
+    for each in new.modules:
+        if each.efuses and was.get(each.channel) and was[each.channel] != set(each.efuses):
+            before, now = ", ".join(sorted(was[each.channel])), ", ".join(each.efuses)
+            return (
+                f"module {printable(each.name or each.channel)} had the eFuse codes {before}, and has {now}"
+            )
+    return ""
 
 
 def _who(plan: Plan) -> list[tuple[str, str]]:
@@ -252,15 +272,17 @@ def go_on(
     """
     plan = resumption.plan
     check_hv_box(plan, closed=hv_box_closed)
-    lock = BenchLock(lockable(plan))
+    lock = lock_bench(plan)
     try:
+        places = (ended.folder.parent, *([Path(plan.runs)] if plan.runs else []))
+        unknown = [*check_before(lock, plan, places, ended.folder), *own_unknown(ended.folder)]
         if not acknowledge:
-            check_before(lock, plan.mode, [_last(ended)])
+            refuse_unknown(unknown, plan)
         check_room(ended.folder)
         if ended.reading.torn:
             cut_tail(ended.folder / JOURNAL, ended.reading.good_bytes)
         name, digest = ended.past.plan, ended.past.digest
-        if plan != ended.plan:
+        if to_json(plan) != to_json(ended.plan):
             name, digest = write_plan(ended.folder, plan), plan.digest()
         record = _resumed(ended, resumption, name, digest)
         write_record(ended.folder, record)
@@ -272,7 +294,7 @@ def go_on(
         raise
     run = Run(plan, ended.folder, record, {}, lock, mine=ended.mine, dirigent=dirigent)
     run.sequel = _sequel(ended, resumption, record, operator or user(), dirigent)
-    claim(run)
+    take_over(run, unknown)
     return run
 
 
@@ -306,11 +328,6 @@ def settle(ended: EndedRun) -> None:
         raise no_folder(ended.folder, error.strerror or str(error)) from error
 
 
-def _last(ended: EndedRun) -> Holder:
-    record = ended.record
-    return Holder("", record.run, record.operator, record.pid, record.since, str(ended.folder))
-
-
 def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str) -> RunRecord:
     now = utc(datetime.now().astimezone())
     record = ended.record
@@ -331,6 +348,7 @@ def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str) ->
         exit_code=None,
         reason="",
         steps=dict.fromkeys(resumption.kept, "passed"),
+        sums_sha256="",
         resumed=(*record.resumed, now),
         plan=plan,
     )

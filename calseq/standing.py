@@ -4,24 +4,18 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
+from calseq.aftermath import Aftermath, aftermath, with_end
 from calseq.archive import run_folders
-from calseq.events import RunEnded
-from calseq.journal import decode
-from calseq.plan import PowerMode
-from calseq.presence import guard_lives, marked, run_lives
-from calseq.regular import NotRegular, read_end
-from calseq.runs import RunRecord, ended_safely, read_record
-from calseq.verdicts import ExitCode
+from calseq.presence import guard_lives, is_held, is_hidden, marked, run_lives
+from calseq.regular import NotRegular
+from calseq.runs import RunRecord, read_record
 
-_TAIL_BYTES = 64 * 1024
 _RECENT = 100
 """A run that goes on wrote into its folder when it began: so many others are not begun meanwhile."""
 
@@ -32,7 +26,7 @@ class Phase(StrEnum):
     """Where a run stands. `dying`: calseq is gone, and its guard or a child is still there.
 
     `died`: its record has no end, and nobody of it is there. `elsewhere`: it goes on as far as its record says, on
-    another host, where nobody can look from here.
+    another host, where nobody can look from here; `unseen`: on this host, whose processes of other users are hidden.
     """
 
     RUNNING = "running"
@@ -40,19 +34,28 @@ class Phase(StrEnum):
     ENDED = "ended"
     DIED = "died"
     ELSEWHERE = "elsewhere"
+    UNSEEN = "unseen"
 
 
-GOING_ON = frozenset({Phase.RUNNING, Phase.DYING, Phase.ELSEWHERE})
+GOING_ON = frozenset({Phase.RUNNING, Phase.DYING, Phase.ELSEWHERE, Phase.UNSEEN})
 """The phases of a run that is not over, as far as can be told."""
 
 
+UNSEEN = "its record says that it goes on; whether it does cannot be seen from here: processes of other users are hidden"
+
+
 class Standing(Struct, frozen=True):
-    """How a run stands. `safe`: HV and LV were read back as off at its end; None if nobody can say."""
+    """How a run stands, and in which state it left HV and LV."""
 
     folder: Path
     record: RunRecord
     phase: Phase
-    safe: bool | None = None
+    power: Aftermath
+
+    @property
+    def safe(self) -> bool | None:
+        """HV and LV are known to have been left off; None where that is not said."""
+        return self.power.safe
 
     @property
     def name(self) -> str:
@@ -72,10 +75,7 @@ def stand(folder: Path, others: Mapping[str, list[int]] | None = None) -> Standi
     record = _record(folder)
     if isinstance(record, Damaged):
         return record
-    phase = _phase(folder, record, others)
-    if phase is Phase.DIED:
-        return _gone(folder, record)
-    return Standing(folder, record, phase, _safe(record) if phase is Phase.ENDED else None)
+    return _left(folder, record, _phase(folder, record, others))
 
 
 def _phase(folder: Path, record: RunRecord, others: Mapping[str, list[int]] | None) -> Phase:
@@ -86,7 +86,17 @@ def _phase(folder: Path, record: RunRecord, others: Mapping[str, list[int]] | No
     if run_lives(record.pid, record.since):
         return Phase.RUNNING
     left = (marked() if others is None else others).get(os.path.realpath(folder))
-    return Phase.DYING if left or guard_lives(folder) else Phase.DIED
+    if left or guard_lives(folder):
+        return Phase.DYING
+    return _unseen(folder, record)
+
+
+def _unseen(folder: Path, record: RunRecord) -> Phase:
+    """Say where a run stands none of whose processes can be seen: that is not yet that there are none."""
+    held, hidden = is_held(folder), is_hidden(record.pid)
+    if held:
+        return Phase.RUNNING if hidden else Phase.DYING
+    return Phase.UNSEEN if held is None and hidden else Phase.DIED
 
 
 def standings(runs: Path) -> Iterator[Standing | Damaged]:
@@ -120,37 +130,24 @@ def _record(folder: Path) -> RunRecord | Damaged:
     except OSError as error:
         if isinstance(error, NotRegular) or error.errno == errno.EFBIG:
             return Damaged(folder, "run.json is damaged: it is no file of a fitting size")
+        if isinstance(error, PermissionError):
+            return Damaged(
+                folder, f"it belongs to {_owner(folder)} and may not be read: it cannot be seen from here"
+            )
         return Damaged(folder, f"run.json cannot be read: {(error.strerror or str(error)).lower()}")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Damaged(folder, f"run.json is damaged: {error}")
 
 
-def _gone(folder: Path, record: RunRecord) -> Standing:
-    """Nobody is there: either the journal has the end that run.json could not take any more, or there is none."""
-    ended = _journal_end(folder)
-    if ended:
-        record = replace(
-            record,
-            state="ended",
-            verdict=str(ended.verdict),
-            exit_code=ended.exit_code,
-            duration_s=ended.duration_s,
-            reason=ended.reason,
-        )
-        return Standing(folder, record, Phase.ENDED, _safe(record))
-    unheld = record.mode == PowerMode.DIRIGENT
-    return Standing(folder, record, Phase.DIED, None if unheld else ended_safely(folder))
+def _owner(folder: Path) -> str:
+    try:
+        return folder.owner()
+    except (OSError, KeyError):
+        return "another user"
 
 
-def _safe(record: RunRecord) -> bool | None:
-    if record.exit_code == ExitCode.UNSAFE:
-        return False
-    return None if record.mode == PowerMode.DIRIGENT else True
-
-
-def _journal_end(folder: Path) -> RunEnded | None:
-    """Give the last event of a journal, if it is the end of the run."""
-    with suppress(OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
-        event = decode(read_end(folder / "events.jsonl", _TAIL_BYTES).splitlines(keepends=True)[-1]).event
-        return event if isinstance(event, RunEnded) else None
-    return None
+def _left(folder: Path, record: RunRecord, phase: Phase) -> Standing:
+    """Say how a run stands and what it left; one that died may have an end that only its journal has."""
+    if phase is Phase.DIED and (ended := with_end(folder, record)) is not record:
+        record, phase = ended, Phase.ENDED
+    return Standing(folder, record, phase, aftermath(folder, record, goes_on=phase in GOING_ON))

@@ -56,6 +56,7 @@ EXIT_CODE_MEANINGS = {
 }
 
 NOT_CONTROLLED = "not controlled by calseq: dirigent switches the supplies itself"
+NOT_READ = "calseq cannot say whether HV and LV are off: look at the supplies"
 UNKNOWN_HARDWARE = "HARDWARE STATE UNKNOWN - HV may be on"
 WHAT_TO_DO = (
     "do not touch the module and do not unplug anything",

@@ -1,15 +1,15 @@
 """Settings of all tests, and what they leave behind."""
 
-import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from calseq.locks import lock_folder
+from calseq.locks import VARIABLE
 
 # How long an example takes depends on the neighbours of the machine; a failure must not.
 settings.register_profile(
@@ -35,12 +35,10 @@ def golden(request) -> Callable[[str | Path, str], None]:
     return check
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_locks_left(tmp_path_factory):
-    """Locks lie in a folder of the machine: take away the files of instruments that only these tests know."""
-    yield
-    ours = str(tmp_path_factory.getbasetemp())
-    for path in lock_folder().glob("calseq-*.lock"):
-        with suppress(OSError, ValueError, KeyError):
-            if json.loads(path.read_text())["folder"].startswith(ours):
-                path.unlink()
+def pytest_configure(config):
+    """Locks lie in a folder of the machine; these tests have one of their own, for whichever user they start."""
+    if VARIABLE not in os.environ:
+        folder = tempfile.mkdtemp(prefix="calseq-locks-")
+        Path(folder).chmod(0o1777)
+        os.environ[VARIABLE] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
+from calseq.aftermath import aftermath
 from calseq.bench import Bench
 from calseq.cli.inputs import gather, lasting, runs_of, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
@@ -22,7 +23,7 @@ from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.power.guarded import Terminal as LastTerminal
-from calseq.preflight import check_machine, choose_module, dirigent_version
+from calseq.preflight import check_evening, check_machine, choose_module, dirigent_version
 from calseq.report.courtesy import forget_report, leave_report
 from calseq.request import Request
 from calseq.run import Run, RunResult, prepare_run
@@ -46,6 +47,7 @@ class Manner(Struct, frozen=True):
     acknowledge: bool = False
     report: bool = True
     hv_box_closed: bool = False
+    job: str = ""
 
 
 def execute(request: Request, manner: Manner) -> int:
@@ -59,6 +61,7 @@ def execute(request: Request, manner: Manner) -> int:
     with terminal.stops(manner.on_hangup) as stops:
         module, problems = choose_module(bench, manner.module)
         problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
+        problems += check_evening(bench, plan, os.environ)
         if stops.level:
             return stopped(stops)
         tell_problems(tuple(problems), gathered.files)
@@ -74,6 +77,7 @@ def execute(request: Request, manner: Manner) -> int:
             acknowledge=manner.acknowledge,
             hv_box_closed=manner.hv_box_closed,
             request=lasting(request),
+            job=manner.job,
             dirigent=dirigent_version(bench, stops, os.environ),
         )
         return carry_out(run, terminal, manner, stops)
@@ -139,7 +143,9 @@ def _summarise(view: RunView, result: RunResult) -> None:
             color=has_color(err),
             ascii=is_ascii(err),
             duration_s=result.record.duration_s,
-            instead=dead_end(Standing(result.folder, result.record, Phase.ENDED)),
+            instead=dead_end(
+                Standing(result.folder, result.record, Phase.ENDED, aftermath(result.folder, result.record))
+            ),
         ).rstrip("\n")
     except Exception as error:  # noqa: BLE001 - a bug in the words must not hide how the run ended
         told = f"{result.outcome.verdict}: {printable(result.outcome.reason)}\nrun: {printable(str(folder))}"
@@ -191,7 +197,9 @@ def _status(run: Run, noted: "_Fold") -> str:
     from calseq.console.statusview import glance_at, status_text  # noqa: PLC0415 - only who asks for it pays
 
     err = sys.stderr
-    standing = Standing(run.folder, run.record, Phase.RUNNING)
+    standing = Standing(
+        run.folder, run.record, Phase.RUNNING, aftermath(run.folder, run.record, goes_on=True)
+    )
     glance = glance_at(standing, noted.view, noted.now_t())
     return status_text(glance, columns(err), color=has_color(err), ascii=is_ascii(err))
 

@@ -9,12 +9,14 @@ from datetime import datetime
 from pathlib import Path
 
 from calseq import problems as codes
+from calseq.aftermath import Settled
 from calseq.archive import run_folders
 from calseq.assets import find_bench
 from calseq.bench import Bench, read_bench
 from calseq.cli.inputs import tell_problems
 from calseq.cli.terminal import message, results
-from calseq.locks import BenchLock, Holder, holders_now
+from calseq.locks import BenchLock, Ended, Holder, holders_now
+from calseq.memory import note_settled
 from calseq.plaintext import printable
 from calseq.plan import PowerMode
 from calseq.power.guarded import MOVE_TIMEOUT_S, GuardedPower, Setting
@@ -110,7 +112,7 @@ def _off(bench: Bench) -> int:
     running = _running(bench)
     if running and not _stopped(bench, running):
         return _unknown(bench, f"{_whose(running)} has not stopped")
-    lock = BenchLock(_resources(bench))
+    lock = BenchLock(_resources(bench), bench.locks)
     try:
         supplies = _open(bench, "off", lock.descriptors)
         if supplies is None:
@@ -122,7 +124,9 @@ def _off(bench: Bench) -> int:
         supplies.close()
         if reason:
             return _unknown(bench, f"{reason}\n{TRIES_ON}", readings)
-        _claim(lock, "")
+        now = _claim(lock, "")
+        settled = Settled(now, "calseq power off", confirmed=True)
+        lock.conclude(Ended.SAFE, keep=not note_settled([bench.runs], _resources(bench), settled))
     except PowerFault as fault:
         return _unknown(bench, str(fault))
     except KeyboardInterrupt:
@@ -133,9 +137,11 @@ def _off(bench: Bench) -> int:
     return int(ExitCode.GOOD)
 
 
-def _claim(lock: BenchLock, folder: str) -> None:
+def _claim(lock: BenchLock, folder: str) -> str:
+    """Write into the locks that a 'power off' has the bench; give since when (UTC)."""
     now = utc(datetime.now().astimezone())
     lock.claim(run="power off", user=str(os.getuid()), pid=os.getpid(), since=now, folder=folder)
+    return now
 
 
 def _stopped(bench: Bench, running: Holder) -> bool:
@@ -239,7 +245,7 @@ def _running(bench: Bench) -> Holder | None:
     if bench.mode is PowerMode.SIMULATED:
         last = _last_simulated(bench)
         return last if last and _is_alive(last) else None
-    return next(iter(holders_now(_resources(bench))), None)
+    return next(iter(holders_now(_resources(bench), bench.locks)), None)
 
 
 def _last_simulated(bench: Bench) -> Holder | None:

@@ -29,6 +29,12 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         typed = f"calseq upload {printable(_near(folder))} --allow-simulated"
         message(f"not queued for {receiver}: SIMULATED, nothing was measured; {typed} sends it all the same")
         return False
+    if record.in_part:
+        typed = f"calseq upload {printable(_near(folder))}"
+        message(
+            f"not queued for {receiver}: passed in part, steps were left out; {typed} sends what there is"
+        )
+        return False
     try:
         with Queue(folder) as queue:
             wanted = reckon(folder, queue.ledger)

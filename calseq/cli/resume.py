@@ -17,7 +17,7 @@ from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.resumption import resumption_text
 from calseq.plaintext import printable
 from calseq.plan import Plan
-from calseq.preflight import check_machine, dirigent_version
+from calseq.preflight import check_evening, check_machine, dirigent_version
 from calseq.problems import Problem, Refused, refuse_errors
 from calseq.resumption import Resumption
 from calseq.run import Run
@@ -135,8 +135,12 @@ def _today(ended: EndedRun, stops: Stops) -> tuple[Plan, str, tuple[Problem, ...
     gathered = gather(request)
     if gathered.plan is None or gathered.bench is None:
         raise Refused(gathered.problems)
-    refuse_errors(list(check_machine(gathered.bench, stops, os.environ)))
-    warnings = tuple(problem for problem in gathered.problems if not problem.is_error)
+    about = [
+        *check_machine(gathered.bench, stops, os.environ),
+        *check_evening(gathered.bench, gathered.plan, os.environ),
+    ]
+    refuse_errors(about)
+    warnings = tuple(problem for problem in (*gathered.problems, *about) if not problem.is_error)
     return gathered.plan, dirigent_version(gathered.bench, stops, os.environ), warnings
 
 

@@ -1,5 +1,6 @@
 """The commands that plan and run: what may be typed."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -168,6 +169,12 @@ def execute(
         str,
         typer.Option("--on-hangup", metavar="continue|stop", help="What a lost terminal does to the run."),
     ] = "continue",
+    job: Annotated[
+        str,
+        typer.Option(
+            "--job", metavar="ID", help="Your own name for the run: it is recorded, and finds the run."
+        ),
+    ] = "",
     official: Annotated[
         bool, typer.Option("--official", help="Refuse a sequence that the bench does not pin as official.")
     ] = False,
@@ -201,8 +208,10 @@ def execute(
     ):
         if value not in known:
             raise typer.BadParameter(f"'{value}' is not one of {', '.join(known)}", param_hint=name)
+    if job and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@#+-]{0,127}", job):
+        raise typer.BadParameter("use letters, digits and _.:@#+-, 128 at most", param_hint="--job")
     manner = Manner(
-        module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report, hv_box_closed
+        module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report, hv_box_closed, job
     )
     selection = _selection(only, skip, start, until)
     if resume:
@@ -212,6 +221,7 @@ def execute(
             "--speed": speed,
             "--fault": faults,
             "--official": official,
+            "--job": job,
             "a SEQUENCE": sequence,
         }
         _refuse_beside_resume({**told, "--only, --skip, --from and --until": selection})

@@ -9,8 +9,9 @@ from calseq.cli.facts import facts, json_text
 from calseq.cli.terminal import columns, has_color, is_ascii, results
 from calseq.cli.where import Where
 from calseq.console.following import next_words
+from calseq.console.forecast import remaining
 from calseq.console.statusview import Glance, status_text, truthful
-from calseq.console.view import StepView
+from calseq.console.view import RunView, StepView
 from calseq.plaintext import printable
 from calseq.problems import Refused
 from calseq.standing import GOING_ON
@@ -58,6 +59,7 @@ def status_json(glance: Glance) -> str:
         "format": FORMAT,
         **facts(standing),
         "duration_s": glance.now_t if going_on else record.duration_s or view.t,
+        **_times(view, glance.now_t, going_on=going_on),
         "running": view.running.step.name if view.running else None,
         "steps": [_step(each, glance.now_t) for each in view.steps],
         "rails": {
@@ -66,6 +68,9 @@ def status_json(glance: Glance) -> str:
             "moving": view.rails.moving,
             "driven_by_step": sorted(view.rails.driven),
             "controlled": view.plan.controls_rails,
+            "state": standing.power.state,
+            "words": standing.power.words,
+            "safe": standing.safe,
         },
         "stopping": view.stop is not None,
         "notes": [note.text for note in view.notes],
@@ -77,6 +82,21 @@ def status_json(glance: Glance) -> str:
     return json_text(value)
 
 
+def _times(view: RunView, now_t: float, *, going_on: bool) -> dict[str, object]:
+    """Give how long the run is expected to take in all, how long it still takes, and when that is; None if not known."""
+    usual = [
+        each.expected.usual_s if each.expected else None for each in view.steps if not each.step.left_out
+    ]
+    known = [each for each in usual if each is not None]
+    left = remaining(view, now_t)
+    left_s = left.known_s if going_on and left.all else None
+    return {
+        "expected_s": sum(known) if len(known) == len(usual) else None,
+        "remaining_s": left_s,
+        "ends_about": None if left_s is None else _utc(view.at - view.t + now_t + left_s),
+    }
+
+
 def _step(each: StepView, now_t: float) -> dict[str, object]:
     return {
         "number": each.step.number,
@@ -85,6 +105,7 @@ def _step(each: StepView, now_t: float) -> dict[str, object]:
         "state": each.state,
         "attempt": each.attempt,
         "elapsed_s": each.elapsed_s(now_t),
+        "usual_s": each.expected.usual_s if each.expected else None,
         "part": each.part,
         "parts": each.parts,
         "part_title": each.title,

@@ -4,6 +4,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from calseq.archive import find_run
 from calseq.cli.chosen import look, now_in
 from calseq.cli.following import goes_on, happenings
@@ -17,10 +19,12 @@ from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.presence import ask_to_stop
 from calseq.problems import Refused
+from calseq.rails import Role
 from calseq.replay import Skim
-from calseq.standing import Damaged, Phase, Standing, going_on, stand
+from calseq.runs import read_plan
+from calseq.standing import UNSEEN, Damaged, Phase, Standing, going_on, stand
 from calseq.stops import Stops
-from calseq.verdicts import UNKNOWN_HARDWARE, ExitCode
+from calseq.verdicts import ExitCode
 
 
 def stop(where: Where, text: str | None, *, wait: bool) -> int:
@@ -48,6 +52,11 @@ def _stopped(standing: Standing | Damaged, *, wait: bool) -> int:
     if standing.phase is Phase.ELSEWHERE:
         host = printable(standing.record.host)
         message(f"{name} runs on {host}: it can only be stopped there; type there: calseq stop {name}")
+        return int(ExitCode.REFUSED)
+    if standing.phase is Phase.UNSEEN:
+        message(
+            f"{name} belongs to {_owner(standing)}: {UNSEEN}; ask them, or root, to type: calseq stop {name}"
+        )
         return int(ExitCode.REFUSED)
     if standing.phase in (Phase.ENDED, Phase.DIED):
         _say(f"{name} does not run")
@@ -79,13 +88,26 @@ def _after(standing: Standing | Damaged | None, *, told: bool = False) -> int:
         return int(ExitCode.GOOD)
     name = printable(standing.name)
     if standing.safe is False:
-        message(f"{name}: {UNKNOWN_HARDWARE}")
-        message("\n".join(map(printable, next_words(standing))))
+        message(f"{name}: {standing.power.words}")
+        message("\n".join(map(printable, [*_supplies(standing), *next_words(standing)])))
         return int(ExitCode.UNSAFE)
     if told or standing.phase is Phase.DIED:
-        safely = "HV off, LV off: confirmed" if standing.safe else "dirigent switches its supplies off itself"
-        _say(f"{name} {printable(word_of(standing)[0])}: {safely}")
+        _say(f"{name} {printable(word_of(standing)[0])}: {printable(standing.power.words, 500)}")
     return int(ExitCode.GOOD)
+
+
+def _supplies(standing: Standing) -> list[str]:
+    """Give where the supplies of a run are, HV first, as far as its plan can be read."""
+    try:
+        plan, _ = read_plan(standing.folder, standing.record.plan)
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return []
+    return [
+        f"{role.upper()}: {each.name}, {each.instrument_class} at {each.resource}"
+        for role in (Role.HV, Role.LV)
+        for each in plan.instruments
+        if role in each.roles
+    ]
 
 
 def _say(text: str) -> None:

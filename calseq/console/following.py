@@ -21,6 +21,8 @@ def next_words(standing: Standing) -> tuple[str, ...]:
             return (f"calseq attach {name}   shows it live", f"calseq stop {name}   stops it safely")
         case Phase.DYING:
             return (f"calseq stop {name}   waits until it has let go",)
+        case Phase.UNSEEN:
+            return (f"calseq status {name}   as its own user, or as root",)
         case Phase.ELSEWHERE:
             on = f"   on {standing.record.host}"
             return (f"calseq attach {name}{on}", f"calseq stop {name}{on}")
@@ -50,16 +52,25 @@ def _next_after_end(standing: Standing) -> tuple[str, ...]:
     if standing.safe is False:
         return _make_safe(standing)
     if standing.record.verdict == RunVerdict.PASSED:
-        return (f"calseq runs verify {name}   proves that its record is whole",)
+        return (f"calseq runs verify {name}   finds damage to its record",)
     go_on = dead_end(standing) or (f"calseq execute --resume {name}   goes on with it",)
     return (*_log(standing.record, name), *go_on)
 
 
 def _make_safe(standing: Standing) -> tuple[str, ...]:
     request = standing.record.request
+    if not standing.power.controlled:
+        return ("read HV and LV at the supplies, and switch off what is on: HV first", _start_anew(standing))
     bench = f" --bench {quote(printable(request.bench, 300))}" if request and request.bench else ""
     off = f"calseq power off{bench}   tries HV off, then LV off, and tells what it reads"
     return ("read HV and LV at the supplies", off)
+
+
+def _start_anew(standing: Standing) -> str:
+    sequence = (
+        quote(printable(standing.record.request.sequence, 300)) if standing.record.request else "SEQUENCE"
+    )
+    return f"calseq execute {sequence} --acknowledge   starts another run, once both read off"
 
 
 def _log(record: RunRecord, run: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from msgspec import Struct
 
+from calseq.confidential import is_secret
 from calseq.console.alphabet import Alphabet, alphabet, gathered
 from calseq.console.forecast import remaining, usual
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
@@ -436,7 +437,10 @@ def _quote(word: str) -> str:
 def _script_head(plan: Plan) -> list[str]:
     title = printable(plan.title)
     variables = [
-        f"export {name}={_quote(value)}" for name, value in sorted(plan.environment.variables.items())
+        f"# {name} is a secret of the bench file: export it yourself"
+        if is_secret(name)
+        else f"export {name}={_quote(value)}"
+        for name, value in sorted(plan.environment.variables.items())
     ]
     simulated = ["# SIMULATED: nothing real is measured"] if plan.simulated else []
     return [

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from calseq.aftermath import PowerState
 from calseq.console.alphabet import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.statusview import word_of
@@ -10,7 +11,7 @@ from calseq.console.table import Column, table
 from calseq.console.times import spoken
 from calseq.console.wording import run_reason
 from calseq.standing import Damaged, Phase, Standing
-from calseq.verdicts import UNKNOWN_HARDWARE, RunVerdict
+from calseq.verdicts import RunVerdict
 
 _COLUMNS = (
     Column("run", worth=9),
@@ -77,13 +78,14 @@ def _row(standing: Standing, now_s: float, letters: Alphabet) -> tuple[Span, ...
 
 
 def _failure(standing: Standing, letters: Alphabet) -> tuple[Span]:
-    if standing.safe is False:
-        return (Span(UNKNOWN_HARDWARE, "bold red"),)
+    if standing.power.state is PowerState.UNKNOWN:
+        return (Span(letters.text(standing.power.words, 300), "bold red" if standing.safe is False else ""),)
     if standing.phase is Phase.DIED:
-        confirmed = "; its guard read HV off, LV off" if standing.safe else ""
-        return (Span(f"nobody is there{confirmed}"),)
+        return (Span(letters.text(standing.power.words, 300)),)
     if standing.phase is Phase.ELSEWHERE:
         return (Span(letters.text(f"on {standing.record.host}: not to be seen from here")),)
+    if standing.phase is Phase.UNSEEN:
+        return (Span("its processes are hidden from here"),)
     if standing.phase is not Phase.ENDED or standing.record.verdict == RunVerdict.PASSED:
         return (Span(""),)
     return (

@@ -5,19 +5,20 @@ from datetime import datetime, tzinfo
 from msgspec import Struct
 from msgspec.structs import replace
 
+from calseq.aftermath import PowerState, seen
 from calseq.console.alphabet import Alphabet, alphabet
 from calseq.console.following import next_words
 from calseq.console.forecast import longest_silence_s, pace, silence
 from calseq.console.frame import Moment, all_steps
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.logtail import LogTail, Tail
-from calseq.console.summary import labelled
+from calseq.console.summary import labelled, supplies_lines
 from calseq.console.times import moment as at_moment
 from calseq.console.times import spoken
 from calseq.console.view import RunView, State, StepView
 from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, run_reason, step_place
-from calseq.standing import Phase, Standing
-from calseq.verdicts import NOT_CONTROLLED, UNKNOWN_HARDWARE, RunVerdict
+from calseq.standing import UNSEEN, Phase, Standing
+from calseq.verdicts import RunVerdict
 
 _NOTES = 3
 _LABEL = 9
@@ -26,6 +27,7 @@ _STYLES = {
     Phase.RUNNING: "bold cyan",
     Phase.DYING: "bold yellow",
     Phase.ELSEWHERE: "bold cyan",
+    Phase.UNSEEN: "bold cyan",
     Phase.DIED: "bold red",
 }
 VERDICTS = {
@@ -44,11 +46,23 @@ class Glance(Struct, frozen=True):
     damage: tuple[str, ...] = ()
 
 
+def look_closer(standing: Standing, view: RunView, *, damaged: bool) -> Standing:
+    """Give how a run stands after a look at its events, too: what they tell of the rails counts, unless all is good anyway."""
+    end = view.safe_end
+    power = seen(
+        standing.power,
+        touched=view.rails.touched or damaged,
+        confirmed=end.confirmed if end else None,
+        unsafe=view.ended is not None and view.ended.verdict is RunVerdict.UNSAFE,
+    )
+    return replace(standing, power=power)
+
+
 def glance_at(standing: Standing, view: RunView, now_t: float, damage: tuple[str, ...] = ()) -> Glance:
     """Look at the end of the log that matters, too: of the step that runs, else that failed, else the latest."""
-    seen = next((each for each in (view.running, view.first_failure, view.focus) if each and each.log), None)
-    tail = LogTail(standing.folder / seen.log).look(now_t, 1) if seen else Tail()
-    return Glance(standing, view, now_t, tail, damage)
+    told = next((each for each in (view.running, view.first_failure, view.focus) if each and each.log), None)
+    tail = LogTail(standing.folder / told.log).look(now_t, 1) if told else Tail()
+    return Glance(look_closer(standing, view, damaged=bool(damage)), view, now_t, tail, damage)
 
 
 def status_text(
@@ -63,6 +77,7 @@ def status_text(
     letters = alphabet(ascii=ascii)
     glance = replace(glance, view=truthful(glance.view, glance.standing.phase))
     blocks = (
+        _alarm(glance, letters, width),
         _opening(glance, letters, width),
         all_steps(Moment(glance.view, glance.now_t, glance.tail, letters), width),
         [
@@ -90,7 +105,7 @@ def word_of(standing: Standing) -> tuple[str, str]:
     if standing.phase is Phase.ENDED:
         verdict = standing.record.verdict or "ended"
         style = next((style for each, style in VERDICTS.items() if each.value == verdict), "bold red")
-        return verdict, style
+        return f"{verdict}, in part" if standing.record.in_part else verdict, style
     return standing.phase.value, _STYLES[standing.phase]
 
 
@@ -121,7 +136,7 @@ def _for_how_long(glance: Glance) -> str:
             return f" after {spoken(record.duration_s)}"
         case Phase.DIED:
             return f" about {spoken(glance.view.t)} after its start"
-        case Phase.ELSEWHERE:
+        case Phase.ELSEWHERE | Phase.UNSEEN:
             return ""
         case _:
             return f" for {spoken(glance.now_t)}"
@@ -133,9 +148,11 @@ def _why(glance: Glance, letters: Alphabet) -> str:
         case Phase.ENDED:
             return letters.text(run_reason(record.reason, record.steps.values()))
         case Phase.DIED:
-            return "its record has no end, and nobody of it is there any more"
+            return "its record has no end, and no process of it is left"
         case Phase.DYING:
             return "calseq itself is gone, and somebody it left behind is still there"
+        case Phase.UNSEEN:
+            return UNSEEN
         case Phase.ELSEWHERE:
             host = letters.text(record.host)
             return f"its record says that it goes on, on {host}: whether it does cannot be seen from here"
@@ -182,18 +199,25 @@ def _power(glance: Glance, letters: Alphabet, width: int, zone: tzinfo | None) -
 
 
 def _power_words(glance: Glance, letters: Alphabet, zone: tzinfo | None) -> tuple[str, str]:
-    view, standing = glance.view, glance.standing
-    over = standing.phase in (Phase.ENDED, Phase.DIED)
-    if over and standing.safe is False:
-        return f"{UNKNOWN_HARDWARE} (last read: {_rails(glance, letters, zone)})", "bold red"
-    if not view.plan.controls_rails:
-        return NOT_CONTROLLED, "yellow"
-    if not over:
+    power = glance.standing.power
+    words = letters.text(power.words, 500)
+    if power.state is PowerState.IN_USE and power.controlled:
         return _rails(glance, letters, zone), ""
-    if standing.phase is Phase.DIED:
-        return "HV off, LV off: confirmed by its guard", "green"
-    untouched = not (view.safe_end or view.rails.touched or glance.damage)
-    return ("nothing was switched", "") if untouched else ("HV off, LV off: confirmed", "green")
+    if power.state is PowerState.UNKNOWN:
+        last = f" (last read: {_rails(glance, letters, zone)})" if power.controlled else ""
+        return words + last, "bold red"
+    return words, {PowerState.OFF: "green", PowerState.UNTOUCHED: ""}.get(power.state, "yellow")
+
+
+def _alarm(glance: Glance, letters: Alphabet, width: int) -> list[Line]:
+    """Give, before all else, that the supplies have to be looked at, and where they are."""
+    if glance.standing.safe is not False:
+        return []
+    alarm = letters.wrap(letters.text(glance.standing.power.words, 500), width)
+    return [
+        *(line(Span(text, "bold reverse red")) for text in alarm),
+        *supplies_lines(glance.view.plan, letters, width),
+    ]
 
 
 def _rails(glance: Glance, letters: Alphabet, zone: tzinfo | None) -> str:
@@ -228,7 +252,11 @@ def _record(glance: Glance, letters: Alphabet, width: int, zone: tzinfo | None) 
     record = glance.standing.record
     since = at_moment(datetime.fromisoformat(record.started).timestamp(), zone)
     where = f"{record.operator} on {record.host}, since {since}"
-    pid = f", pid {record.pid}" if glance.standing.phase in (Phase.RUNNING, Phase.ELSEWHERE) else ""
+    pid = (
+        f", pid {record.pid}"
+        if glance.standing.phase in (Phase.RUNNING, Phase.ELSEWHERE, Phase.UNSEEN)
+        else ""
+    )
     # never cut: it is there to be copied
     return [
         *labelled("by", letters.text(where + pid), letters, width),

@@ -20,9 +20,16 @@ from calseq.console.wording import (
     state_word,
     step_place,
 )
-from calseq.plan import PowerMode
+from calseq.plan import Plan, PowerMode
 from calseq.rails import Role
-from calseq.verdicts import NOT_CONTROLLED, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
+from calseq.verdicts import (
+    NOT_CONTROLLED,
+    NOT_READ,
+    TRIES_ON,
+    UNKNOWN_HARDWARE,
+    WHAT_TO_DO,
+    RunVerdict,
+)
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2
@@ -116,15 +123,15 @@ def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     alarm = [line(Span(text, "bold reverse red")) for text in letters.wrap(UNKNOWN_HARDWARE, width)]
     meanwhile = letters.wrap(TRIES_ON, width) if view.ended and view.plan.mode is PowerMode.ICICLE else []
     trying = [line(Span(text, "")) for text in meanwhile]
-    return [*alarm, *todo, *_supplies(view, letters, width), *trying]
+    return [*alarm, *todo, *supplies_lines(view.plan, letters, width), *trying]
 
 
-def _supplies(view: RunView, letters: Alphabet, width: int) -> list[Line]:
+def supplies_lines(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
     """Give where the supplies are that somebody has to go to now, HV first."""
     return [
         each
         for role in (Role.HV, Role.LV)
-        for instrument in view.plan.instruments
+        for instrument in plan.instruments
         if role in instrument.roles
         for each in labelled(
             role.value.upper(),
@@ -195,10 +202,12 @@ def _rails(view: RunView, letters: Alphabet, width: int) -> list[Line]:
 
 def _rails_words(view: RunView, letters: Alphabet) -> tuple[str, str]:
     if unsafe(view):
+        if not view.plan.controls_rails:
+            return f"{UNKNOWN_HARDWARE}: {NOT_READ}", "bold red"
         read = ", ".join(span.text for span in rails_line(view, letters) if span.text.strip())
         return f"{UNKNOWN_HARDWARE} (last read: {read})", "bold red"
     if not view.plan.controls_rails:
-        return NOT_CONTROLLED, "yellow"
+        return f"{NOT_CONTROLLED}; {NOT_READ}", "yellow"
     if view.safe_end:
         return "HV off, LV off: confirmed", "green"
     return "nothing was switched", ""

@@ -41,7 +41,7 @@ def examine(
     cwd = bench.cwd if bench and is_folder(bench.cwd) else Path.cwd()
     ask = Asking(environ, str(cwd), stops, patience_s)
     sections: tuple[tuple[str, Iterable[Check]], ...] = (
-        ("machine", examine_machine(machine)),
+        ("machine", examine_machine(machine, bench.locks if bench else None)),
         ("machine", examine_ph2_acf(bench, environ)),
         ("bench", examine_stand(bench, refused)),
         ("dirigent", examine_dirigent(bench, refused, ask)),

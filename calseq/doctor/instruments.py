@@ -1,10 +1,10 @@
-"""The bench's instruments by role, and whether each has an address of its own."""
+"""The bench's instruments by role, and what can be said of their addresses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from calseq.bench import Bench
-from calseq.doctor.addresses import Address, look_at
-from calseq.doctor.checks import Check, came_to, failed, ok, skipped, warning
+from calseq.doctor.addresses import look_at
+from calseq.doctor.checks import Check, came_to, ok, skipped, warning
 from calseq.plan import Instrument, PowerMode
 from calseq.rails import Role
 
@@ -12,7 +12,6 @@ from calseq.rails import Role
 def examine_instruments(bench: Bench) -> Iterator[Check]:
     """Say of each instrument what its address tells; nothing is contacted, and what is simulated is not looked at."""
     file = bench.instruments.source.name
-    real: list[tuple[Instrument, Address]] = []
     for instrument in sorted(bench.wiring.described(), key=_by_role):
         name = instrument.name
         shown = f"{', '.join(instrument.roles)}: {instrument.instrument_class}, {instrument.resource}"
@@ -23,9 +22,7 @@ def examine_instruments(bench: Bench) -> Iterator[Check]:
             yield warning(name, f"{shown}: SIMULATED, nothing real is read", cure)
         else:
             its = look_at(instrument.resource)
-            real.append((instrument, its))
             yield came_to(its.status, name, f"{shown}: {its.note}", its.cure)
-    yield from _duplicates(real, file)
     yield from _hv_box(bench)
 
 
@@ -46,18 +43,3 @@ def _hv_box(bench: Bench) -> Iterator[Check]:
     else:
         cure = "set `hv_box: closed` in the bench file if its channels are closed in every run, else `hv_box: ask`"
         yield warning("HV box", f"{finding}; a plan with bias is refused", cure)
-
-
-def _duplicates(real: Sequence[tuple[Instrument, Address]], file: str) -> Iterator[Check]:
-    """Find instruments at one address; a device file may go by several names."""
-    places: dict[str, list[tuple[Instrument, Address]]] = {}
-    for instrument, its in real:
-        place = str(its.device.resolve()) if its.device else instrument.resource.casefold()
-        places.setdefault(place, []).append((instrument, its))
-    for found in places.values():
-        if len(found) > 1:
-            first, its = found[0]
-            names = ", ".join(instrument.name for instrument, _ in found)
-            tell = failed if its.device else warning
-            cure = f"give each its own 'resource' in {file}"
-            yield tell("same address", f"{names} are at one address, {first.resource}", cure)

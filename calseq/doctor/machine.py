@@ -12,6 +12,7 @@ from msgspec import Struct
 
 import calseq
 from calseq import locks
+from calseq.containers import out_of_reach
 from calseq.doctor.checks import Check, failed, ok, quoted, warning
 from calseq.doctor.folders import file_system
 
@@ -28,6 +29,7 @@ class Machine(Struct, frozen=True):
     mounts: str = ""
     cgroups: str = ""
     lock_folders: tuple[Path, ...] = tuple(map(Path, locks.FOLDERS))
+    root: Path = Path("/")
 
 
 def this_machine(environ: Mapping[str, str], encoding: str) -> Machine:
@@ -35,13 +37,16 @@ def this_machine(environ: Mapping[str, str], encoding: str) -> Machine:
     return Machine(environ, encoding, _kernel_text("mountinfo"), _kernel_text("cgroup"))
 
 
-def examine_machine(machine: Machine) -> Iterator[Check]:
-    """Say what calseq runs in, and whether its screen, its login and its locks will last."""
+def examine_machine(machine: Machine, shared: Path | None = None) -> Iterator[Check]:
+    """Say what calseq runs in, and whether its screen, its login and its locks will last.
+
+    `shared` is the folder of locks that the bench names.
+    """
     yield ok("calseq", f"{calseq.__version__} in {Path(calseq.__file__).parent}")
     yield ok("python", f"{platform.python_version()}, {sys.executable}")
     yield _screen(machine)
     yield _session(machine)
-    yield _lock_folder(machine)
+    yield _lock_folder(machine, shared)
 
 
 def _screen(machine: Machine) -> Check:
@@ -73,13 +78,15 @@ def _unit(cgroups: str) -> str:
     return ""
 
 
-def _lock_folder(machine: Machine) -> Check:
+def _lock_folder(machine: Machine, shared: Path | None) -> Check:
     name = "lock folder"
-    usable = (each for each in machine.lock_folders if os.access(each, os.W_OK | os.X_OK, effective_ids=True))
+    named = shared or machine.environ.get(locks.VARIABLE)
+    folders = (Path(named),) if named else machine.lock_folders
+    usable = (each for each in folders if os.access(each, os.W_OK | os.X_OK, effective_ids=True))
     folder = next(usable, None)
     if folder is None:
-        names = ", ".join(map(str, machine.lock_folders))
-        cure = f"`sudo mkdir -p -m 1777 {quoted(machine.lock_folders[0])}`"
+        names = ", ".join(map(str, folders))
+        cure = f"`sudo mkdir -p -m 1777 {quoted(folders[0])}`"
         return failed(name, f"none can be written: {names}", cure)
     kind = file_system(folder, machine.mounts)
     if _REMOTE.fullmatch(kind):
@@ -88,6 +95,11 @@ def _lock_folder(machine: Machine) -> Check:
     if not folder.stat().st_mode & stat.S_IWOTH:
         finding = f"{folder} is not for every user: runs of others are locked elsewhere, and not seen"
         return warning(name, finding, f"`sudo chmod 1777 {quoted(folder)}`")
+    if not named and (why := out_of_reach(folder, machine.root)):
+        finding = f"{folder}: {why}; a run in another container would not see the locks of this one"
+        return warning(
+            name, finding, "share a folder between them: `locks: /srv/calseq-locks` in each bench file"
+        )
     return ok(name, f"{folder} ({kind or 'its file system is not known'})")
 
 

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from calseq.aftermath import PowerState
 from calseq.console.forecast import SLOW
 from calseq.console.times import spoken
 from calseq.console.view import State
 from calseq.console.wording import ending_said, hv_box_words, state_said
 from calseq.curves import NotUnderstood
 from calseq.report.dossier import Dossier
-from calseq.report.power import PowerState
 from calseq.report.story import StepStory
+from calseq.verdicts import NOT_READ
 
 MOST_NAMED = 8
 """So many steps are named in one sentence."""
@@ -61,9 +62,7 @@ def _damaged(dossier: Dossier) -> Iterator[Matter]:
 
 def _unread(dossier: Dossier) -> Iterator[Matter]:
     if dossier.power.state is PowerState.UNCONTROLLED:
-        yield Matter(
-            "calseq cannot say whether HV and LV are off: look at the supplies before you touch the module"
-        )
+        yield Matter(f"{NOT_READ} before you touch the module")
 
 
 def _unbiased(dossier: Dossier) -> Iterator[Matter]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from calseq import __version__
 from calseq import problems as codes
-from calseq.console.statusview import truthful
+from calseq.console.statusview import look_closer, truthful
 from calseq.events import BiasDecided
 from calseq.plaintext import printable
 from calseq.plan import Environment, Plan, PowerMode, Step
@@ -102,12 +102,13 @@ def read_dossier(folder: Path) -> Dossier:
     guard_at = _guard_at(folder)
     told = _truthful(chronicle(plan, skimmed.stamped, _guard_ats(folder)), standing.phase, guard_at)
     damage += [wrong] if wrong else []
+    standing = look_closer(standing, told.view, damaged=bool(damage))
     return Dossier(
         standing=standing,
         plan=plan,
         told=told,
         steps=stories(standing, plan, told),
-        power=power_word(standing, told, guard_at, damaged=bool(damage)),
+        power=power_word(standing, told, guard_at),
         judged=tuple(_judged(folder, told)),
         gone=tuple(_gone(plan, told)),
         damage=tuple(damage),

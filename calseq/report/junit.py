@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
+from calseq.aftermath import PowerState
 from calseq.console.view import State
 from calseq.plaintext import printable
 from calseq.report.dossier import Dossier
-from calseq.report.power import PowerState
 from calseq.report.story import StepStory
 from calseq.report.verdict import headline
 

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, tzinfo
 
+from calseq.aftermath import PowerState
 from calseq.console.forecast import usual
 from calseq.console.times import spoken
 from calseq.console.wording import state_word
@@ -12,7 +13,7 @@ from calseq.plaintext import printable
 from calseq.report.attention import attention
 from calseq.report.dossier import Dossier
 from calseq.report.html import SIGNS, moment
-from calseq.report.power import PowerState, evidence
+from calseq.report.power import evidence
 from calseq.report.story import StepStory, told_in
 from calseq.report.verdict import following, headline
 from calseq.standing import GOING_ON

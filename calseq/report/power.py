@@ -1,28 +1,15 @@
 """In which state a run left HV and LV, who says so, and when that was read."""
 
 from collections.abc import Callable
-from enum import StrEnum
 
 from msgspec import Struct
 
+from calseq.aftermath import GUARD, Aftermath, PowerState
 from calseq.console.times import spoken
 from calseq.rails import Reading
 from calseq.report.chronicle import Chronicle
-from calseq.standing import GOING_ON, Phase, Standing
-from calseq.verdicts import UNKNOWN_HARDWARE, RunVerdict
+from calseq.standing import Phase, Standing
 
-
-class PowerState(StrEnum):
-    """What is known of HV and LV after a run."""
-
-    OFF = "off"
-    UNKNOWN = "unknown"
-    UNCONTROLLED = "not controlled"
-    UNTOUCHED = "untouched"
-    IN_USE = "in use"
-
-
-_UNCONTROLLED = "HV and LV were not controlled by calseq: dirigent switched the supplies itself, and nobody read them back"
 _NO_READING = (
     "run.json says that HV and LV are off, but the reading itself is missing from events.jsonl: "
     "look at the supplies"
@@ -39,29 +26,34 @@ class PowerWord(Struct, frozen=True):
     readings: str = ""
 
 
-def power_word(standing: Standing, told: Chronicle, guard_at: float | None, *, damaged: bool) -> PowerWord:
-    """Say in which state HV and LV were left. Only a reading makes them off; a damaged record is no reading."""
-    view = told.view
-    end = view.safe_end
-    if standing.phase in GOING_ON:
-        return _in_use(standing, told)
-    if standing.safe is False or (view.ended and view.ended.verdict is RunVerdict.UNSAFE):
-        return _unknown(told)
-    if not view.plan.controls_rails:
-        return PowerWord(PowerState.UNCONTROLLED, _UNCONTROLLED)
-    if end:
-        return _read_back(told) if end.confirmed else _unknown(told)
-    return _without_end(standing.phase, guard_at, told, touched=view.rails.touched or damaged)
+def power_word(standing: Standing, told: Chronicle, guard_at: float | None) -> PowerWord:
+    """Say in which state HV and LV were left, as `standing` has it; what was read, and when, comes from the events."""
+    power = standing.power
+    match power.state:
+        case PowerState.IN_USE:
+            return _in_use(standing, told)
+        case PowerState.UNKNOWN:
+            return _unknown(told, power)
+        case PowerState.UNCONTROLLED:
+            return PowerWord(power.state, f"HV and LV were {power.words}")
+        case PowerState.UNTOUCHED:
+            return PowerWord(power.state, "HV and LV were not touched by this run")
+        case _:
+            return _off(power, guard_at, told)
 
 
-def _without_end(phase: Phase, guard_at: float | None, told: Chronicle, *, touched: bool) -> PowerWord:
-    """Say what is known of a run whose events have no safe end."""
-    if phase is Phase.DIED and guard_at is not None:
-        by = f"the guard, after calseq itself was gone{_before(told)}"
-        return PowerWord(PowerState.OFF, "HV and LV are off", by, guard_at)
-    if phase is Phase.ENDED and touched:
-        return PowerWord(PowerState.OFF, _NO_READING, "run.json")
-    return PowerWord(PowerState.UNTOUCHED, "HV and LV were not touched by this run")
+def _off(power: Aftermath, guard_at: float | None, told: Chronicle) -> PowerWord:
+    """Say who read both rails as off: calseq, its guard, or somebody later."""
+    said, end = "HV and LV are off", told.view.safe_end
+    if power.by == GUARD:
+        return PowerWord(
+            power.state, said, f"the guard, after calseq itself was gone{_before(told)}", guard_at
+        )
+    if power.by:
+        return PowerWord(power.state, said, f"{power.by} at {power.at}")
+    if end and end.confirmed:
+        return PowerWord(power.state, said, "calseq", told.safe_end_at, readings_words(told))
+    return PowerWord(power.state, _NO_READING, "run.json")
 
 
 def _before(told: Chronicle) -> str:
@@ -72,13 +64,9 @@ def _before(told: Chronicle) -> str:
     )
 
 
-def _unknown(told: Chronicle) -> PowerWord:
-    by = "calseq" if told.view.plan.controls_rails else "calseq: dirigent had the supplies, and was ended"
-    return PowerWord(PowerState.UNKNOWN, UNKNOWN_HARDWARE, by, _read_at(told), readings_words(told))
-
-
-def _read_back(told: Chronicle) -> PowerWord:
-    return PowerWord(PowerState.OFF, "HV and LV are off", "calseq", told.safe_end_at, readings_words(told))
+def _unknown(told: Chronicle, power: Aftermath) -> PowerWord:
+    by = "calseq" if power.controlled else "calseq: dirigent had the supplies, and was ended"
+    return PowerWord(PowerState.UNKNOWN, power.words, by, _read_at(told), readings_words(told))
 
 
 def _in_use(standing: Standing, told: Chronicle) -> PowerWord:

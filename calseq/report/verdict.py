@@ -2,13 +2,13 @@
 
 from msgspec import Struct
 
+from calseq.aftermath import PowerState
 from calseq.console.following import next_words
 from calseq.console.times import spoken
 from calseq.console.view import State
 from calseq.console.wording import counted, ending_said, run_reason, state_said
 from calseq.report.dossier import Dossier
-from calseq.report.power import PowerState
-from calseq.standing import GOING_ON, Phase
+from calseq.standing import GOING_ON, UNSEEN, Phase
 from calseq.verdicts import RunVerdict
 
 _WORDS = {
@@ -56,6 +56,8 @@ def headline(dossier: Dossier) -> Headline:
         case Phase.ELSEWHERE:
             why = f"its record says that it goes on, on {standing.record.host}: whether it does cannot be seen from here"
             return Headline("Elsewhere", "open", "…", why)
+        case Phase.UNSEEN:
+            return Headline("Unseen", "open", "…", UNSEEN)
         case Phase.RUNNING:
             return Headline("Running", "open", "…", counts(dossier))
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from calseq.confidential import told
 from calseq.plan import Module, Plan
 from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver, Upload
 from calseq.upload import command, felis, folder
@@ -58,7 +59,7 @@ def _refuse_changed(batch: Batch) -> None:
 
 def _send(batch: Batch, plan: Plan, ask: Ask) -> None:
     upload = batch.queued.upload
-    environment = {**os.environ, **plan.environment.variables}
+    environment = {**os.environ, **told(plan.environment.variables)}
     receiver = upload.receiver
     if isinstance(receiver, FelisReceiver):
         felis.send(

@@ -129,6 +129,7 @@ def a_machine(folder: Path, **values: object) -> Machine:
         "encoding": "utf-8",
         "mounts": "1 0 0:1 / / rw - ext4 /dev/sda rw",
         "lock_folders": (locks,),
+        "root": folder / "no container",
     }
     return Machine(**{**given, **values})
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from doctor_benches import INSTRUMENTS, a_bench, a_machine, examined, faults, named
+from doctor_benches import INSTRUMENTS, a_bench, a_machine, bench_file, examined, faults, named
 
+from calseq.bench import read_bench
 from calseq.doctor import Status
 
 NOBODY = 65534
@@ -140,7 +141,7 @@ def test_a_file_is_no_device(tmp_path):
 @pytest.mark.parametrize(
     "resource",
     [
-        "TCPIP::192.0.2.22::9221::SOCKET",
+        "TCPIP::192.0.2.24::9221::SOCKET",
         "TCPIP0::192.0.2.22::INSTR",
         "TCPIP::supply.lab.example::inst0::INSTR",
         "tcpip::supply-1::hislip0",
@@ -194,28 +195,25 @@ def test_a_simulated_instrument_on_a_real_bench_is_shown_loudly(tmp_path):
     assert check.cure == f'delete `"sim": true` of ab_1 in {tmp_path}/instruments.json'
 
 
-def test_two_instruments_at_one_device_are_failed_by_whatever_name_they_have_it(tmp_path, device):
-    device.chmod(0o666)
+def test_two_instruments_at_one_device_are_refused_by_whatever_name_they_have_it(tmp_path, device):
     link = tmp_path / "by-id"
     link.symlink_to(device)
     instruments = {
         **INSTRUMENTS,
         "ab_1": {"class": "AdcBoard", "resource": f"ASRL{device}::INSTR"},
-        "cb_1": {"class": "PSIColdbox", "resource": f"ASRL{link}::INSTR"},
+        "hb_1": {"class": "PSIHVBox", "resource": f"ASRL{link}::INSTR"},
     }
-    check = named(examined(a_machine(tmp_path), a_bench(tmp_path, instruments=instruments)), "same address")
-    assert check.status is Status.FAILED
-    assert check.finding.startswith("ab_1, cb_1 are at one address, ")
+    (refusal,) = read_bench(bench_file(tmp_path, instruments=instruments)).problems
+    assert (refusal.code.id, refusal.message) == ("CS470", "'hb_1' is at the address of 'ab_1'")
 
 
-def test_two_instruments_at_one_network_address_are_a_doubt_and_simulated_ones_are_none(tmp_path):
-    address = INSTRUMENTS["lv_1"]["resource"]
-    check = named(looked_at(tmp_path, address.lower()), "same address")
-    assert (check.status, check.finding) == (
-        Status.WARNING,
-        f"lv_1, ab_1 are at one address, {address}",
-    )
-    assert not [check for check in looked_at(tmp_path, address, sim=True) if check.name == "same address"]
+def test_two_instruments_at_one_network_address_are_refused_and_simulated_ones_are_not(tmp_path):
+    address = INSTRUMENTS["lv_1"]["resource"].lower()
+    board = {"class": "AdcBoard", "resource": address}
+    path = bench_file(tmp_path, instruments={**INSTRUMENTS, "ab_1": board})
+    assert [problem.code.id for problem in read_bench(path).problems] == ["CS470"]
+    path = bench_file(tmp_path, instruments={**INSTRUMENTS, "ab_1": {**board, "sim": True}})
+    assert read_bench(path).problems == []
 
 
 def test_looking_at_a_device_does_not_change_it(tmp_path, device):

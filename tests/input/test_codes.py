@@ -53,7 +53,7 @@ def test_every_code_is_used_by_its_name():
 def test_every_code_of_an_input_has_a_test_that_produces_it():
     folders = (
         Path(__file__).parent,
-        *(TESTS / name for name in ("cli_input", "editor", "writing", "variants")),
+        *(TESTS / name for name in ("cli_input", "editor", "writing", "variants", "stand")),
     )
     text = "".join(map(sources, folders))
     text += "\n".join(path.read_text() for path in TESTS.glob("*/corpus/**/*.txt"))

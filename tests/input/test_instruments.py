@@ -6,7 +6,7 @@ import json
 import pytest
 from input_texts import INSTRUMENTS, json_of, told
 
-from calseq.instruments import address, read_wiring
+from calseq.instruments import read_wiring
 from calseq.rails import Role
 
 
@@ -165,10 +165,9 @@ def test_reduced_dictionaries_hold_only_what_was_given(roles):
         ([((*HV, "default_range"), -8000)], "CS430", "-8000 V is beyond any hv voltage", False),
         ([((*LV, "default_voltage"), 40)], "CS404", "40 V is beyond any lv voltage", True),
         ([((*LV, "default_current"), 3700)], "CS430", "3700 A is beyond any lv current", False),
-        ([((*HV, "resource"), INSTRUMENTS["instruments"]["lv_1"]["resource"].lower())], "CS431", "has the address of 'lv_1'", False),
     ],
 )  # fmt: skip
-def test_what_is_beyond_physics_or_on_one_address_is_told_before_the_run(changes, code, said, refused):
+def test_what_is_beyond_physics_is_told_before_the_run(changes, code, said, refused):
     wiring, problems = judged(changed(*changes))
     assert [problem.code.id for problem in problems] == [code]
     assert said in problems[0].message
@@ -177,9 +176,19 @@ def test_what_is_beyond_physics_or_on_one_address_is_told_before_the_run(changes
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
-    [("TCPIP0::10.0.0.1::9221::SOCKET", "tcpip::10.0.0.1::9221::socket"), ("ASRL/dev/ttyUSB0::INSTR", "ASRL/dev/ttyUSB0")],
-)  # fmt: skip
-def test_an_address_has_one_spelling(one, other):
-    assert address(one) == address(other)
-    assert address(one) != address("GPIB0::24::INSTR")
+    ("resource", "more", "found"),
+    [
+        ("R1", {}, ["CS470"]),
+        ("r1", {}, ["CS470"]),
+        ("R1", {"sim": True}, []),
+        ("R4", {}, []),
+    ],
+)
+def test_two_instruments_at_one_address_are_refused_where_both_are_real(resource, more, found):
+    changes = [((*HV, "resource"), resource), *(((*HV, key), more[key]) for key in more)]
+    assert [problem.code.id for problem in judged(changed(*changes))[1]] == found
+
+
+def test_an_instrument_that_no_channel_uses_may_have_any_address():
+    spare = {"class": "Keithley2410", "resource": "R1"}
+    assert judged(changed((("instruments", "spare"), spare)))[1] == []

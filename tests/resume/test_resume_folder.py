@@ -13,6 +13,7 @@ from resume_stand import GENERAL, TUNING, guards, kill, stand
 
 import calseq
 from calseq import api, sequel
+from calseq.aftermath import ended_safely
 from calseq.journal import scan
 from calseq.locks import FolderLock
 from calseq.power.guarded import GuardedPower, Setting
@@ -21,7 +22,7 @@ from calseq.presence import guard_lives
 from calseq.problems import Refused
 from calseq.resumption import past
 from calseq.run import prepare_run
-from calseq.runs import attempts_made, ended_safely, read_record, simulated_folder, write_plan
+from calseq.runs import attempts_made, read_record, simulated_folder, write_plan
 from calseq.stops import Stops
 
 __all__ = ["stand"]

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "watch"))
 
 from console_runs import a_plan, failed_run, good_run, unsafe_run
-from watch_runs import calseq, record, write_run
+from watch_runs import calseq, left, record, write_run
 
 from calseq.archive import run_folders
 from calseq.console.following import next_words
@@ -73,7 +73,7 @@ def logs(standing):
 
 def ended(tmp_path, events, **steps):
     made = record(a_plan(), [event for _, event in events(a_plan())], steps=steps, verdict="failed")
-    return Standing(tmp_path / made.run, made, Phase.ENDED, True)
+    return Standing(tmp_path / made.run, made, Phase.ENDED, left(Phase.ENDED, True))
 
 
 def test_the_step_whose_log_is_meant_is_named(tmp_path):
@@ -94,7 +94,7 @@ def test_no_log_is_named_where_none_tells_what_failed(tmp_path, how):
 def test_after_a_good_run_and_an_unsafe_one_neither_is_offered(tmp_path):
     for events, safe in ((good_run, True), (unsafe_run, False)):
         made = record(a_plan(), [event for _, event in events(a_plan())])
-        standing = Standing(tmp_path / made.run, made, Phase.ENDED, safe)
+        standing = Standing(tmp_path / made.run, made, Phase.ENDED, left(Phase.ENDED, safe))
         assert not [each for each in next_words(replace(standing)) if "--resume" in each or "logs" in each]
 
 
@@ -104,7 +104,7 @@ def test_after_a_good_run_and_an_unsafe_one_neither_is_offered(tmp_path):
 def test_what_switches_off_a_bench_that_is_not_known_to_be_off_names_that_bench(tmp_path, bench, option):
     made = replace(record(a_plan(), []), request=Request("panthera", bench))
     for phase in (Phase.ENDED, Phase.DIED):
-        words = next_words(Standing(tmp_path / made.run, made, phase, False))
+        words = next_words(Standing(tmp_path / made.run, made, phase, left(phase, False)))
         assert words[:2] == (
             "read HV and LV at the supplies",
             f"calseq power off{option}   tries HV off, then LV off, and tells what it reads",

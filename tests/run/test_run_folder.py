@@ -152,7 +152,15 @@ def test_the_record_says_running_and_then_how_it_ended(site):
     assert after.steps == {"voltage_trimming": "passed", "get_module_info": "passed"}
     assert (
         replace(
-            after, state="running", ended="", duration_s=0.0, verdict="", exit_code=None, steps={}, timings=()
+            after,
+            state="running",
+            ended="",
+            duration_s=0.0,
+            verdict="",
+            exit_code=None,
+            steps={},
+            timings=(),
+            sums_sha256="",
         )
         == before
     )

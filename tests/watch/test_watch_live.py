@@ -158,7 +158,7 @@ def test_a_run_that_was_killed_is_shown_as_it_is(stand, hung):
     status = json.loads(calseq("status", "--format", "json", cwd=stand.folder)[0])
     assert (status["safe"], status["running"]) == (True, None)
     assert status["steps"][1]["state"] == "interrupted"
-    assert "nobody is there" in calseq("runs", "--failed", cwd=stand.folder)[0]
+    assert "confirmed by its guard" in calseq("runs", "--failed", cwd=stand.folder)[0]
     assert "DIED" in calseq("attach", cwd=stand.folder, code=1)[0]
     assert "died: HV off, LV off: confirmed" in calseq("stop", cwd=stand.folder)[0]
     assert "the run has not ended" in calseq("runs", "verify", cwd=stand.folder, code=1)[0]

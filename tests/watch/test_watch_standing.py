@@ -33,7 +33,10 @@ def test_a_run_that_ended_says_whether_it_ended_safely(tmp_path, events, safe, v
 def test_where_dirigent_holds_the_supplies_nobody_can_say_that_they_are_off(tmp_path):
     plan = a_plan(mode=PowerMode.DIRIGENT)
     assert stand(write_run(tmp_path, good_run(plan), plan=plan)).safe is None
-    assert stand(write_run(tmp_path, until_tuning(plan), name=NAME + ".2", plan=plan)).safe is None
+    died = stand(write_run(tmp_path, until_tuning(plan), name=NAME + ".2", plan=plan))
+    assert died.safe is False, "its child held them when it was torn off"
+    before = stand(write_run(tmp_path, good_run(plan)[:1], name=NAME + ".3", plan=plan))
+    assert before.safe is True, "no child was started"
 
 
 def test_a_run_whose_process_lives_runs(tmp_path):

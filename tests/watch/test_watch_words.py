@@ -16,7 +16,7 @@ from console_runs import (
     unsafe_run,
     until_tuning,
 )
-from watch_runs import NAME, record
+from watch_runs import NAME, left, record
 
 from calseq.cli.runs import runs_json
 from calseq.cli.status import status_json
@@ -40,7 +40,9 @@ def glance(tmp_path, events, phase, plan=None, safe=None, waited_s=500.0, damage
     made = record(plan, [event for _, event in happened], host="lab-pc", pid=4000, **fields)
     view = after(plan, happened)
     now_t = view.t + waited_s if phase in (Phase.RUNNING, Phase.DYING) else view.t
-    return Glance(Standing(tmp_path / NAME, made, phase, safe), view, now_t, tail, damage)
+    return Glance(
+        Standing(tmp_path / NAME, made, phase, left(phase, safe, plan.mode)), view, now_t, tail, damage
+    )
 
 
 GLANCES = {
@@ -123,7 +125,9 @@ def many(tmp_path):
 
     def one(day, events, phase, safe=None, plan=plan, **fields):
         made = record(plan, [event for _, event in events(plan)], host="lab-pc", **fields)
-        return Standing(tmp_path / f"202611{day}-020000-panthera-c2hq0", made, phase, safe)
+        return Standing(
+            tmp_path / f"202611{day}-020000-panthera-c2hq0", made, phase, left(phase, safe, plan.mode)
+        )
 
     return [
         one(29, until_tuning, Phase.RUNNING),

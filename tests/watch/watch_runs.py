@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 
 from console_runs import AT, a_plan, stamped
 
+from calseq.aftermath import GUARD, Aftermath, PowerState
 from calseq.events import RunEnded, StepEnded, StepSkipped
 from calseq.journal import encode
-from calseq.plan import to_json
+from calseq.plan import PowerMode, to_json
 from calseq.runs import RunRecord, write_record
+from calseq.standing import GOING_ON, Phase
 
 NAME = "20261123-020000-panthera-c2hq0"
 NOBODY = 2**22 + 1
@@ -67,6 +69,17 @@ def record(plan, events, name=NAME, **fields):
             "reason": ended.reason,
         }
     return RunRecord(**(known | fields))
+
+
+def left(phase, safe, mode="icicle"):
+    """Give in which state a run left HV and LV, by how it stands and whether it is known to be safe."""
+    controlled = mode != PowerMode.DIRIGENT
+    if phase in GOING_ON:
+        return Aftermath(PowerState.IN_USE, controlled=controlled)
+    if safe is None:
+        return Aftermath(PowerState.UNCONTROLLED, controlled=False)
+    state = PowerState.OFF if safe else PowerState.UNKNOWN
+    return Aftermath(state, GUARD if phase is Phase.DIED and safe else "", controlled=controlled)
 
 
 def guard_says(folder, *, confirmed):

@@ -322,7 +322,7 @@ def _curve_problem(
             continue
         other_way = bench.bias.sign == "same" and end_v * supply.target_v < 0
         if biased and (_is_short(curve, end_v, supply.target_v, bench) or other_way):
-            where = "the other way than" if other_way else "no step beyond"
+            where = "the other way than" if other_way else "less than one step beyond"
             message = f"the curve ends at {end_v:g} V, {where} the bias of {supply.target_v:g} V that '{biased.name}' needs"
             cure = f"sweep at least one step beyond {supply.target_v:g} V"
             yield _at_sweep(codes.SWEEP_TOO_SHORT, message, cure, curve)

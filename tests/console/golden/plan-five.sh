@@ -42,7 +42,7 @@ dirigent \
     -w \
     --max-voltage -80 \
     --step-size 5
-# now read breakdowns.json: bias only if the target is below every breakdown voltage
+# now read breakdowns.json and the curve: bias only if it is a step below what both allow
 
 # step 4/5 tune_1000, timeout 3h
 # rails before: HV at -50 V, LV on

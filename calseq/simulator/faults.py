@@ -34,6 +34,7 @@ FAULTS = {
     "breakdowns-magnitude": "writes breakdown voltages without their sign",
     "grandchild": "leaves a process in a session of its own that keeps the log open for 60 s",
     "grandchild-stubborn": "the same, and it ignores SIGINT and SIGTERM",
+    "daemon": "leaves such a process with another environment and no open file",
 }
 """What a step may do wrong, by name. `+` joins several; `@N` behind one limits it to attempt N."""
 

@@ -31,6 +31,7 @@ EXPECTED = {
     "no-output": (M, P, M, S),
     "empty-output": (M, P, M, S),
     "grandchild": GOOD,
+    "daemon": GOOD,
 }
 CURVES = {
     "breakdown:-40": "not safely below that",

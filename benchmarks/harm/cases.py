@@ -142,6 +142,7 @@ def _draw_harm(dice: random.Random, case: Case, steps: list[dict[str, Any]], nam
         case.timeout_s = dice.choice((20.0, 50.0))
         for step in steps:
             step["timeout"] = f"{case.timeout_s:g}s"
+        case.where, case.delay_s = "lit", case.at * 0.8
         if dice.random() < 0.5:
             case.where = "fault"
             case.faults.append(f"{key}=hang")

@@ -239,6 +239,8 @@ class Trial:
         if where in ("fault", "daemon"):
             sign = b"simulated fault" if where == "fault" else b"left process"
             return any(sign in read(path) for path in folder.glob("steps/*/log.txt"))
+        if where == "lit":
+            return not self.is_dark()
         if where == "late":
             return any(self.place.glob("double/late-*"))
         if where == "logs":

@@ -146,6 +146,10 @@ def _draw_harm(dice: random.Random, case: Case, steps: list[dict[str, Any]], nam
         if dice.random() < 0.5:
             case.where = "fault"
             case.faults.append(f"{key}=hang")
+    elif kind == "frozen-disk":
+        case.then = dice.choice(("", "kill"))
+        if case.then:
+            case.where, case.delay_s = "lit", case.at * 0.5
     elif kind == "stray-signal-guard":
         case.what = " ".join(dice.sample(STRAY, dice.randrange(1, 6)))
     elif kind == "daemon":

@@ -63,6 +63,23 @@ def late(self, event):
 Course.tell = late
 """,
     ),
+    "start-after-spawn": Plant(
+        "breakdown",
+        "later than its child",
+        calseq="""
+from calseq.course import Course
+from calseq.events import ChildStarted, StepStarted
+tell, kept = Course.tell, []
+def late(self, event):
+    if isinstance(event, StepStarted):
+        kept.append(event)
+        return
+    if isinstance(event, ChildStarted):
+        tell(self, kept.pop())
+    tell(self, event)
+Course.tell = late
+""",
+    ),
     "power-lost-ignored": Plant(
         "drift",
         "nobody ended the step",

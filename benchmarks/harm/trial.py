@@ -305,9 +305,10 @@ class Trial:
     def may_go_on(self, safe_s: float | None) -> bool:
         """A calseq that is stopped, or waits for its disk, has shown what it had to show."""
         now_s = time.monotonic()
-        if self.process.poll() is not None or now_s - self.fault_s > STOPPED_S:
+        if now_s - self.fault_s > STOPPED_S:
             return True
-        if self.case.kind == "stop-calseq" and not any(born(pid) for pid in self.guards()):
+        is_over = self.process.poll() is not None or self.case.kind == "stop-calseq"
+        if is_over and not any(born(pid) for pid in self.guards()):
             return True
         child = self.child()
         return safe_s is not None and now_s - safe_s > DARK_S and not (child and born(child))
@@ -417,8 +418,11 @@ class Trial:
         """Of a killed calseq the guard's last words count; run.json may only say that nobody saw the end."""
         untrue, said = self.finding.untrue, self.said()
         last = said[-1] if said else {}
+        if last.get("reason") == "the supplies were not opened" and dark and self.is_untouched():
+            return  # it could not open them in the shortage, and claims nothing
         if last.get("event") != "ended":
-            untrue.append("the guard did not say how it ended")
+            if self.case.kind != "frozen-disk":  # there it has nowhere to say it
+                untrue.append("the guard did not say how it ended")
         elif last.get("confirmed") is True and not dark:
             untrue.append("the guard confirmed what is not so")
         elif last.get("confirmed") is not True and self.case.kind != "refusing":

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 from guard_bench import CHANNELS, INSTRUMENTS, Icicle, Simulated, start_ticks, until
@@ -194,6 +195,29 @@ def test_the_holder_of_icicles_own_lock_is_named(tmp_path, start):
     until(lambda: guard.ok("read")["readings"]["hv"]["on"])
     guard.leave()
     assert guard.ended() == 0
+    bench.assert_safe()
+
+
+@pytest.fixture
+def clogged():
+    """A log that takes nothing more, and keeps whoever writes to it waiting, as a file on a disk that hangs does."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"\n" * 4096)
+    os.set_blocking(writer, True)
+    yield os.fdopen(writer, "wb", 0)
+    os.close(reader)
+
+
+def test_a_log_that_hangs_keeps_nobody_from_the_rails(tmp_path, start, clogged):
+    """The double of icicle prints when it opens an instrument, as the libraries of real ones do."""
+    bench = Icicle(tmp_path)
+    guard = biased(bench, start, log=clogged)
+    guard.leave()
+    assert guard.ended() == 0
+    assert guard.noted("ended")[0]["confirmed"] is True
     bench.assert_safe()
 
 

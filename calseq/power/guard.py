@@ -22,6 +22,7 @@ import json
 import math
 import os
 import platform
+import queue
 import re
 import resource
 import select
@@ -51,6 +52,8 @@ MOVE_LIMIT_S = 240.0
 OTHER_LIMIT_S = 70.0
 """icicle asks a question 3 times for 10 s each, and once more after a connection was opened anew."""
 DISK_LIMIT_S = 2.0
+LOG_LINES = 1000
+"""So many lines wait for the disk at most; what is said beyond is not kept."""
 REPLY_LIMIT_S = 5.0
 POLL_S = 2.0
 UNREADABLE_TIMES = 3
@@ -589,10 +592,54 @@ def utc() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
 
 
+class Log:
+    """The lines on stderr, which is a file: written by a thread of its own, since its disk may hang for ever."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._has_thread = False
+
+    def start(self) -> None:
+        """Start the thread; without one, lines are written where they are said."""
+        with suppress(RuntimeError, MemoryError):
+            threading.Thread(target=self._serve, daemon=True).start()
+            self._has_thread = True
+
+    def say(self, line: bytes) -> None:
+        """Take a line, and wait for nothing."""
+        if not self._has_thread:
+            _print(line)
+        elif self._waiting.qsize() < LOG_LINES:
+            self._waiting.put(line)
+
+    def finish(self) -> None:
+        """Wait until all is written, for `DISK_LIMIT_S` seconds at most."""
+        written = threading.Event()
+        self._waiting.put(written)
+        if self._has_thread:
+            written.wait(DISK_LIMIT_S)
+
+    def _serve(self) -> None:
+        while True:
+            said = self._waiting.get()
+            if isinstance(said, threading.Event):
+                said.set()
+            else:
+                _print(said)
+
+
+def _print(line: bytes) -> None:
+    with suppress(OSError):
+        os.write(2, line)
+
+
+LOG = Log()
+
+
 def complain(text: str) -> None:
-    """Say something on stderr, which is a file; that it is full is no reason to fail."""
-    with suppress(OSError, ValueError):
-        os.write(2, (text + "\n").encode("utf-8", "replace"))
+    """Say something on stderr; that it is full, or hangs, is no reason to fail."""
+    with suppress(ValueError, MemoryError):
+        LOG.say((text + "\n").encode("utf-8", "replace"))
 
 
 # Backends: read, move, hand_over, take_back, affected, violations, cuts, blocked, open, close, abort; limits_a, versions, labels
@@ -1473,9 +1520,11 @@ def main() -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
+    LOG.start()
     heard = Overheard()
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
     sys.stdout = heard
+    sys.stderr = Overheard()
     return Guard(requests, replies, heard.take).run()
 
 
@@ -1485,4 +1534,6 @@ if __name__ == "__main__":
     except BaseException:  # noqa: BLE001 - nothing may end this process without an exit code that tells
         complain(traceback.format_exc())
         code = 4
+    with suppress(BaseException):
+        LOG.finish()
     os._exit(code)

@@ -41,6 +41,7 @@ FAULTS = {
     "sentinel": "writes 9.91e37 for the currents from 40 V to 60 V",
     "grandchild": "leaves a process in a session of its own that keeps the log open for 60 s",
     "grandchild-stubborn": "the same, and it ignores SIGINT and SIGTERM",
+    "daemon": "leaves such a process with another environment and no open file",
 }
 """What a step may do wrong, by name. `+` joins several; `@N` behind one limits it to attempt N."""
 

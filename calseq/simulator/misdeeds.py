@@ -13,6 +13,9 @@ HANG_S = 900.0
 
 GRANDCHILD_S = 60.0
 
+DAEMON = "daemon-of-the-simulator"
+"""The last word of a daemon's command line, by which it can be found."""
+
 TERMINAL_ATTACKS = (
     b"\x1b]0;owned\x07", b"\x1b]52;c;cm0gLXJmIH4=\x07", b"\x1b[2J\x1b[H", b"\x1b[?1049h", b"\x1b[6n", b"\x1bc",
     b"\x1b[8;1;1t", b"\x1b]8;;file:///etc/passwd\x07link\x1b]8;;\x07", b"\x9b31m", b"\x90q\x9c", b"\x0e", b"\x08\x08",
@@ -140,7 +143,20 @@ def _stubborn_grandchild(_faults: Misbehaviour, say: Callable[[str], None]) -> N
     _leave_behind(signal.SIG_IGN, say)
 
 
-def _leave_behind(reaction: signal.Handlers, say: Callable[[str], None]) -> None:
+def _daemon(_faults: Misbehaviour, say: Callable[[str], None]) -> None:
+    _leave_behind(signal.SIG_DFL, say, _become_daemon)
+
+
+def _become_daemon() -> None:
+    """Close every file and start another program in an empty environment: nothing of calseq's is on it any more."""
+    os.closerange(0, 1 << 16)
+    code = f"import time; time.sleep({GRANDCHILD_S})"
+    os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", code, DAEMON], {})  # noqa: S606 - no shell wanted
+
+
+def _leave_behind(
+    reaction: signal.Handlers, say: Callable[[str], None], become: Callable[[], None] = lambda: None
+) -> None:
     """Fork twice, with a session of its own in between, so that nobody's group holds the grandchild."""
     told, tell = os.pipe()
     child = os.fork()
@@ -153,6 +169,7 @@ def _leave_behind(reaction: signal.Handlers, say: Callable[[str], None]) -> None
         os.write(tell, str(os.getpid()).encode())
         os.close(tell)
         os.close(told)
+        become()
         time.sleep(GRANDCHILD_S)
         os._exit(0)
     os.close(tell)
@@ -165,6 +182,7 @@ def _leave_behind(reaction: signal.Handlers, say: Callable[[str], None]) -> None
 _MISDEEDS: dict[str, Callable[[Misbehaviour, Callable[[str], None]], None]] = {
     "grandchild": _grandchild,
     "grandchild-stubborn": _stubborn_grandchild,
+    "daemon": _daemon,
     "garbage": _garbage,
     "longline": _longline,
     "flood": _flood,

@@ -76,11 +76,11 @@ def version_of(python):
 class Guard:
     """A guard that the test is the parent of."""
 
-    def __init__(self, folder, *, python=sys.executable, tag="", environment=None):
+    def __init__(self, folder, *, python=sys.executable, tag="", environment=None, log=None):
         self.folder = folder
         self.run = uuid.uuid4().hex
         self.environment = {**os.environ, "CALSEQ_GUARD_TEST": tag, **(environment or {})}
-        self.log = (folder / "guard.log").open("ab")
+        self.log = log or (folder / "guard.log").open("ab")
         self.process = subprocess.Popen(
             [python, str(GUARD)],
             stdin=subprocess.PIPE,

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 from guard_bench import CHANNELS, INSTRUMENTS, Icicle, Simulated, opening, start_ticks, until
@@ -212,6 +213,29 @@ def test_a_lock_that_is_held_before_the_start_is_refused_with_its_holder(tmp_pat
     assert bench.record() == []
     os.close(held)
     assert guard.ok("open", **opening(guard, bench))["readings"]["lv"]["on"] is False
+
+
+@pytest.fixture
+def clogged():
+    """A log that takes nothing more, and keeps whoever writes to it waiting, as a file on a disk that hangs does."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"\n" * 4096)
+    os.set_blocking(writer, True)
+    yield os.fdopen(writer, "wb", 0)
+    os.close(reader)
+
+
+def test_a_log_that_hangs_keeps_nobody_from_the_rails(tmp_path, start, clogged):
+    """The double of icicle prints when it opens an instrument, as the libraries of real ones do."""
+    bench = Icicle(tmp_path)
+    guard = biased(bench, start, log=clogged)
+    guard.leave()
+    assert guard.ended() == 0
+    assert guard.noted("ended")[0]["confirmed"] is True
+    bench.assert_safe()
 
 
 def test_the_constants_that_are_copied_are_those_of_the_model():

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from calseq.rails import Role
+from calseq.simulator.misdeeds import DAEMON
 from calseq.simulator.supplies import SimulatedBench
 
 INSTRUMENTS = {
@@ -110,6 +111,13 @@ def _bytes(path):
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def wait_for(true):
+    due_s = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < due_s, "it never came"
+        select.select([], [], [], 0.01)
 
 
 def wait_gone(pid):
@@ -558,6 +566,21 @@ def test_fault_grandchild_outlives_the_child_and_keeps_its_output_open(stand, fa
     finally:
         if survives:
             os.kill(pid, signal.SIGKILL)
+        wait_gone(pid)
+
+
+def test_fault_daemon_leaves_a_process_with_nothing_on_it_that_tells_whose_it_is(stand):
+    stand.set_up({"voltage_trimming": "daemon"}).power("lv_on")
+    child = stand.start("voltage_trimming")
+    pid = int(re.search(rb"left process (\d+) behind", stand.read_until(child, b"behind"))[1])
+    try:
+        assert child.wait(20) == 0
+        wait_for(lambda: DAEMON in Path(f"/proc/{pid}/cmdline").read_text())
+        assert os.getsid(pid) != child.pid
+        assert Path(f"/proc/{pid}/environ").read_bytes() == b""
+        assert list(Path(f"/proc/{pid}/fd").iterdir()) == []
+    finally:
+        os.kill(pid, signal.SIGKILL)
         wait_gone(pid)
 
 

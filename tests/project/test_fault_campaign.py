@@ -30,8 +30,8 @@ CERTAIN = [name for name in PLANTS if name != "start-after-spawn"]
 
 @pytest.mark.parametrize("name", CERTAIN)
 def test_a_planted_bug_is_found(tmp_path, name):
-    start = {"bias-unread": "2"}.get(name, "0")
-    count = "1" if name == "power-lost-ignored" else "2"
+    start = {"bias-unread": "2", "file-alone": "5"}.get(name, "0")
+    count = "1" if name in ("power-lost-ignored", "file-alone") else "2"
     told = campaign(tmp_path, "--plant", name, "--start", start, "--runs", count)
     assert told.returncode == 1, told.stdout + told.stderr
     assert PLANTS[name].finding in told.stderr

@@ -341,6 +341,9 @@ class _Run:
     def _check_interlocks(self) -> None:
         try:
             violations = self.rig.violations()
+        except PowerFault as fault:
+            self.course.fail(str(fault))
+            return
         except BaseException as error:  # noqa: BLE001 - the rails are safe already; the run has to be ended, too
             self.course.fail(f"the record of interlocks cannot be read: {error}")
             return

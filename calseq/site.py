@@ -50,6 +50,12 @@ bias: {{sign: same}}
 # no voltage beyond this may be asked for, by whatever sequence
 # limits: {{hv: -80}}
 
+# the group of users who may read the run folders
+# group: lab
+
+# the folder of the locks, where several containers share one
+# locks: /run/lock
+
 # commands that watch the surroundings before and during a run; exit code 0 is good
 # monitors:
 #   - {{name: dew point, command: [./dewpoint, --below, "5"], every: 10s, timeout: 5s, on_failure: stop}}

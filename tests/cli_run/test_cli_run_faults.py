@@ -73,7 +73,7 @@ def test_every_fault_has_a_case():
 @pytest.fixture(scope="module")
 def step_runs(tmp_path_factory):
     def case(fault):
-        timeout = "1s" if fault in ("hang", "stop") else "30s"
+        timeout = "2s" if fault in ("hang", "stop") else "30s"
         return kinds(timeout=timeout), {"faults": dict.fromkeys(KINDS, fault)}
 
     return together(tmp_path_factory.mktemp("steps"), {fault: case(fault) for fault in EXPECTED})

@@ -125,6 +125,7 @@ class _Run:
             self.course.caught(error)
 
     def _step(self, step: Step) -> None:
+        self.rig.lost()  # the guard hears that calseq is there, however long the record takes
         if step.left_out:
             self.course.tell(events.StepLeftOut(step.number, step.name, step.left_out))
         elif step.number in self.beginning.kept:
@@ -249,7 +250,9 @@ class _Run:
         if wrong or said or step.type is not StepType.IVCURVE:
             verdict = Verdict.MISSING_OUTPUT if wrong else Verdict.PASSED
             return _Result(Verdict.FAILED if said else verdict, said or wrong, ending, outputs)
+        self.rig.lost()
         left = attempt.witnesses(self.plan.modules)
+        self.rig.lost()
         return _Result(Verdict.PASSED, "", ending, outputs, left)
 
     def _power_lost(self, fault: PowerFault) -> str:

@@ -49,6 +49,8 @@ class Probe:
             if at_s >= self._due_s and not self._late:
                 self._late = True
                 self._child.send(signal.SIGKILL)
+            if at_s >= self._due_s + _DROP_S:  # it stands in the kernel: it does not look, and says nothing
+                return MonitorRead(self._monitor.name, False, "", self._why_not(Exit()))
             return None
         self._child.reap()
         raw = os.pread(self._output.fileno(), _READING_BYTES, 0)

@@ -201,7 +201,7 @@ class Run(Struct):
 
     def _executed(self, bus: Bus, power: Power, watchers: Watchers, stops: Stops) -> Outcome:
         try:
-            watchers.first(stops.pause)
+            watchers.first(lambda duration_s: self._pause(power, stops, duration_s))
             return execute(
                 self.plan,
                 prepare=self._preparer(),
@@ -215,6 +215,12 @@ class Run(Struct):
         except BaseException as error:  # noqa: BLE001 - the executor lets nothing through: what did come is believed in nothing
             reason = f"the run was torn off: {type(error).__name__}: {error}"
             return Outcome(RunVerdict.UNSAFE, ExitCode.UNSAFE, reason)
+
+    @staticmethod
+    def _pause(power: Power, stops: Stops, duration_s: float) -> None:
+        """Wait a little; the guard hears meanwhile that calseq is there."""
+        power.lost()
+        stops.pause(duration_s)
 
     def _watchers(self, bus: Bus, held: ExitStack) -> Watchers:
         environment = {**os.environ, **self.plan.environment.variables}

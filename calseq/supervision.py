@@ -135,6 +135,7 @@ class _Watch:
             if self.why is None:
                 self._look_for_reason(now_s)
             if self.why is not None:
+                self.rig.lost()  # else the guard takes calseq for silent, and interrupts the child a second time
                 if self.stage is Stage.KILLED and now_s >= self._due_s:
                     self._give_up()
                     return
@@ -254,5 +255,6 @@ class _Watch:
     def _wait_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
         due_s = self.course.clock() + timeout_s
         while not done() and self.course.clock() < due_s:
+            self.rig.lost()
             self.course.stops.pause(0.02)
         return done()

@@ -119,14 +119,16 @@ def _off(bench: Bench) -> int:
             results(f"no run on the simulated bench {bench.name} yet: HV off, LV off")
             return int(ExitCode.GOOD)
         # as long as off is not confirmed, it is this guard that tries on, and whose word counts
-        _claim(lock, str(supplies.folder))
+        with suppress(OSError):
+            _claim(lock, str(supplies.folder))
         readings, reason = supplies.finish()
         supplies.close()
         if reason:
             return _unknown(bench, f"{reason}\n{TRIES_ON}", readings)
-        now = _claim(lock, "")
-        settled = Settled(now, "calseq power off", confirmed=True)
-        lock.conclude(Ended.SAFE, keep=not note_settled([bench.runs], _resources(bench), settled))
+        with suppress(OSError):  # both are off, whatever can be written about it
+            now = _claim(lock, "")
+            settled = Settled(now, "calseq power off", confirmed=True)
+            lock.conclude(Ended.SAFE, keep=not note_settled([bench.runs], _resources(bench), settled))
     except PowerFault as fault:
         return _unknown(bench, str(fault))
     except KeyboardInterrupt:
@@ -209,7 +211,17 @@ def _guard(
     environment = guard_environment(bench.variables)
     mark = f"CALSEQ_POWER={folder}"
     return GuardedPower(
-        Setting(python, backend, config, folder, mark, timeout_s, keep=keep, environment=environment)
+        Setting(
+            python,
+            backend,
+            config,
+            folder,
+            mark,
+            timeout_s,
+            keep=keep,
+            environment=environment,
+            looks=action == "status",
+        )
     )
 
 

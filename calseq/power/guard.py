@@ -59,6 +59,7 @@ POLL_S = 2.0
 UNREADABLE_TIMES = 3
 SILENCE_S = 40.0
 """calseq pings every 2 s: after so many seconds without a word nobody waits for it any more."""
+GRACE_OF_SILENCE_S = 3.0
 ANSWER_S = 30.0
 """How long calseq has to act on lost power, beyond the graces of its child once it said that it heard of it."""
 GRACES_S = {"interrupt": 180.0, "terminate": 10.0, "kill": 5.0}
@@ -697,6 +698,7 @@ class Guard:
         self._open = False
         self._backend: Any = None
         self._making: Any = None
+        self._looks = False
         self._mark = ""
         self._limits_s: dict[str, float] = {}
         self._graces_s = dict(GRACES_S)
@@ -908,6 +910,7 @@ class Guard:
         self._poll_s = float(request.get("poll_s") or POLL_S)
         self._silence_s = float(request.get("silence_s") or SILENCE_S)
         self._answer_s = float(request.get("answer_s") or ANSWER_S)
+        self._looks = bool(request.get("looks"))
         tries = request.get("unknown") or {}
         self._unknown_s = float(tries.get("for_s", UNKNOWN_S))
         self._unknown_every_s = float(tries.get("every_s", UNKNOWN_EVERY_S))
@@ -977,6 +980,13 @@ class Guard:
         silent_s = now_s - self._heard_s
         if not self._open or silent_s < self._silence_s:
             return
+        if not self._is_silence_told:
+            # both may have been frozen, and have woken up: what calseq says is on its way then
+            self._listen(min(GRACE_OF_SILENCE_S, self._silence_s))
+            now_s = time.monotonic()
+            silent_s = now_s - self._heard_s
+            if silent_s < self._silence_s or self._lost:
+                return
         if not self._child_lives():
             if self._may_be_on():
                 self._lose(f"calseq has said nothing for {silent_s:.0f} s, and no step runs")
@@ -1065,6 +1075,7 @@ class Guard:
                 self._job = None
                 reason = f"{job.what} did not answer within {job.limit_s:g} s{self._blocked()}"
                 self._hung[rail or job.what] = (job, reason)
+                self._abort(True)  # a ramp upwards that was given up must not go on when its supply is back
                 self._journal.note("stuck", reason=reason)
                 raise Fault(reason)
             if self._ending:
@@ -1142,7 +1153,7 @@ class Guard:
             self._watch.forget([rail])
             backend.move(move)
 
-        if move == "hv-bias":
+        if move == "hv-bias" and not self._stuck(rail):
             backend.abort(False)
         self._journal.note("moving", move=move)
         try:
@@ -1195,6 +1206,9 @@ class Guard:
             return self._seen()
 
         readings: dict[str, Any] = self._run("take_back", "take_back", action)
+        for rail in roles & set(RAILS):
+            is_off = hv_gone(readings) if rail == "hv" else readings[rail]["on"] is False
+            self._watch.wanted[rail] = False if is_off else None
         self._journal.note("taken-back", roles=sorted(roles), readings=readings)
         return readings
 
@@ -1303,6 +1317,12 @@ class Guard:
         if self._backend is None:
             why = "no rail is controlled" if self._open else "the supplies were not opened"
             return {"confirmed": None, "readings": nothing_read(), "reason": why}
+        if self._looks:
+            return {
+                "confirmed": None,
+                "readings": nothing_read(),
+                "reason": "it was to look, and to move nothing",
+            }
         readings, reasons = nothing_read(), ["it was not tried"]
         for number, wait_s in enumerate(self._waits_s, 1):
             self._pause(wait_s)
@@ -1388,7 +1408,10 @@ class Guard:
         if self._stuck(""):
             return verdict
         try:
-            self._run("open again", "take_back", lambda: self._backend.take_back(set(RAILS)))
+            for rail in ("hv", "lv"):  # one that is away does not keep the other on
+                with suppress(Fault):
+                    again = functools.partial(self._backend.take_back, {rail})
+                    self._run("open again", "take_back", again, rail)
             readings, reasons, _ = self._try_safe_off()
         except BaseException as error:  # noqa: BLE001 - the next try may succeed
             return {**verdict, "reason": words(error)}

@@ -51,7 +51,8 @@ class Setting(Struct, frozen=True):
     """How a guard is started and its supplies are opened: all that a second one needs, too.
 
     `folder` takes its journal; descriptors in `keep` stay open as long as it lives; `environment` is added to calseq's own;
-    `unknown` says for how long, and how often, it tries on when off is not confirmed, in seconds.
+    `unknown` says for how long, and how often, it tries on when off is not confirmed, in seconds. One that only `looks` moves
+    no rail, not even if calseq is gone: they are somebody else's.
     """
 
     python: str
@@ -63,6 +64,7 @@ class Setting(Struct, frozen=True):
     keep: tuple[int, ...] = ()
     terminal: Terminal | None = None
     environment: Mapping[str, str] = {}
+    looks: bool = False
     unknown: Mapping[str, float] = {}
 
 
@@ -131,6 +133,7 @@ class GuardedPower:
             terminal=setting.terminal and msgspec.to_builtins(setting.terminal),
             timeouts={"move": setting.move_timeout_s},
             unknown=dict(setting.unknown),
+            looks=setting.looks,
         )
 
     def read(self) -> Readings:
@@ -140,16 +143,16 @@ class GuardedPower:
     def move(self, move: Move, is_unwanted: Callable[[], bool] = lambda: False) -> Readings:
         """Carry out one move and read both rails back; a ramp upwards that is not wanted any more stops where it is."""
         wanted = self._send("move", move=str(move))
-        return self._readings(self._reply("move", wanted, self._setting.move_timeout_s, is_unwanted))
+        return self._readings(self._reply("move", wanted, self._with_reading_s, is_unwanted))
 
     def hand_over(self, roles: Iterable[Role]) -> None:
         """Close the instruments of these roles."""
-        self._call("hand_over", self._setting.move_timeout_s, roles=[str(role) for role in roles])
+        self._call("hand_over", self._with_reading_s, roles=[str(role) for role in roles])
 
     def take_back(self, roles: Iterable[Role]) -> Readings:
         """Open the instruments of these roles again."""
         return self._readings(
-            self._call("take_back", self._setting.move_timeout_s, roles=[str(role) for role in roles])
+            self._call("take_back", self._with_reading_s, roles=[str(role) for role in roles])
         )
 
     def violations(self) -> tuple[str, ...]:
@@ -170,10 +173,15 @@ class GuardedPower:
         """Say what the guard found wrong with the supplies, or with itself; empty if nothing."""
         with suppress(PowerFault):
             # After a suspended machine woke up the answer is on its way, but not here yet.
-            while not self._lost and self._line(PING_EVERY_S if self._is_overdue() else 0.0) is not None:
+            while self._line(PING_EVERY_S if self._is_overdue() else 0.0) is not None:
                 pass
             self._ping()
         return self._lost or self._gone
+
+    @property
+    def _with_reading_s(self) -> float:
+        """Seconds for what the guard does and reads back: one that reads still is not to be killed."""
+        return self._setting.move_timeout_s + CALL_TIMEOUT_S
 
     @property
     def folder(self) -> Path:

@@ -97,6 +97,7 @@ class IciclePower:
         self._cuts: list[str] = []
         self._doubted: set[str] = set()
         self._opened: set[str] = set()
+        self._lent: set[str] = set()
         self._outputs: dict[str, list[Output]] = {role: [] for role in RAILS}
         self._instruments, self._channels = supplies_only(instruments, channels)
         check_settings(self._instruments)
@@ -188,18 +189,29 @@ class IciclePower:
         for name in self._named(set(roles)):
             if name in self._opened:
                 self._close_one(name)
+            self._lent.add(name)
 
     def take_back(self, roles: Iterable[str]) -> None:
         """Open them again, and set the compliance again, which a child may have changed."""
+        failed: list[str] = []
         for name in self._named(set(roles)):
-            if name not in self._opened:
-                self._open_one(name)
-                for output in self._outputs["hv"]:
-                    if output.instrument == name:
-                        output.level_v = None
+            try:
+                self._take_one_back(name)
+            except IcicleFault as fault:  # one that does not open does not keep the others closed
+                failed.append(str(fault))
+        if failed:
+            raise IcicleFault("; ".join(failed))
+
+    def _take_one_back(self, name: str) -> None:
+        mine = [output for output in self._outputs["hv"] if output.instrument == name]
+        if name not in self._opened:
+            self._open_one(name)
+            for output in mine:
+                output.level_v = None
+        self._lent.discard(name)
         limit = getattr(self._cluster, "hv_set_ocp_module", None)
-        if "hv" in roles and limit is not None:
-            for output in self._outputs["hv"]:
+        if limit is not None:
+            for output in mine:
                 self._talk(output, "compliance", limit, output.module, output.channel.default_current)
 
     def violations(self) -> list[str]:
@@ -263,7 +275,7 @@ class IciclePower:
         outputs = self._outputs[role]
         if not outputs:
             return reading(False, None, None, "there is none on this bench")
-        if any(output.instrument not in self._opened for output in outputs):
+        if any(output.instrument in self._lent for output in outputs):
             return reading(None, None, None, "handed over")
         try:
             each = {output.name: self._read_output(output) for output in outputs}
@@ -284,7 +296,7 @@ class IciclePower:
 
     def _read_output(self, output: Output) -> dict[str, Any]:
         """Read an output; where there is a doubt, on a connection opened anew, until two answers agree."""
-        if output.instrument not in self._doubted:
+        if output.instrument in self._opened and output.instrument not in self._doubted:
             found = self._read_once(output)
             if found["on"] is not None:
                 return found
@@ -395,6 +407,8 @@ class IciclePower:
             IcicleFault: nothing tells at which voltage it is: to switch it off would be a cut.
         """
         level, measured = self._level(output), found["voltage_v"]
+        if level is not None and measured is not None and abs(measured) > abs(level) + CUT_V:
+            measured = self._agreed(output)["voltage_v"]  # beyond what is set nothing is believed at once
         known = [each for each in (level, measured) if each is not None and math.isfinite(each)]
         known = known or [each for each in (output.level_v,) if each is not None]
         if not known:
@@ -424,6 +438,8 @@ class IciclePower:
         if level is None or abs(level) > 1.0:
             raise IcicleFault(f"{output.name}: its level reads {level} V and should be 0 V before it goes on")
         self._set_range(output, target)
+        if self._stop:
+            raise IcicleFault(f"{output.name}: it is not switched on any more")
         self._talk(output, "state", setattr, output.channel, "state", True)
         self._ramp(output, 0.0, target)
         after = self._read_output(output)
@@ -469,9 +485,11 @@ class IciclePower:
 
         Without a descriptor to spare it stays as it is: better a doubt than no connection.
         """
-        if has_descriptor() and name in self._opened:
+        if name in self._opened and has_descriptor():
             with suppress(IcicleFault):
                 self._close_one(name)
+            self._opened.discard(name)
+        if name not in self._opened:
             self._open_one(name)
         self._doubted.discard(name)
 

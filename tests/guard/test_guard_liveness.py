@@ -68,10 +68,10 @@ def test_rails_that_are_off_are_nothing_to_hurry_for(tmp_path, start):
 def test_with_a_child_it_waits_for_the_steps_time_and_says_so(tmp_path, start):
     bench = Simulated(tmp_path)
     guard = biased(bench, start, silence_s=SILENCE_S)
-    child = child_of(guard, timeout_s=3.0)
+    child = child_of(guard, timeout_s=5.0)
     began = time.monotonic()
     assert guard.event()["event"] == "ended"
-    assert time.monotonic() - began > 2.5
+    assert time.monotonic() - began > 4.5
     assert guard.ended() == 0
     assert ended(child) == -signal.SIGINT
     assert len(guard.noted("silent")) == 1
@@ -253,3 +253,40 @@ def test_the_constants_that_are_copied_are_those_of_the_model():
     assert guards.OTHER_LIMIT_S <= guarded.UNANSWERED_S
     assert guarded.CALL_TIMEOUT_S >= 2 * guards.OTHER_LIMIT_S
     assert guarded.PING_EVERY_S * 10 < guards.SILENCE_S
+
+
+SLOW = """
+import signal, sys, time
+def stop(number, frame):
+    print('asked', flush=True)
+    time.sleep(4)
+    sys.exit(0)
+signal.signal(signal.SIGINT, stop)
+print('ready', flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_whose_end_takes_its_time_is_interrupted_once_while_calseq_speaks(tmp_path, start):
+    guard = biased(Simulated(tmp_path), start, silence_s=SILENCE_S)
+    child = guard.child(SLOW)
+    guard.ok("child", pid=child.pid, start=start_ticks(child.pid), timeout_s=0.1)
+    child.send_signal(signal.SIGINT)
+    while child.poll() is None:  # as calseq does it in every turn of its ending
+        guard.ok("ping")
+        time.sleep(0.05)
+    assert child.stdout.read() == b"asked\n"
+    child.stdout.close()
+    assert guard.noted("ending") == []
+
+
+def test_one_that_only_looks_moves_nothing_whatever_becomes_of_its_parent(tmp_path, start):
+    bench = Simulated(tmp_path)
+    bench.trip("lv_1:1", Level(True, 4.0, 3.7))
+    bench.trip("hv_1:1", Level(True, -50.0, 0.0))
+    guard = start(bench, looks=True)
+    assert guard.ok("read")["readings"]["hv"]["on"] is True
+    guard.leave()
+    assert guard.ended() == 0
+    assert bench.actions() == []
+    assert guard.noted("ended")[0]["confirmed"] is None

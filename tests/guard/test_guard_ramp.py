@@ -224,3 +224,31 @@ def test_several_supplies_are_ramped_each_from_where_it_is(tmp_path, start):
     assert guard.ended() == 0
     assert bench.violations() == []
     assert not any(output["on"] for output in bench.outputs().values())
+
+
+def test_an_lv_supply_that_stays_away_does_not_keep_hv_on_in_the_further_tries(tmp_path, start):
+    bench = bench_of(tmp_path)
+    guard = biased(bench, start, unknown={"for_s": 30, "every_s": 0.1})
+    bench.fail(visa_timeout=["hv_1", "lv_1"])
+    assert guard.ok("close")["confirmed"] is False
+    bench.fail(visa_timeout=["lv_1"], enter_fails=["lv_1"])
+    until(lambda: ("hv_1:1", False) in bench.switched())
+    assert ("lv_1:1", False) not in bench.switched()
+    bench.fail()
+    assert guard.ended() == 0
+    assert jumps(bench) <= 10
+    bench.assert_safe()
+
+
+def test_an_instrument_that_did_not_open_again_once_is_opened_later(tmp_path, start):
+    bench = bench_of(tmp_path)
+    guard = biased(bench, start, poll_s=60)
+    bench.fail(visa_timeout=["hv_1"])
+    assert "VI_ERROR_TMO" in guard.ok("read")["readings"]["hv"]["why"]
+    bench.fail(enter_fails=["hv_1"])
+    assert "open hv_1" in guard.ok("read")["readings"]["hv"]["why"]
+    bench.fail()
+    assert guard.ok("read")["readings"]["hv"]["voltage_v"] == -50
+    guard.leave()
+    assert guard.ended() == 0
+    bench.assert_safe()

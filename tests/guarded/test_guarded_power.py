@@ -57,9 +57,10 @@ IN_ITS_PLACE = {
 def lock_of(resource, place):
     """Path of a resource's lock, which is not there."""
     before = set(place.glob("calseq-*.lock"))
-    BenchLock([resource], place).release()
+    lock = BenchLock([resource], place)
     (path,) = set(place.glob("calseq-*.lock")) - before
-    path.unlink()
+    lock.release()
+    assert not path.exists(), "what no run began on leaves no lock"
     return path
 
 

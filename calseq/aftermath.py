@@ -68,7 +68,7 @@ class Aftermath(Struct, frozen=True):
 
     @property
     def words(self) -> str:
-        """The state in a sentence, the same wherever it is told."""
+        """Sentence for the state, the same on every screen and in every record."""
         match self.state:
             case PowerState.OFF:
                 return "HV off, LV off: confirmed" + (f" by {self.by}" if self.by else "")
@@ -84,7 +84,7 @@ class Aftermath(Struct, frozen=True):
 
 
 def aftermath(folder: Path, record: RunRecord, *, goes_on: bool = False) -> Aftermath:
-    """Say in which state the run in `folder` left HV and LV; `goes_on`: somebody of it is there, or may be."""
+    """State of HV and LV after the run in `folder`; `goes_on`: a process of it lives, or may live."""
     controlled = record.mode != PowerMode.DIRIGENT
     if goes_on:
         return Aftermath(PowerState.IN_USE, controlled=controlled)
@@ -164,7 +164,7 @@ def _died(folder: Path, controlled: bool) -> Aftermath:
 
 
 def _settled(folder: Path, record: RunRecord, found: Aftermath) -> Aftermath:
-    """What was done before the run was gone on with is of no worth any more."""
+    """State after a later confirmation or acknowledgement; one from before the run was resumed does not count."""
     content = read_regular(folder / SETTLED, _TAIL_BYTES)
     try:
         settled = msgspec.json.decode(content or b"", type=Settled)
@@ -184,7 +184,7 @@ def _is_untouched(folder: Path) -> bool:
 
 
 def _without_step(folder: Path) -> bool:
-    """Tell whether a run was torn off before any child was started, which is told before it is done."""
+    """Whether a run died before any child was started: the journal records a step's start before its child."""
     try:
         told, wrong = read_journal(folder / JOURNAL)
     except FileNotFoundError:

@@ -276,7 +276,7 @@ class _Files:
 
 
 def _module_file(files: _Files, settings: Settings | None) -> Path | None:
-    """Give the file of modules that dirigent has to be told of, and warn of settings that contradict the bench."""
+    """Path for dirigent's `--module-json`, if it needs one; settings that contradict the bench are warned of."""
     if settings is None:
         return None
     if settings.get("felis") is True:

@@ -257,7 +257,7 @@ class _Court(Struct):
             self.notes.append(f"{name} rises {rise.replace('%', ' %')} in 5 V {where}")
 
     def _check_curve(self, name: str, curve: IvCurve, found: Evidence, supply: BiasSupply) -> None:
-        """Raise the first thing in a curve that stands against the bias."""
+        """Raise the first evidence in a curve against the bias."""
         target = supply.target_v
         if curve.is_set:
             raise _No(f"{name} has the voltage that was set, and none that was measured")

@@ -1,21 +1,26 @@
 """Stands as sites have them: a bench with a dirigent whose steps are snippets of shell, and calseq beside it."""
 
+import atexit
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import calseq
 
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
-PATH = os.pathsep.join([str(Path(calseq.__file__).parents[1]), *filter(None, sys.path)])
-"""Where every Python of this version finds calseq and what it needs."""
+_HERE = os.pathsep.join([str(Path(calseq.__file__).parents[1]), *filter(None, sys.path)])
+"""Where this Python finds calseq and what it requires."""
 
 
 def as_user(user: int) -> tuple[str, ...]:
@@ -23,18 +28,53 @@ def as_user(user: int) -> tuple[str, ...]:
     return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups") if IS_ROOT else ()
 
 
-def _their_python() -> str:
-    """Give a Python that other users may start: the one of these tests may lie in root's own folder."""
+def _distributions(name: str, found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """Give an installed distribution and all that it requires, extras left out, by their names."""
+    with suppress(PackageNotFoundError):
+        if name not in found:
+            found[name] = distribution(name)
+            for required in found[name].requires or ():
+                if "extra ==" not in required:
+                    _distributions(re.match(r"[\w.-]+", required)[0].lower(), found)
+    return found
+
+
+@cache
+def _copied() -> str:
+    """Copy calseq and what it requires to where every user may read it; give that folder, deleted at exit."""
+    folder = Path(tempfile.mkdtemp(prefix="calseq-for-everybody-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    for name, each in _distributions("calseq", {}).items():
+        for file in () if name == "calseq" else each.files or ():
+            if ".." not in file.parts and file.suffix != ".pyc":
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file.locate(), folder / file)
+    top = Path(calseq.__file__).parents[1]
+    for part in ("calseq", "schemas", "sequences"):
+        if (top / part).is_dir():
+            shutil.copytree(top / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return str(folder)
+
+
+@cache
+def _theirs() -> tuple[str, str]:
+    """Give a Python that other users may start, and the path where it finds calseq.
+
+    The Python of these tests, and the checkout, may lie below a folder that only this user may enter.
+    """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, shutil.which(version, path="/usr/local/bin:/usr/bin:/bin")):
-        words = [*as_user(NOBODY), "env", str(python), "-c", "import calseq.run"]
-        environ = {**os.environ, "PYTHONPATH": PATH}
-        if subprocess.run(words, check=False, capture_output=True, env=environ, cwd="/").returncode == 0:
-            return str(python)
-    return ""
+    pythons = [sys.executable, *filter(None, [shutil.which(version, path="/usr/local/bin:/usr/bin:/bin")])]
+    for place in (lambda: _HERE, _copied):
+        for python in pythons:
+            words = [*as_user(NOBODY), "env", python, "-c", "import calseq.run, calseq.cli"]
+            environ = {**os.environ, "PYTHONPATH": place()}
+            if subprocess.run(words, check=False, capture_output=True, env=environ, cwd="/").returncode == 0:
+                return python, place()
+    return sys.executable, _HERE
 
-
-THEIR_PYTHON = _their_python()
 
 _DIRIGENT = """#!/bin/sh
 case " $* " in
@@ -115,12 +155,12 @@ class AStand:
 
     def start(self, *words: object, act: str = "true", before: tuple[str, ...] = (), **variables: str):
         """Start calseq, `before` it a command such as unshare; `act` is what a step does."""
-        python = (THEIR_PYTHON or sys.executable) if "setpriv" in before else sys.executable
+        python, path = _theirs() if "setpriv" in before else (sys.executable, _HERE)
         argv = [*before, python, "-m", "calseq", *map(str, words)]
         process = subprocess.Popen(
             argv, cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": PATH, "ACT": act, "COLUMNS": "200", **variables},
+            env={**os.environ, "PYTHONPATH": path, "ACT": act, "COLUMNS": "200", **variables},
         )  # fmt: skip
         self.started.append(process)
         return process

@@ -40,7 +40,7 @@ def test_a_plan_carries_all_that_is_needed_to_read_its_curves():
     assert {step.name: step.curves for step in plan.steps if step.curves} == {
         "sldo_vi_curves": (VI,), "iv_curve": (IV,),
     }  # fmt: skip
-    assert plan.modules == (replace(DOUBLE, sensor=True),)
+    assert plan.modules == (replace(DOUBLE, sensor=True, efuses=("46721", "46722")),)
     assert [(supply.target_v, supply.compliance_a) for supply in plan.supplies] == [(-50.0, 1e-5)]
     assert from_json(to_json(plan)) == plan
 
@@ -114,7 +114,7 @@ def test_a_type_that_is_no_word_is_passed_over_and_refuses_no_bench(tmp_path, to
     (tmp_path / "modules.json").write_text(json.dumps(modules))
     read = read_bench(tmp_path / "bench.yaml")
     assert read.problems == []
-    assert read.bench.modules == (Module("0", "C2HQ0", "", "TBPX", True),)
+    assert read.bench.modules == (Module("0", "C2HQ0", "", "TBPX", True, ("46721", "46722")),)
 
 
 def test_new_fields_have_defaults_so_that_older_plans_load():

@@ -36,6 +36,8 @@ _DURABLE = (
     events.SafeEndFinished,
     events.RunEnded,
 )
+_AWAITED = (*_DURABLE, events.RailMoving)
+"""What is in the file before the run goes on: the end of calseq itself then loses none of it."""
 DISK_LIMIT_S = 20.0
 """How long the disk may take for a line that has to be on it; what takes longer counts as lost."""
 _LONGEST_S = 1e9
@@ -87,16 +89,16 @@ class Journal:
         self._thread.start()
 
     def __call__(self, stamped: Stamped) -> None:
-        """Write an event; a step's beginning and end are on the disk when this returns.
+        """Write an event; a step's beginning and end are on the disk when this returns, a move of the rails is in the file.
 
         Raises:
             OSError: it, or one before it, is not there in time, and the record is to be taken as lost.
         """
-        durable = isinstance(stamped.event, _DURABLE)
-        if durable:
+        awaited = isinstance(stamped.event, _AWAITED)
+        if awaited:
             self._written.clear()
         self._waiting.put((encode(stamped), stamped.event))
-        if durable and not self._written.wait(self._limit_s):
+        if awaited and not self._written.wait(self._limit_s):
             self._is_hanging = True
             raise OSError(errno.ETIMEDOUT, f"the disk has not taken it within {self._limit_s:g} s")
         if self._failed:
@@ -106,13 +108,14 @@ class Journal:
         """Write what comes, until the journal is closed or something fails."""
         while (item := self._waiting.get()) is not None:
             line, event = item
-            durable = isinstance(event, _DURABLE)
             if not self._failed:
                 try:
-                    self._file.append(line, durable=durable, whole=isinstance(event, events.RunEnded))
+                    self._file.append(
+                        line, durable=isinstance(event, _DURABLE), whole=isinstance(event, events.RunEnded)
+                    )
                 except OSError as error:
                     self._failed = error
-            if durable:
+            if isinstance(event, _AWAITED):
                 self._written.set()
         self._file.close()
 

@@ -173,6 +173,15 @@ def test_steps_and_ends_are_on_the_disk_when_told_and_nothing_else_waits(tmp_pat
             assert len(synced) == count
 
 
+def test_a_move_of_the_rails_is_in_the_file_before_the_rails_move(tmp_path):
+    """A calseq that is killed then has a guard that moved nothing of which the record does not know."""
+    path = tmp_path / "events.jsonl"
+    with Journal(path, sync=lambda _: None) as journal:
+        for seq in range(1, 101):
+            journal(Stamped(seq, 0.0, 0.0, events.RailMoving(Move.HV_BIAS, seq)))
+            assert path.read_bytes().count(b"\n") == seq
+
+
 def test_a_journal_is_never_written_over(tmp_path):
     Journal(tmp_path / "e.jsonl")
     with pytest.raises(FileExistsError):

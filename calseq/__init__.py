@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from calseq.api import compile_plan, execute, load, load_bench, preflight, resume
     from calseq.problems import InvalidCalibration, MissingInstrument, MissingTuning, Problem, Refused
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "InvalidCalibration",

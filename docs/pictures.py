@@ -1,7 +1,6 @@
 """Makes the pictures of the documents from the run in docs/sample-run: the live view, and the report in a browser.
 
-    pip install 'calseq[plots]'
-    python docs/pictures.py          # needs chromium
+    python docs/pictures.py          # needs chromium, and the extra 'plots'
 
 docs/sample-run is a run of Panthera on the simulator, as it was recorded.
 """

@@ -4,16 +4,21 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 import calseq
 from calseq.assets import shipped_sequences
 from calseq.catalog import builtin
+from calseq.cli import app
+from calseq.cli.commands import COMMANDS
 from calseq.document import from_bytes
 from calseq.loading import read_whole
 from calseq.problem_formats import FORMATS
+from calseq.problems import CODES
 from calseq.rails import RAIL_RULES, Hv, StepType
 from calseq.sequence_schema import sequence_schema
 from calseq.simulator.faults import FAULTS, POWER_FAULTS
@@ -25,11 +30,15 @@ README = (ROOT / "README.md").read_text()
 DOCS = sorted(
     [
         ROOT / "README.md",
+        ROOT / "ARCHITECTURE.md",
         ROOT / "CHANGELOG.md",
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),
     ]
 )
+
+
+COMING_FROM = "docs/coming-from-calibrationsequence.md"
 
 
 def rows(text: str) -> list[list[str]]:
@@ -49,13 +58,24 @@ def test_the_readme_has_two_commands_and_ci_runs_the_second_word_for_word():
     assert second in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_readme_lists_every_exit_code_with_its_meaning():
-    listed = {row[0]: row[1] for row in rows(README) if row[0].isdigit()}
+def test_the_readme_is_short():
+    assert len(README.split()) <= 1000
+
+
+def test_the_page_of_commands_lists_every_exit_code_with_its_meaning():
+    page = (ROOT / "docs" / "commands.md").read_text()
+    listed = {row[0]: row[1] for row in rows(page) if row[0].isdigit()}
     assert listed == {str(int(code)): meaning for code, meaning in EXIT_CODE_MEANINGS.items()}
 
 
-def test_the_readme_names_every_module():
-    table = README.split("| module | its one job |")[1]
+def test_the_page_of_commands_lists_every_command_with_its_help():
+    page = (ROOT / "docs" / "commands.md").read_text()
+    listed = {row[0]: row[1] for row in rows(page) if row[0].startswith("`calseq ")}
+    assert listed == {f"`calseq {name}`": help_ for name, (_, help_) in COMMANDS.items()}
+
+
+def test_the_architecture_names_every_module():
+    table = (ROOT / "ARCHITECTURE.md").read_text().split("| module | its one job |")[1]
     named = {
         name.rstrip("/").removesuffix(".json").removesuffix(".toml")
         for row in rows(table)
@@ -103,7 +123,7 @@ def test_the_safety_page_has_every_verdict():
     assert set(Verdict) <= listed
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/sequences.md", COMING_FROM])
 def test_a_sequence_shown_in_the_documents_is_a_good_one(page):
     texts = fences((ROOT / page).read_text(), "yaml")
     shown = [text for text in texts if "\nsteps:" in text or "\nextends:" in text]
@@ -154,19 +174,143 @@ def test_the_exceptions_of_the_python_page_are_public():
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(page):
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked.read_text()), f"{target}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_code_named_is_one_that_exists():
+    for page in DOCS:
+        assert set(re.findall(r"\bCS[0-9]{3}\b", page.read_text())) <= set(CODES), page.name
+
+
+COMMAND = re.compile(r"(?:^|[`$;]\s*|\s)calseq ([a-z]+)((?:[ ][^`|\n]*)?)", re.MULTILINE)
+
+
+def shown(page: Path) -> list[tuple[str, str]]:
+    """The commands in code of a page: name, and what follows it up to the next one."""
+    text = page.read_text()
+    code = "\n".join([*fences(text, "(?:sh|console)"), *re.findall(r"`(calseq [^`]+)`", text)])
+    return [(name, rest.split(" calseq ")[0]) for name, rest in COMMAND.findall(code.replace("\\\n", " "))]
 
 
 def test_every_command_shown_is_one_that_exists():
-    known = {"validate", "plan", "execute", "calibrations", "schema", "power", "doctor", "explain"}
-    known |= {"new", "init", "fmt", "convert", "digest", "lsp"}
-    known |= {"runs", "status", "attach", "logs", "stop", "report", "compare", "upload"}
     for page in DOCS:
-        used = set(
-            re.findall(
-                r"(?:^|[`$\s])calseq ([a-z]+)(?=[\s`])", "\n".join(fences(page.read_text(), "(?:sh|console)"))
-            )
-        )
-        used |= set(re.findall(r"`calseq ([a-z]+)", page.read_text()))
-        assert used <= known, page.name
+        assert {name for name, _ in shown(page)} <= set(COMMANDS), page.name
+    assert {name for page in DOCS for name, _ in shown(page)} == set(COMMANDS)
+
+
+def test_every_option_shown_is_one_of_its_command():
+    group = typer.main.get_command(app)
+    for page in DOCS:
+        for name, rest in shown(page):
+            command = group.commands[name]
+            subs = getattr(command, "commands", {})
+            places = [command, *subs.values()]
+            known = {option for each in places for parameter in each.params for option in parameter.opts}
+            used = set(re.findall(r"(?<=\s)(--[a-z-]+|-[a-z])(?=[\s=]|$)", rest.split("#")[0]))
+            assert used <= known | {"--help", "-h"}, f"{page.name}: calseq {name}{rest}"
+
+
+def test_no_page_has_pip_ask_a_registry_for_calseq():
+    bare = re.compile(r"(?:^|[\s'\"])calseq(?=[\['\"\s`]|$)")
+    for path in [*DOCS, ROOT / "calseq" / "codes.toml"]:
+        for line in re.findall(r"(?:pip|pipx|uv tool) (?:install|download|wheel)\b[^`\n]*", path.read_text()):
+            assert "--no-index" in line or not bare.search(line), f"{path.name}: {line}"
+
+
+def test_the_page_of_installing_has_the_extras_and_the_version():
+    page = (ROOT / "docs" / "install.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    table = page.split("| extra | brings | for |")[1].split("\n\n")[0]
+    assert {row[0].strip("`"): row[1] for row in rows(table)} == {
+        name: re.match(r"[a-z-]+", needed[0])[0]
+        for name, needed in extras.items()
+        if name not in {"test", "dev"}
+    }
+    assert set(re.findall(r"pygls[>=0-9.]+", page)) == set(extras["editor"])
+    assert set(re.findall(r"calseq-([0-9.]+)(?:-py3|\.tar)", page)) == {calseq.__version__}
+    assert f"Python {project['requires-python'].removeprefix('>=')} or newer" in page
+
+
+def test_the_words_are_in_order_and_once():
+    words = [row[0] for row in rows((ROOT / "docs" / "glossary.md").read_text())][1:]
+    assert words == sorted(set(words), key=lambda word: word.lower())
+
+
+def test_the_sheet_to_print_is_made_of_the_cheat_sheet(golden):
+    script = ROOT / "docs" / "cheat_sheet_page.py"
+    made = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+    golden(ROOT / "docs" / "cheat-sheet-a4.html", made.stdout)
+
+
+def test_the_site_has_every_page_once():
+    text = (ROOT / "mkdocs.yml").read_text()
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", text.split("\nnav:\n")[1], re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def test_ci_builds_the_site_strictly():
+    assert ".venv/bin/mkdocs build --strict" in (ROOT / ".ci" / "run").read_text()
+    assert "{omitted_files: warn, absolute_links: warn, unrecognized_links: warn, anchors: warn}" in (
+        (ROOT / "mkdocs.yml").read_text()
+    )
+
+
+def test_the_bench_of_the_first_night_is_a_good_one(tmp_path):
+    page = (ROOT / "docs" / "first-night.md").read_text()
+    instruments, modules = fences(page, "json")
+    (bench,) = fences(page, "yaml")
+    ran(tmp_path, "init", "lab")
+    lab = tmp_path / "lab"
+    for name, text in (("instruments.json", instruments), ("modules.json", modules), ("bench.yaml", bench)):
+        (lab / name).write_text(text)
+    assert "no problems in 4 files" in ran(lab, "validate")
+    assert "reaches module C2HQ0" in ran(lab, "plan", "panthera")
+
+
+def test_the_commands_of_the_first_night_work_as_written(tmp_path):
+    page = (ROOT / "docs" / "first-night.md").read_text()
+    lines = [
+        line.removeprefix("calseq ").split()
+        for fence in fences(page, "sh")[:1]
+        for line in fence.splitlines()
+    ]
+    assert [line[0] for line in lines] == ["init", "cd", "execute"]
+    ran(tmp_path, *lines[0])
+    lab = tmp_path / lines[1][1]
+    assert "PASSED (SIMULATED)" in ran(lab, *lines[2], "--speed", "5000", "--no-report")
+
+
+def test_a_class_of_the_page_for_those_who_come_from_it_becomes_the_sequence_shown(tmp_path):
+    page = (ROOT / COMING_FROM).read_text()
+    (written,), (expected,) = fences(page, "python"), fences(page, "yaml")
+    (tmp_path / "module_qc.py").write_text(written)
+    (tmp_path / "shown.yaml").write_text(expected)
+    (command,) = (fence.split()[1:] for fence in fences(page, "sh"))
+    ran(tmp_path, *command)
+    assert ran(tmp_path, "digest", "module_qc.yaml") == ran(tmp_path, "digest", "shown.yaml")
+
+
+def ran(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "calseq", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -1,8 +1,10 @@
 """What is built is what is in the tree."""
 
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -14,13 +16,34 @@ from calseq import __version__
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def built(out: Path, kind: str, source: Path = ROOT) -> Path:
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        f"--{kind}",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        str(source),
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return next(path for path in out.iterdir() if path.name.endswith((".whl", ".tar.gz")))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert built.returncode == 0, built.stdout + built.stderr
-    return zipfile.ZipFile(next(out.glob("*.whl")))
+    return zipfile.ZipFile(built(tmp_path_factory.mktemp("wheel"), "wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory) -> Path:
+    """The unpacked sdist."""
+    out = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(built(out, "sdist")) as packed:
+        packed.extractall(out / "unpacked", filter="data")
+    return next((out / "unpacked").iterdir())
 
 
 def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel):
@@ -46,8 +69,29 @@ def test_the_wheel_runs_without_the_checkout(wheel, tmp_path):
     assert "Panthera" in ran.stdout
 
 
-def test_one_version_is_said_everywhere():
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
+def test_the_wheel_of_the_sdist_is_the_wheel_of_the_checkout(sdist, wheel, tmp_path):
+    again = zipfile.ZipFile(built(tmp_path, "wheel", sdist))
+    assert {name: again.read(name) for name in again.namelist()} == {
+        name: wheel.read(name) for name in wheel.namelist()
+    }
+
+
+def test_the_sdist_has_the_documents_and_what_builds_their_site(sdist):
+    assert files(sdist / "docs") == files(ROOT / "docs")
+    for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml", "pyproject.toml"):
+        assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_one_version_is_said_everywhere(wheel, sdist):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    metadata = wheel.read(f"calseq-{__version__}.dist-info/METADATA").decode()
+    assert f"\nVersion: {__version__}\n" in metadata
+    assert sdist.name == f"calseq-{__version__}"
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] in {__version__, "Unreleased"}
+    assert f"rev: v{__version__}\n" in (ROOT / "docs" / "editor.md").read_text()
 
 
 def files(folder: Path) -> set[str]:

@@ -26,7 +26,9 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         return False
     receiver = plan.upload.receiver.to
     if record.simulated:
-        typed = f"calseq upload {printable(_near(folder))} --allow-simulated"
+        typed = (
+            f"calseq upload {printable(_near(folder))} --allow-simulated{' --allow-part' * is_in_part(plan)}"
+        )
         message(f"not queued for {receiver}: SIMULATED, nothing was measured; {typed} sends it all the same")
         return False
     if is_in_part(plan):

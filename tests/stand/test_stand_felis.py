@@ -70,6 +70,14 @@ def test_a_sequence_for_other_sensors_than_the_bench_has_is_refused(stand, said,
         assert "the sequence is for planar sensors, and by 'upload:' that of C2HQ0 is 3D" in told
 
 
+def test_a_variant_is_judged_for_its_bench_as_a_whole_sequence_is(stand):
+    stand.bench(upload={**FELIS, "sensor_type": "3D"})
+    (stand.folder / "night.yaml").write_text(STEPS.format(sensor=""))
+    (stand.folder / "planar.yaml").write_text("calseq: 1\nextends: night.yaml\nsensor: planar\n")
+    code, told = stand.calseq("validate", "planar.yaml", "--bench", "bench.yaml", "--format", "full")
+    assert (code, "CS464" in told, "planar.yaml:3:9" in told, "CS463" in told) == (1, True, True, True), told
+
+
 def test_a_sensor_that_nobody_knows_is_refused_with_what_was_meant(stand):
     code, told = validate(stand, FELIS, "sensor: planer\n")
     assert code == 1

@@ -228,7 +228,7 @@ def test_a_run_in_part_is_refused_and_with_the_option_marked_as_one(part, tmp_pa
     assert "is a run in part: steps of its sequence were left out" in told.stderr
     assert panthera.requests == []
     listed = upload(run, "--list", password=None)
-    assert "1 SIMULATED result, IN PART" in listed.stdout
+    assert "1 SIMULATED result, IN PART, for felis" in listed.stdout
     assert "--allow-simulated --allow-part" in listed.stdout
     told = upload(run, "--allow-part")
     assert told.returncode == 0, told.stderr

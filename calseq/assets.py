@@ -17,6 +17,11 @@ def code_pages() -> Path:
     return _PACKAGE / "codes.toml"
 
 
+def felis_rules() -> Path:
+    """Give the file of what Felis takes."""
+    return _PACKAGE / "felis.json"
+
+
 def schemas() -> Path:
     """Give the folder of the JSON schemas."""
     return _folder("schemas")

@@ -19,6 +19,7 @@ from calseq.document import Document, open_text
 from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
+from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
 from calseq.plan import BiasRule, HvBox, InputFile, Module, Monitor, Notice, PowerMode, Simulation
 from calseq.problems import Place, Problem, Span
@@ -457,6 +458,24 @@ def _check_upload(document: Document, table: Mapping[str, Any]) -> None:
         if any(key in others for others in KEYS.values()) and key not in KEYS[to]:
             message = f"'{key}' has no meaning with 'to: {to}'"
             document.problem_at(("upload", key), codes.UNKNOWN_KEY, message, "delete it", key=True)
+    if to == "felis" and ("sensor_type" in table or "module_type" in table):
+        from calseq.acceptance import acceptance  # noqa: PLC0415 - of no use to any other bench
+
+        _check_words(document, table, "sensor_type", acceptance().sensor_types)
+        _check_words(document, table, "module_type", acceptance().module_types)
+
+
+def _check_words(document: Document, table: Mapping[str, Any], key: str, known: tuple[str, ...]) -> None:
+    """What Felis is told of all modules, or of each by its name, is a word that it knows."""
+    said = table.get(key)
+    named = said.items() if isinstance(said, dict) else ((None, said),)
+    for name, word in named:
+        route: tuple[str, ...] = ("upload", key) if name is None else ("upload", key, str(name))
+        if isinstance(word, str) and word not in known and not document.is_spoilt(route):
+            of = f" of {printable(str(name), 40)}" if name is not None else ""
+            cure = " ".join(filter(None, (did_you_mean(word, known), f"Felis knows {', '.join(known)}")))
+            message = f"'{key}'{of} cannot be '{printable(word, 40)}'"
+            document.problem_at(route, codes.BAD_VALUE, message, cure)
 
 
 def _check_sim(instruments: Document, wiring: Wiring) -> None:

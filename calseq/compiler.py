@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq import problems as codes
+from calseq.acceptance import acceptance, foreseen, needs_module_type
 from calseq.bench import Bench, Sweep
 from calseq.document import Document
 from calseq.durations import spelled
@@ -22,6 +23,7 @@ from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputF
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
 from calseq.ramps import SPARE_S, icicle_end_s, ramp_s
+from calseq.receiver import FelisReceiver
 from calseq.sequence import Sequence, SequenceStep
 
 SIMULATED_DIRIGENT = (sys.executable, "-m", "calseq.simulator")
@@ -43,6 +45,8 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
     ends_v = {step.number: _sweep_end(step, bench) for step in sequence.steps}
     problems += [*_cold_boxes(to_run, bench), *limit_problems(to_run, bench, ends_v)]
     problems += [*_short_graces(to_run, bench), *_hv_box_problems(to_run, bench)]
+    if bench.upload and isinstance(bench.upload.receiver, FelisReceiver):
+        problems += [*_not_for_felis(to_run, bench, bench.upload.receiver), *_other_sensors(to_run, bench)]
     files = (sequence.document, bench.document)
     problems = [problem for problem in problems if not any(file.ignores(problem) for file in files)]
     warnings = [*sequence.warnings, *(problem for problem in problems if not problem.is_error)]
@@ -74,6 +78,7 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         locks=str(bench.locks or ""),
         runs=str(bench.runs),
         group=bench.group,
+        sensor=sequence.sensor,
     )
     return Compilation(plan, tuple(problems))
 
@@ -247,6 +252,43 @@ def _cold_boxes(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
             message = f"step {step.number}, {printable(step.name, 40)}, would be given the cold box, and switch it off at its end"
             cure = "take 'cb' out of what it needs: the box is not for a calibration to hold"
             yield Problem(codes.COLD_BOX_GIVEN, message, cure, place)
+
+
+def _not_for_felis(sequence: Sequence, bench: Bench, receiver: FelisReceiver) -> Iterator[Problem]:
+    """Warnings of steps of which Felis will take no result, and of modules of which it will not take that of a step."""
+    without_type: dict[str, str] = {}
+    known = acceptance().module_types
+    for step in sequence.steps:
+        within = f"step {step.number}, {step.name}"
+        for rule in step.calibration.results:
+            if why := foreseen(rule, step.calibration.outputs):
+                message = f"Panthera will get nothing of '{printable(step.name, 40)}': {printable(why, 300)}"
+                yield Problem(codes.NOT_FOR_FELIS, message, _LEAVES_MORE, step.place, within)
+            for module in bench.modules:
+                type_ = receiver.module_type_of(module.name, module.type, known)
+                if why := needs_module_type(rule.type, type_):
+                    without_type.setdefault(module.name or f"channel {module.channel}", why)
+    for name, why in without_type.items():
+        message = f"Panthera will get nothing of that of {printable(name, 40)}: {printable(why, 200)}"
+        cure = "write it as \"type\" in modules.json, or as 'module_type:' in 'upload:'"
+        yield Problem(codes.NOT_FOR_FELIS, message, cure, bench.document.place(("upload",), key=True))
+
+
+_LEAVES_MORE = "if your dirigent leaves them, say so in 'outputs:' of the site's calibrations; or send it with 'to: folder'"
+
+
+def _other_sensors(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
+    """Errors of modules whose sensors are said to be others than those that the sequence is for: its voltages are not theirs."""
+    receiver = bench.upload.receiver if bench.upload else None
+    if not sequence.sensor or not isinstance(receiver, FelisReceiver):
+        return
+    for module in bench.modules:
+        said = receiver.sensor_type_of(module.name)
+        if said and said != sequence.sensor:
+            name = printable(module.name, 40) if module.name else f"channel {module.channel}"
+            message = f"the sequence is for {sequence.sensor} sensors, and by 'upload:' that of {name} is {printable(said, 40)}"
+            cure = f"take the sequence for {printable(said, 40)} sensors, or correct 'sensor_type:' of the bench file"
+            yield Problem(codes.OTHER_SENSOR, message, cure, sequence.document.place(("sensor",)))
 
 
 def _channels_without(role: Role, bench: Bench) -> str | None:

@@ -60,7 +60,7 @@ def judge(
         if bench and sequence:
             from calseq.compiler import compile_plan  # noqa: PLC0415 - only who names a bench pays for it
 
-            document.problems += compile_plan(sequence, bench).problems
+            documents[0].problems += compile_plan(sequence, bench).problems  # of a variant, that is the whole
         return documents
     return [document]
 

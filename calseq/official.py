@@ -30,6 +30,7 @@ def meaning(sequence: Sequence) -> dict[str, Any]:
         "title": sequence.title,
         "required_instruments": sorted(sequence.required),
         "limit_hv_v": None if limit_v is None else float(limit_v),
+        **({"sensor": sequence.sensor} if sequence.sensor else {}),
         "steps": [_step(step, data["steps"][step.number - 1]) for step in sequence.steps],
     }
 
@@ -60,9 +61,9 @@ def standing(sequence: Sequence, pins: Mapping[str, str]) -> Standing:
 def differences(official: Sequence, sequence: Sequence) -> Iterator[str]:
     """Say in words in what a sequence is another than the official one."""
     theirs, ours = meaning(official), meaning(sequence)
-    for key in ("title", "required_instruments", "limit_hv_v"):
-        if theirs[key] != ours[key]:
-            yield _changed(key, theirs[key], ours[key])
+    for key in ("title", "required_instruments", "limit_hv_v", "sensor"):
+        if theirs.get(key) != ours.get(key):
+            yield _changed(key, theirs.get(key), ours.get(key))
     old = {step["name"]: step for step in theirs["steps"]}
     new = {step["name"]: step for step in ours["steps"]}
     yield from (f"step {printable(name)} is missing" for name in old if name not in new)

@@ -266,7 +266,7 @@ class Plan(Struct, frozen=True):
     """An ordered, inert, complete list of steps with all that their run needs to know.
 
     `locks` is the folder in which the instruments are locked, where the bench names one, `runs` that of the bench's runs;
-    `group` may read the run folder.
+    `group` may read the run folder. `sensor` is the type of the sensors that the sequence is for, if it says one.
     """
 
     title: str
@@ -293,6 +293,7 @@ class Plan(Struct, frozen=True):
     locks: str = ""
     runs: str = ""
     group: str = ""
+    sensor: str = ""
     format: int = PLAN_FORMAT
 
     @property

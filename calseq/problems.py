@@ -249,6 +249,9 @@ NO_UPLOAD_FOLDER = _code(
     "CS462", "no-upload-folder", "the folder of a bench's 'upload:' cannot be made, or not be written", _WARN
 )
 
+NOT_FOR_FELIS = _code("CS463", "not-for-felis", "a step of which Felis will take no result", _WARN)
+OTHER_SENSOR = _code("CS464", "other-sensor", "a sequence for other sensors than the bench has")
+
 SHARED_ADDRESS = _code("CS470", "shared-address", "two instruments at one address")
 LOCKS_OUT_OF_REACH = _code(
     "CS471", "locks-out-of-reach", "locks that a run in another container would not see", _WARN

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -13,8 +13,8 @@ from calseq.durations import seconds
 
 KEYS = {
     "felis": {
-        *("user", "python", "url", "ca_file", "croc_version", "sensor_type", "link_production_db"),
-        *("ph2_acf_version", "timeout"),
+        *("user", "python", "url", "ca_file", "croc_version", "module_type", "sensor_type"),
+        *("link_production_db", "ph2_acf_version", "timeout"),
     },
     "command": {"command", "timeout"},
     "folder": {"folder"},
@@ -41,7 +41,8 @@ class FelisReceiver(_Receiver, frozen=True):
     """Panthera, through dirigent's Felis, by the interpreter `python` (empty: this one).
 
     An empty `url` is Felis's own. `timeout_s` is how long the database may take for one answer; Felis itself
-    waits for 240 s. What is empty or None is not told to Felis, which then has a default.
+    waits for 240 s. What is empty or None is not told to Felis, which then has a default. `module_type` and
+    `sensor_type` are for every module, or for each by its name.
     """
 
     user: str
@@ -49,15 +50,24 @@ class FelisReceiver(_Receiver, frozen=True):
     url: str = ""
     ca_file: str = ""
     croc_version: str = ""
-    sensor_type: str = ""
+    sensor_type: str | dict[str, str] = ""
     link_production_db: bool | None = None
     ph2_acf_version: str = ""
     timeout_s: float = 180.0
+    module_type: str | dict[str, str] = ""
 
     @property
     def place(self) -> str:
         """Its address."""
         return self.url
+
+    def module_type_of(self, module: str, described: str, known: Container[str]) -> str:
+        """Type of a module: as modules.json describes it, unless that is none that is `known` and one is given here."""
+        return described if described in known else _said_of(self.module_type, module) or described
+
+    def sensor_type_of(self, module: str) -> str:
+        """Type of the sensor of a module; empty if none is given here."""
+        return _said_of(self.sensor_type, module)
 
 
 class CommandReceiver(_Receiver, frozen=True):
@@ -148,6 +158,10 @@ def read_upload(
         retry_for_s=seconds(table.get("retry_for", "2m")) or 0.0,
         bench=bench,
     )
+
+
+def _said_of(said: str | Mapping[str, str], module: str) -> str:
+    return said if isinstance(said, str) else said.get(module, "")
 
 
 def _folder(path: str) -> str:

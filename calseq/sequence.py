@@ -52,7 +52,7 @@ class SequenceStep(Struct, frozen=True):
 class Sequence(Struct, frozen=True):
     """A calibration sequence: its steps in order, and what it needs of a bench.
 
-    `departures` are what was typed to make this run another than the file says: each `--set`.
+    `sensor` is the type of the sensors that it is for, if it says one. `departures` are what was typed to make this run another than the file says: each `--set`.
     """
 
     title: str
@@ -62,3 +62,4 @@ class Sequence(Struct, frozen=True):
     document: Document
     warnings: tuple[Problem, ...] = ()
     departures: tuple[str, ...] = ()
+    sensor: str = ""

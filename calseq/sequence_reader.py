@@ -48,6 +48,7 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
         steps=tuple(steps),
         document=document,
         warnings=tuple(document.problems),
+        sensor=str(data.get("sensor", "")),
     )
 
 

@@ -70,6 +70,9 @@ _INVISIBLE = (
 )
 _NO_TIME = r"^([0]+[hms])+$(?!\n)"
 _UNDER_30_S = r"^(none|(0+h)?(0+m)?0*[12]?[0-9]s|0+h(0+m)?|0+m)$(?!\n)"
+SENSORS = ("planar", "3D")
+"""The types of sensors; felis.json has the same."""
+
 _OWN_KEYS: Schema = {"^x-": {"description": "for the author's own use, such as anchors"}}
 _EXTENDS: Schema = {
     "type": "string",
@@ -324,6 +327,10 @@ def _top_properties() -> Schema:
             "maxLength": 4000,
             **_CLEAN,
             "description": "what the sequence is for",
+        },
+        "sensor": {
+            "enum": list(SENSORS),
+            "description": "type of the sensors that the sequence is for; told to Felis, and held against the bench's 'upload:'",
         },
         "required_instruments": {
             **_ROLES,

@@ -76,7 +76,7 @@ class _Joining:
 
     def head(self) -> None:
         """One value each: the variant's, else the base's. `defaults` key by key. Of two limits the stricter."""
-        for key in ("calseq", "title", "description", "required_instruments"):
+        for key in ("calseq", "title", "description", "sensor", "required_instruments"):
             self._give(self.variant if key in mapping(self.variant.data) else self.base, key)
         self._merge("defaults")
         self._merge("limits")

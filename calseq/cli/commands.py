@@ -18,7 +18,7 @@ COMMANDS = {
     "logs": ("watching", "Show what a step printed."),
     "stop": ("watching", "Stop a run safely, from any shell."),
     "report": ("reporting", "Tell a run on one page: verdict, timeline, curves, what broke."),
-    "upload": ("uploading", "Send the results of a run to the database, once each."),
+    "upload": ("uploading", "Send the results of a run to the database."),
     "compare": ("reporting", "Compare runs: their steps, and what their IV curves come to."),
     "calibrations": ("checking", "List the calibrations, or tell all about one."),
     "power": ("tending", "Read the rails of a bench, or switch them off, from any shell."),

@@ -14,7 +14,7 @@ from calseq.process import Child, NotStarted, end_child
 from calseq.runs import RunRecord
 from calseq.stops import Stops
 from calseq.upload.queue import Queue
-from calseq.upload.queueing import enqueue, is_wanted, reckon
+from calseq.upload.queueing import enqueue, is_in_part, is_wanted, reckon
 
 _GRACE_S = 10.0
 _POLL_S = 0.2
@@ -26,13 +26,15 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         return False
     receiver = plan.upload.receiver.to
     if record.simulated:
-        typed = f"calseq upload {printable(_near(folder))} --allow-simulated"
+        typed = (
+            f"calseq upload {printable(_near(folder))} --allow-simulated{' --allow-part' * is_in_part(plan)}"
+        )
         message(f"not queued for {receiver}: SIMULATED, nothing was measured; {typed} sends it all the same")
         return False
-    if record.in_part:
-        typed = f"calseq upload {printable(_near(folder))}"
+    if is_in_part(plan):
+        typed = f"calseq upload {printable(_near(folder))} --allow-part"
         message(
-            f"not queued for {receiver}: passed in part, steps were left out; {typed} sends what there is"
+            f"not queued for {receiver}: {record.verdict} in part, steps were left out; {typed} sends what there is"
         )
         return False
     try:

@@ -42,6 +42,7 @@ class Manner(Struct, frozen=True):
 
     look: bool = False
     allow_simulated: bool = False
+    allow_part: bool = False
     password_fd: int | None = None
     again: bool = False
     arrived: bool = False
@@ -110,7 +111,8 @@ def _one(
 def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, ask: "_Password") -> int:
     folder = queue.folder
     wanted = reckon(folder, queue.ledger, upload_, insist=where.bench is not None)
-    _check_simulated(folder, manner, simulated=wanted.simulated and not is_finished(queue.ledger, wanted))
+    if not is_finished(queue.ledger, wanted):
+        _check_allowed(folder, manner, wanted)
     if manner.again or manner.arrived:
         _decided(queue, wanted.upload, manner)
     enqueue(queue, wanted)
@@ -122,14 +124,19 @@ def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, as
         send(queue, read_vouched_plan(folder), _tell, ask)
     except NoPassword as missing:
         message(f"  {printable(str(missing))}")
-    typed = _command(folder, where, simulated=wanted.simulated)
+    typed = _command(folder, where, wanted)
     for line in ending(wanted, queue.ledger, typed, _log(folder, wanted)):
         message(line)
     return _code(wanted, queue.ledger)
 
 
-def _check_simulated(folder: Path, manner: Manner, *, simulated: bool) -> None:
-    if simulated and not manner.allow_simulated:
+def _check_allowed(folder: Path, manner: Manner, wanted: Queued) -> None:
+    """See that it was typed that what is no measurement, or no whole sequence, is to be sent all the same."""
+    if wanted.in_part and not manner.allow_part:
+        message_ = f"{printable(folder.name)} is a run in part: steps of its sequence were left out"
+        cure = "--allow-part sends what there is, marked as a part; for all of it run the whole sequence"
+        raise Refused([Problem(codes.NOT_UPLOADABLE, message_, cure)])
+    if wanted.simulated and not manner.allow_simulated:
         message_ = f"{printable(folder.name)} is SIMULATED: nothing of it was measured"
         cure = "--allow-simulated sends it all the same, for instance to a database for tests"
         raise Refused([Problem(codes.NOT_UPLOADABLE, message_, cure)])
@@ -147,7 +154,7 @@ def _shown(folder: Path, where: Where, upload_: Upload | None, *, alone: bool) -
     ledger = after(wanted, known)
     results(headline(wanted, ledger, by_word_of(wanted, upload_)))
     if alone or not is_finished(known, wanted):
-        typed = _command(folder, where, simulated=wanted.simulated)
+        typed = _command(folder, where, wanted)
         otherwise_ = otherwise(wanted, known, upload_, _elsewhere(folder, wanted))
         for line in filter(None, (otherwise_, *_how(folder, wanted, known, ledger, typed))):
             results(line)
@@ -191,20 +198,25 @@ def _tell(entry: Entry | Waiting | Doing) -> None:
         message(line)
 
 
-def _command(folder: Path, where: Where, *, simulated: bool) -> str:
+def _command(folder: Path, where: Where, queued: Queued) -> str:
     """Give what is typed to go on with a run."""
     name = typable(folder.name) if where.folder == folder.parent else str(folder)
     told_ = [f"--runs {where.runs}"] if where.runs and name != str(folder) else []
     told_ += [f"--bench {where.bench}"] if where.bench else []
-    told_ += ["--allow-simulated"] if simulated else []
-    return " ".join(["calseq upload", name, *told_])
+    return " ".join(["calseq upload", name, *told_, *_allowing(queued)])
 
 
 def _elsewhere(folder: Path, queued: Queued) -> str:
     """Give what is typed to have a run sent by another bench file, whose runs may be elsewhere."""
     shown = str(near(folder))
-    simulated = " --allow-simulated" if queued.simulated else ""
-    return f"calseq upload {shlex.quote(shown if '/' in shown else str(folder))}{simulated}"
+    return " ".join(
+        ["calseq upload", shlex.quote(shown if "/" in shown else str(folder)), *_allowing(queued)]
+    )
+
+
+def _allowing(queued: Queued) -> list[str]:
+    """Give the options without which such a run is refused."""
+    return ["--allow-simulated"] * queued.simulated + ["--allow-part"] * queued.in_part
 
 
 class _Password:

@@ -29,6 +29,10 @@ def upload(
     allow_simulated: Annotated[
         bool, typer.Option("--allow-simulated", help="Send it though nothing of it was measured.")
     ] = False,
+    allow_part: Annotated[
+        bool,
+        typer.Option("--allow-part", help="Send it, marked, though steps of its sequence were left out."),
+    ] = False,
     password_fd: Annotated[
         int | None,
         typer.Option(
@@ -72,5 +76,5 @@ def upload(
         )
     if again and arrived:
         raise typer.BadParameter("give one of --again and --arrived", param_hint="--again")
-    manner = Manner(look, allow_simulated, password_fd, again, arrived)
+    manner = Manner(look, allow_simulated, allow_part, password_fd, again, arrived)
     raise typer.Exit(command(Where(runs, bench), run, manner, everything=all_))

@@ -97,7 +97,7 @@ def headline(queued: Queued, ledger: Ledger, said: str = "") -> str:
     """Say what of a run is to go where, and by whose word; where all has arrived, where that is."""
     simulated = "SIMULATED " if queued.simulated else ""
     count = len(ledger.items)
-    results = f"{count} {simulated}result{'' if count == 1 else 's'}"
+    results = f"{count} {simulated}result{'' if count == 1 else 's'}" + ", IN PART," * queued.in_part
     modules = ", ".join(ledger.modules)
     where = queued.upload.destination
     arrived = Counter(item.went.destination for item in ledger.items if item.is_sent and item.went)

@@ -85,6 +85,7 @@ def request(batch: Batch, item: Item, *, again: bool) -> dict[str, Any]:
         "title": queued.title,
         "software": queued.software,
         "simulated": queued.simulated,
+        "in_part": queued.in_part,
         "module": result.module,
         "name": result.name,
         "type": result.type,

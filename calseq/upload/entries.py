@@ -27,7 +27,10 @@ class State(StrEnum):
 
 
 class Queued(Struct, frozen=True):
-    """Results were queued for `upload`: all that the run has by now, known ones included."""
+    """Results were queued for `upload`: all that the run has by now, known ones included.
+
+    `in_part`: steps of the sequence were left out, so that they are not all of its results.
+    """
 
     run: str
     title: str
@@ -36,6 +39,7 @@ class Queued(Struct, frozen=True):
     simulated: bool
     results: tuple[Result, ...]
     gaps: tuple[Gap, ...] = ()
+    in_part: bool = False
     format: int = QUEUE_FORMAT
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from calseq.acceptance import acceptance
 from calseq.plan import Module
 from calseq.receiver import FelisReceiver
 from calseq.upload.batch import Batch, Doing
@@ -25,11 +26,14 @@ def send(
     password: str,
     *,
     module: Module,
+    sensor: str,
     retry_for_s: float,
     environment: Mapping[str, str],
     silence_s: float = SILENCE_S,
 ) -> None:
     """Send the waiting results of a module. What came of each is recorded.
+
+    `sensor` is the type of the sensors that its sequence was for, if that is known.
 
     Raises:
         OSError: that cannot be recorded.
@@ -38,18 +42,38 @@ def send(
     scrubber = Scrubber([password, f"{receiver.user}:{password}"])
     sweep(batch.queue)
     os.mkdir(SCRATCH, 0o700, dir_fd=batch.queue.descriptors[0])
-    scratch = batch.queue.work / SCRATCH
     batch.tell(Doing(f"Felis starts, for {batch.module}"))
     try:
         with ExitStack() as held:
+            scratch = _opened_scratch(batch.queue)
+            held.callback(os.close, scratch)
             felis = held.enter_context(
                 Felis(receiver.python or sys.executable, batch, scratch, environment, scrubber, silence_s)
             )
-            _sent(batch, receiver, password, felis, held, scrubber, module, retry_for_s)
+            _sent(
+                batch,
+                receiver,
+                password,
+                felis,
+                held,
+                scrubber,
+                _content(batch, receiver, module, sensor),
+                retry_for_s,
+            )
     except FelisFailed as failed:
         _give_up(batch, scrubber.text(str(failed)))
     finally:
         sweep(batch.queue)
+
+
+def _opened_scratch(queue: Queue) -> int:
+    """Descriptor of the scratch folder.
+
+    Felis chooses files by regular expressions over the whole path, and the run folder's may have `run` or `monitor` in
+    it: it is given the folder by its descriptor, whose path has neither.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(SCRATCH, flags, dir_fd=queue.descriptors[0])
 
 
 def sweep(queue: Queue) -> None:
@@ -64,10 +88,10 @@ def _sent(
     felis: Felis,
     held: ExitStack,
     scrubber: Scrubber,
-    module: Module,
+    content: Mapping[str, Any],
     retry_for_s: float,
 ) -> None:
-    felis.say(scratch=str(batch.queue.work / SCRATCH))
+    felis.say(scratch=felis.scratch)
     probed = felis.hear("probed")
     address = receiver.url or str(probed["address"])
     takes_address = bool(probed["takes_address"])
@@ -75,7 +99,7 @@ def _sent(
         raise FelisFailed("Felis does not say where Panthera is: give 'url:' in the bench file")
     if receiver.url and not takes_address:
         raise FelisFailed("this Felis goes to its own address: take 'url:' out of the bench file")
-    felis.say(**_content(batch, receiver, module))
+    felis.say(**content)
     taken = _taken(batch, felis)
     if not taken:
         return
@@ -108,14 +132,14 @@ def _sent(
         _give_up(batch, relay.halted)
 
 
-def _content(batch: Batch, receiver: FelisReceiver, module: Module) -> dict[str, Any]:
+def _content(batch: Batch, receiver: FelisReceiver, module: Module, sensor: str) -> dict[str, Any]:
     """Give what Felis is to be filled with; what nobody knows is left to its defaults."""
     facts: dict[str, Any] = {
-        "type_module": module.type or None,
+        "type_module": receiver.module_type_of(batch.module, module.type, acceptance().module_types) or None,
         "croc_version": receiver.croc_version or None,
         "has_sensor": module.sensor,
         "link_production_db": receiver.link_production_db,
-        "type_sensor": receiver.sensor_type or None,
+        "type_sensor": receiver.sensor_type_of(batch.module) or sensor or None,
     }
     return {
         "module": batch.module,

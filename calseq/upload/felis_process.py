@@ -36,16 +36,18 @@ class Felis:
         self,
         python: str,
         batch: Batch,
-        scratch: Path,
+        scratch: int,
         environment: Mapping[str, str],
         scrubber: Scrubber,
         silence_s: float,
     ) -> None:
-        """Start it.
+        """Start it, in the folder of the descriptor `scratch`.
 
         Raises:
             FelisFailed: it cannot be started.
         """
+        self.scratch = f"/proc/self/fd/{scratch}"
+        """The folder as Felis is to know it: a path of this process and of no other."""
         self._scrubber, self._silence_s = scrubber, silence_s
         self._replies, its_end = os.pipe2(os.O_CLOEXEC)
         self._log = batch.queue.open_log(LOG)
@@ -54,13 +56,13 @@ class Felis:
         try:
             self._process = subprocess.Popen(
                 [python, "-u", str(INSIDE), str(its_end)],
-                cwd=scratch,
+                cwd=self.scratch,
                 env=_environment(environment),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=(its_end, *batch.queue.descriptors),
+                pass_fds=(its_end, scratch, *batch.queue.descriptors),
             )
         except OSError as error:
             os.close(self._replies)

@@ -120,6 +120,7 @@ def manifest(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
         "title": queued.title,
         "software": queued.software,
         "simulated": queued.simulated,
+        "in_part": queued.in_part,
         "results": [
             {
                 "key": _key(batch, item),

@@ -1,13 +1,14 @@
 """A finished run put into its queue: its results, read from its folder alone."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from calseq import problems as codes
+from calseq.acceptance import acceptance, needs_module_type, refusal
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.problems import Problem, Refused
@@ -19,7 +20,7 @@ from calseq.standing import GOING_ON, Damaged, stand
 from calseq.upload.entries import Queued
 from calseq.upload.ledger import Ledger, after, is_finished, merged, stranded
 from calseq.upload.queue import Queue, read_queue
-from calseq.upload.results import Attempts, Gap, Harvest, Result, ResultFile, harvest
+from calseq.upload.results import Attempts, Gap, Harvest, Result, ResultFile, harvest, module_of
 from calseq.upload.vouched import plan_of, read_run, tells_results, unreadable
 from calseq.upload.workplace import SCRATCH, WORK
 from calseq.verdicts import RunVerdict
@@ -62,16 +63,21 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
     files = _files(folder, told, digests)
     found = harvest(plan, record.module, Attempts(files, told.fates))
     results, gaps = _vouched(folder, found, digests)
+    if isinstance(upload.receiver, FelisReceiver):
+        known = {item.result.paths for item in ledger.items if item.is_bound}
+        results, refused = _for_felis(plan, upload.receiver, results, known)
+        gaps = (*gaps, *refused)
     if any(files.values()) and not tells_results(folder / plan_of(record, told)):
         gaps = (Gap("the run", "its plan was made before uploads were known", measured=True), *gaps)
     return Queued(
         run=record.run or folder.name,  # a folder that was copied or renamed is no other run
-        title=plan.title,
+        title=f"{plan.title}, in part" if is_in_part(plan) else plan.title,
         software=f"{told.dirigent or 'dirigent'}; calseq {record.calseq}",
         upload=upload,
         simulated=record.simulated,
         results=merged(ledger, results),
         gaps=gaps,
+        in_part=is_in_part(plan),
     )
 
 
@@ -92,21 +98,22 @@ def is_due(folder: Path) -> bool:
 
 def _is_left_out(folder: Path) -> bool:
     """Tell whether a run is to be queued by itself, and was not."""
-    wanted = _wanted(folder)
-    return wanted is not None and not wanted.simulated
+    found = _wanted(folder)
+    return found is not None and not found[1].simulated and not is_in_part(found[0])
 
 
 def _has_grown(folder: Path, ledger: Ledger) -> bool:
     """Tell whether a run that was resumed has more by now than is queued; no other run gets any more."""
-    wanted = _wanted(folder)
-    return bool(wanted and wanted.resumed) and not after(reckon(folder, ledger), ledger).is_done
+    found = _wanted(folder)
+    return bool(found and found[1].resumed) and not after(reckon(folder, ledger), ledger).is_done
 
 
-def _wanted(folder: Path) -> RunRecord | None:
-    """Give the record of a run that is queued by itself; none of any other, or if it cannot be read."""
+def _wanted(folder: Path) -> tuple[Plan, RunRecord] | None:
+    """Give plan and record of a run that its bench has queued; none of any other, or if they cannot be read."""
     try:
         record = read_record(folder)
-        return record if is_wanted(read_plan(folder, record.plan)[0], record) else None
+        plan = read_plan(folder, record.plan)[0]
+        return (plan, record) if is_wanted(plan, record) else None
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
@@ -116,6 +123,11 @@ def is_wanted(plan: Plan, record: RunRecord) -> bool:
     if plan.upload is None or record.state != "ended":
         return False
     return plan.upload.runs == "all" or record.verdict == RunVerdict.PASSED
+
+
+def is_in_part(plan: Plan) -> bool:
+    """Steps of the sequence were left out: what such a run has is not queued as the results of a whole one."""
+    return any(step.left_out for step in plan.steps)
 
 
 def _check_over(folder: Path) -> None:
@@ -213,6 +225,29 @@ def _vouched(
             continue
         results.append(msgspec.structs.replace(result, files=tuple(files)))
     return results, tuple(gaps)
+
+
+def _for_felis(
+    plan: Plan, receiver: FelisReceiver, found: Iterable[Result], known: Container[tuple[str, ...]]
+) -> tuple[list[Result], list[Gap]]:
+    """Split results into those that Felis takes and what it does not, before anything is asked of the database.
+
+    Of those that are `known` to have arrived, or may have, nothing is judged any more.
+    """
+    results, gaps = [], []
+    for result in found:
+        described = module_of(plan, result.module).type
+        type_ = receiver.module_type_of(result.module, described, acceptance().module_types)
+        why = refusal(result.type, result.module, result.name, result.paths, type_)
+        if why and result.paths not in known:
+            cure = _MODULE_TYPE if why == needs_module_type(result.type, type_) else ""
+            gaps.append(Gap(f"{result.name} of {result.module}", why + cure, measured=True))
+        else:
+            results.append(result)
+    return results, gaps
+
+
+_MODULE_TYPE = ": write it as 'module_type:' in 'upload:' of a bench file, and name that with --bench"
 
 
 def changed(folder: Path, result: Result) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from calseq.clocks import now_s
+from calseq.plaintext import printable
 from calseq.upload.batch import Batch, Waiting
 from calseq.upload.entries import SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.listener import Asked, Listener
@@ -23,6 +24,7 @@ from calseq.upload.scrubbing import Scrubber
 FELIS_WAITS_S = 240.0
 _MARGIN_S = 40.0
 """Felis hears an answer so much before its patience ends: it would take its end for a bug of its own."""
+_LONGEST_SAID = 160
 _FILE_PART = re.compile(
     rb'^content-disposition:\s*form-data;.*?\bname="([^"]*)".*?\bfilename=', re.IGNORECASE | re.MULTILINE
 )
@@ -150,7 +152,9 @@ class Relay:
         self.batch.tell(Waiting(what, self._words(judged), delay_s))
 
     def _words(self, judged: Judgement) -> str:
-        return self._scrubber.text(judged.reason)
+        """Words for what came of a request, in one line: secrets are taken out of what was said before it is cut."""
+        said = printable(" ".join(self._scrubber.text(judged.said).split()), _LONGEST_SAID)
+        return self._scrubber.text(judged.reason) + (f": '{said}'" if said else "")
 
     def _halt(self, reason: str) -> Answer:
         self.halted = reason

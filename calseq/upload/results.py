@@ -6,29 +6,10 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from calseq.modulename import modules_named
-from calseq.plan import Plan, ResultRule, Step
-
-TYPES = frozenset(
-    {
-        *(
-            "pixelalive",
-            "scurve",
-            "latency",
-            "thradj",
-            "threqu",
-            "injdelay",
-            "noise",
-            "gain",
-            "sldo",
-            "ivcurve",
-        ),
-        *("gainopt", "thrmin", "clockdelay", "bertest", "datarbopt", "voltagetuning", "gendacdac", "physics"),
-        *("crosstalk", "xray"),
-    }
-)
-"""The kinds of results that Felis knows; it raises KeyError at any other."""
+from calseq.plan import Module, Plan, ResultRule, Step
 
 SCANS = {
     "pixelalive": "pixelalive",
@@ -123,6 +104,14 @@ def modules_of(plan: Plan, module: str) -> tuple[str, ...]:
     if module in named or not named:
         return (module,) if module else ()
     return named
+
+
+def module_of(plan: Plan, name: str) -> Module:
+    """Module of a name: as the plan has it, else the only one of its bench, if that has no name of its own."""
+    nameless = Module("", name)
+    if len(plan.modules) == 1 and not plan.modules[0].name:
+        nameless = replace(plan.modules[0], name=name)
+    return next((each for each in plan.modules if each.name == name), nameless)
 
 
 def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from calseq.confidential import told
-from calseq.plan import Module, Plan
+from calseq.plan import Plan
 from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver, Upload
 from calseq.upload import command, felis, folder
 from calseq.upload.batch import Batch, Tell
@@ -13,6 +13,7 @@ from calseq.upload.entries import State
 from calseq.upload.ledger import stranded
 from calseq.upload.queue import Queue
 from calseq.upload.queueing import changed
+from calseq.upload.results import module_of
 
 Ask = Callable[[FelisReceiver], str]
 """Gives the password, asked for when it is needed first."""
@@ -66,7 +67,8 @@ def _send(batch: Batch, plan: Plan, ask: Ask) -> None:
             batch,
             receiver,
             ask(receiver),
-            module=_facts(plan, batch.module),
+            module=module_of(plan, batch.module),
+            sensor=plan.sensor,
             retry_for_s=upload.retry_for_s,
             environment=environment,
         )
@@ -88,7 +90,3 @@ def _home(batch: Batch, plan: Plan) -> str:
         return str(Path(batch.queued.upload.bench).parent)
     cwd = plan.environment.cwd  # a run of an earlier calseq
     return cwd if Path(cwd).is_dir() else str(batch.queue.folder)
-
-
-def _facts(plan: Plan, name: str) -> Module:
-    return next((each for each in plan.modules if each.name == name), Module("", name))

@@ -12,7 +12,7 @@ PACKAGE = Path(calseq.__file__).parent
 
 # A module may import those before it. Packages count as one.
 ORDER = [
-    "plaintext", "regular", "problems", "assets", "clocks", "timelimit", "verdicts", "rails", "durations", "formats", "receiver", "confidential", "plan", "expectations", "physics",
+    "plaintext", "regular", "problems", "assets", "clocks", "timelimit", "verdicts", "rails", "durations", "formats", "receiver", "confidential", "plan", "acceptance", "expectations", "physics",
     "grid", "headings", "modulename", "curves", "evidence", "iv", "comparison", "plots", "pages",
     "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",

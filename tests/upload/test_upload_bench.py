@@ -5,13 +5,13 @@ import json
 import pytest
 from upload_stand import DOUBLE_BENCH, write_bench
 
+from calseq.acceptance import acceptance
 from calseq.bench import read_bench
 from calseq.catalog import with_site
 from calseq.document import from_bytes
 from calseq.plan import ResultRule
 from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver
 from calseq.schema import check, stored_schema
-from calseq.upload.results import TYPES
 from calseq.yaml_reader import read_yaml
 
 
@@ -106,5 +106,7 @@ def test_the_schema_knows_every_type_of_result():
     entry = stored_schema("calibrations")["properties"]["calibrations"]["additionalProperties"]["properties"][
         "results"
     ]
-    assert set(entry["items"]["properties"]["type"]["enum"]) == TYPES
-    assert set(entry["items"]["properties"]["scans"]["additionalProperties"]["enum"]) == TYPES
+    assert set(entry["items"]["properties"]["type"]["enum"]) == set(acceptance().by_type)
+    assert set(entry["items"]["properties"]["scans"]["additionalProperties"]["enum"]) == set(
+        acceptance().by_type
+    )

@@ -9,9 +9,10 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from panthera import LOGIN, PROXY
 
 from calseq.upload.patience import LONGEST_S, Patience
-from calseq.upload.post import Answer, judged
+from calseq.upload.post import Answer, judged, page_text
 from calseq.upload.relay import file_parts
 from calseq.upload.scrubbing import Scrubber
 
@@ -152,10 +153,10 @@ def test_no_patience_is_no_wait():
     [
         (200, b'{"status": true, "SequenceID": 7}', True, False, False),
         (200, b'{"status": false, "message": "no"}', False, False, False),
-        (200, b'{"status": "true"}', False, True, True),
-        (200, b"<html>", False, True, True),
-        (200, b"", False, True, True),
-        (200, b"[" * 100_000, False, True, True),
+        (200, b'{"status": "true"}', False, False, True),
+        (200, b"<html>", False, False, True),
+        (200, b"", False, False, True),
+        (200, b"[" * 100_000, False, False, True),
         (302, b"", False, False, False),
         (404, b"", False, False, False),
         (429, b"", False, True, True),
@@ -166,6 +167,22 @@ def test_no_patience_is_no_wait():
 def test_only_http_200_with_status_true_is_good_and_doubt_is_kept(status, body, good, again, maybe):
     found = judged(Answer(status, body))
     assert (found.good, found.again, found.maybe) == (good, again, maybe)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (LOGIN, "CERN Single Sign-On"),
+        (PROXY, "Access denied by the proxy of the lab & its friends"),
+        (b"<html><title></title><body>\n<h1>504</h1>", "504"),
+        (b"Fatal error: Allowed memory size", "Fatal error: Allowed memory size"),
+        (b" \n", "an empty page"),
+        (b"<br>", "<br>"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+    ],
+)
+def test_a_page_is_told_by_its_title_or_its_first_words(body, said):
+    assert " ".join(page_text(body).split()) == said
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,19 @@ def test_an_answer_that_is_shorter_than_it_says_may_stand_for_anything(server, l
     assert judged.reason == "Panthera's answer ends too early"
 
 
+@pytest.mark.parametrize(("status", "again"), [(403, False), (407, False), (503, True)])
+def test_a_proxy_that_lets_nothing_through_is_told_and_asked_again_only_if_that_may_help(
+    server, monkeypatch, status, again
+):
+    proxy = server(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status, reads=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    judged, _ = posted("https://panthera.example.org/x")
+    assert (judged.good, judged.again, judged.maybe) == (False, again, False)
+    assert judged.reason == (
+        f"the proxy lets nothing through to Panthera (HTTP {status}): look at HTTPS_PROXY and NO_PROXY"
+    )
+
+
 def test_no_watch_is_left_after_an_answer(server):
     posted(server(b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n" + GOOD), timeout_s=600)
     until(lambda: not [each for each in threading.enumerate() if isinstance(each, threading.Timer)], 10)

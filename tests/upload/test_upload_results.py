@@ -2,10 +2,11 @@
 
 import pytest
 
+from calseq.acceptance import acceptance
 from calseq.catalog import builtin
 from calseq.plan import Environment, Module, Plan, PowerMode, ResultRule, Step
 from calseq.rails import RAIL_RULES
-from calseq.upload.results import SCANS, TYPES, Attempts, harvest
+from calseq.upload.results import SCANS, Attempts, harvest
 
 
 def step(number, calibration, name=None, **fields):
@@ -114,9 +115,9 @@ def test_every_scan_is_known_alone_and_with_its_setting(scan):
 def test_every_type_is_one_that_felis_knows():
     from felis.felis import TYPES as FELIS_TYPES  # noqa: PLC0415 - the double's
 
-    assert set(SCANS.values()) <= TYPES == set(FELIS_TYPES)
+    assert set(SCANS.values()) <= set(acceptance().by_type) == set(FELIS_TYPES)
     rules = [rule for each in builtin().calibrations.values() for rule in each.results]
-    assert {rule.type for rule in rules if rule.type} <= TYPES
+    assert {rule.type for rule in rules if rule.type} <= set(acceptance().by_type)
 
 
 def test_of_two_modules_each_has_its_own_files_and_both_have_what_names_none_or_both():

@@ -75,7 +75,17 @@ def measured(folder, upload=FELIS, *, steps=STEPS, source=DOUBLE_BENCH, expect=0
     (folder / "s.yaml").write_text(json.dumps({"calseq": 1, "title": "Night shift", "steps": list(steps)}))
     ran = calseq_(["execute", "s.yaml", "--screen", "none", *arguments], cwd=folder)
     assert ran.returncode == expect, ran.stderr
-    return next((folder / "runs").iterdir())
+    run = next((folder / "runs").iterdir())
+    with_root_files(run)
+    return run
+
+
+def with_root_files(run):
+    """Have every table of a run in a ROOT file, too, as dirigent writes it where Felis is: the simulator does not."""
+    for table in sorted((run / "data").rglob("*.csv")):
+        number = len(list(table.parent.glob("Run*.root"))) + 1
+        table.with_name(f"Run{number:06d}_{table.stem}.root").write_bytes(b"root\n" + table.read_bytes())
+    seal(run)
 
 
 def calseq_(arguments, *, cwd, env=None, password=None, **more):

@@ -16,7 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 
 LIFETIME_S = 600.0
 MOST_REQUESTS = 5000
-FAULTS = ("500", "false", "close-before", "close-after", "slow", "garbage")
+LOGIN = b"""<!DOCTYPE html>
+<html><head><script>var user = "jdoe";</script><title>
+  CERN Single Sign-On
+</title></head><body><form action="/login">Log in with your account</form></body></html>"""
+PROXY = b"<HTML><BODY><P>Access denied by the proxy of the lab &amp; its friends</BODY></HTML>"
+PAGES = {"login-page": (200, LOGIN), "redirect": (302, b""), "proxy-page": (403, PROXY)}
+"""What comes in the place of an answer where a log-in or a proxy is before the database, which then hears nothing."""
+FAULTS = ("500", "false", "close-before", "close-after", "slow", "garbage", *PAGES)
 
 
 class Panthera:
@@ -102,6 +109,12 @@ def _handler(panthera):
                 return self._answer(500, b"<html>internal error</html>")
             if fault == "false":
                 return self._answer(200, b'{"status": false, "message": "try that again"}')
+            if fault == "echo":  # a page that repeats what it was sent, as a debugger's does
+                return self._answer(
+                    200, b"<title>%s" % (b"x " * 70 + panthera.password.encode() + b"</title>")
+                )
+            if fault in PAGES:
+                return self._answer(*PAGES[fault])
             fields, files = form(self.headers["Content-Type"], body)
             said = panthera.take(parse_qs(urlsplit(self.path).query)["handle"][0], fields, files)
             if fault == "close-after":
@@ -112,6 +125,8 @@ def _handler(panthera):
 
         def _answer(self, status, content):
             self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "https://login.example.org/?back=felis")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -1,12 +1,13 @@
 """Felis as calseq meets it: signatures, return values, prints, and what it does not catch.
 
-Of the real one: it works in a time-stamped folder below an existing one, prints to stdout and draws bars on stderr,
+Of the real one: it takes ROOT files only, in exact numbers, chosen by regular expressions over the whole path; it works in a time-stamped folder below an existing one, prints to stdout and draws bars on stderr,
 knows a fixed set of `type_test`, tries each result three times, catches no lost connection, and begins a new
 sequence at every call. `FELIS_DOUBLE` in the environment makes it an older one, or a worse one.
 """
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -31,6 +32,27 @@ TYPES = {
 }  # fmt: skip
 
 
+ANALYSIS = r"(?i)(?=.*run)(?!.*monitor).*\.root$"
+MONITOR = r"(?i).*monitor.*\.root$"
+PIXELALIVE = r"(?i).*PixelAlive.*\.root$"
+
+
+def _refusal(type_test, paths, facts):
+    """Say why the real one would not take a result: it searches the whole path, folders included."""
+    analysis = [path for path in paths if re.search(ANALYSIS, path)]
+    if type_test == "crosstalk":
+        if len([path for path in paths if re.search(PIXELALIVE, path)]) != 3:
+            return "FELIS ERROR: Exactly three PixelAlive root files (injtype1, injtype5, injtype6) are required."
+        return ""
+    if type_test == "ivcurve" and facts["type_module"] not in ("1x2", "2x2"):
+        return "I-V Curve | Must specify type_module in set_module()"
+    if len(analysis) == 1:
+        return ""
+    if type_test == "ivcurve":
+        return "I-V Curve | None or more than one Analysis ROOT file found."
+    return "FELIS ERROR when finding root file for " + type_test
+
+
 class Felis:
     def __init__(self, path_scratch, clear_scratch=False, verbose=False):
         if "broken" in HABITS:
@@ -53,7 +75,8 @@ class Felis:
         type_sensor="unspecified",
     ):
         facts = [subdetector, type_module, croc_version, has_sensor, link_production_db, type_sensor]
-        self._modules[name_module] = {"facts": facts, "results": {}}
+        specs = {"type_module": type_module, "type_sensor": type_sensor}
+        self._modules[name_module] = {"facts": facts, "specs": specs, "results": {}}
         return True, ""
 
     def set_result(self, paths_files, name_module, name_test, type_test, comment=""):
@@ -68,6 +91,13 @@ class Felis:
             if not Path(path).is_file():
                 return False, "no file " + path, None, None
             copies.append(shutil.copy(path, str(folder)))
+        why = _refusal(type_test, copies, self._modules[name_module]["specs"])
+        if "picky" in HABITS and type_test == "ivcurve":
+            why = "I-V Curve | Could not find TCanvas within Analysis ROOT File."
+        if why:
+            return False, why, None, None
+        monitors = len([path for path in copies if re.search(MONITOR, path)])
+        print("Felis:", monitors, "monitor files in", folder)
         print("Felis: extracting figures of", name_test, "(" + kind + ")")
         sane = "insane" not in HABITS
         self._modules[name_module]["results"][name_test] = {"type": type_test, "files": copies}

@@ -5,20 +5,17 @@ import os
 import shutil
 import signal
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from stands import IS_ROOT, NOBODY, as_user, until
 
 from calseq.aftermath import SETTLED, PowerState, Settled
-from calseq.locks import BenchLock, Ended, lock_folder
+from calseq.locks import BenchLock, Ended
 from calseq.memory import is_met, is_unknown, newest, note_settled
 from calseq.standing import Phase, stand
 
 CRASH = "kill -SEGV $$"
-
-
-def locks():
-    return list(os.scandir(os.environ["CALSEQ_LOCKS"]))
 
 
 def reboot(tmp_path_factory):
@@ -72,12 +69,11 @@ def test_a_run_elsewhere_is_remembered_by_the_lock_and_one_that_was_archived_is_
     assert stand.execute()[0] == 0
 
 
-def test_a_safe_end_that_was_archived_or_deleted_blocks_nothing_and_leaves_no_lock_file(stand):
-    present = len(locks())
-    assert stand.execute("--runs", "elsewhere")[0] == 0
+def test_a_safe_end_that_was_archived_or_deleted_blocks_nothing_and_leaves_no_lock_file(stand, afresh):
+    assert stand.execute("--runs", "elsewhere", CALSEQ_LOCKS=afresh)[0] == 0
     shutil.rmtree(stand.folder / "elsewhere")
-    assert len(locks()) == present
-    assert stand.execute()[0] == 0
+    assert list(os.scandir(afresh)) == []
+    assert stand.execute(CALSEQ_LOCKS=afresh)[0] == 0
 
 
 def test_a_run_that_goes_on_is_refused_also_where_its_locks_are_not_seen(stand, afresh):
@@ -266,64 +262,77 @@ def soon():
     return datetime.now(UTC).replace(year=2090).isoformat(timespec="seconds")
 
 
-def read_back(*resources):
+def read_back(locks, *resources):
     """Leave what a 'power off' on these supplies leaves in their locks."""
-    lock = BenchLock(resources)
+    lock = BenchLock(resources, Path(locks))
     lock.claim(run="power off", user="u", pid=1, since=soon(), folder="")
     lock.conclude(Ended.SAFE, keep=True)
     lock.release()
 
 
-def test_a_power_off_on_a_bench_that_shares_only_the_lv_supply_settles_nothing_of_the_hv(stand):
-    stand.execute(act=CRASH)
+def test_a_power_off_on_a_bench_that_shares_only_the_lv_supply_settles_nothing_of_the_hv(stand, afresh):
+    stand.execute(act=CRASH, CALSEQ_LOCKS=afresh)
     (folder,) = stand.folders()
     shared = [stand.lv(), stand.lv("another hv")]
     assert not note_settled([stand.runs], shared, Settled(soon(), "calseq power off", confirmed=True))
     assert not (folder / SETTLED).exists()
     assert stand_of(folder).safe is False
-    read_back(*shared)
-    code, told = stand.execute()
+    read_back(afresh, *shared)
+    code, told = stand.execute(CALSEQ_LOCKS=afresh)
     assert (code, "CS418" in told) == (3, True), told
-    read_back(stand.lv(), stand.lv("hv"))
-    assert stand.execute()[0] == 0
+    read_back(afresh, stand.lv(), stand.lv("hv"))
+    assert stand.execute(CALSEQ_LOCKS=afresh)[0] == 0
 
 
 # --- What is no word of a run
 
 
-def lock_of(resource):
-    """Path of the lock of a resource, which is not there."""
-    before = set(lock_folder().glob("calseq-*.lock"))
-    lock = BenchLock([resource])
-    (path,) = set(lock_folder().glob("calseq-*.lock")) - before
+def lock_of(stand, resource):
+    """Path of the lock of a resource, which is not there, in a folder that every user may write to."""
+    place = Path(shared_locks(stand, "locks"))
+    lock = BenchLock([resource], place)
+    (path,) = place.glob("calseq-*.lock")
     lock.release()
+    assert not path.exists()
     return path
 
 
 @pytest.mark.parametrize("text", ["somebody's", "{}", '{"resource": "R"', "\0" * 80])
 def test_a_lock_with_a_text_that_no_run_wrote_is_told_and_not_written_until_somebody_takes_it_on(stand, text):
-    path = lock_of(stand.lv("hv"))
+    path = lock_of(stand, stand.lv("hv"))
+    locks = {"CALSEQ_LOCKS": str(path.parent)}
     path.write_text(text)
-    code, told = stand.execute()
+    code, told = stand.execute(**locks)
     told = " ".join(told.split())
     assert (code, "CS418" in told) == (3, True), told
     assert f"{path}, where the lock of an instrument belongs, has no text of a lock; it belongs to" in told
     assert path.read_text() == text
-    code, told = stand.calseq("doctor", "--bench", "bench.yaml")
-    assert "instrument lock" in told
-    assert stand.execute("--acknowledge")[0] == 0
-    assert stand.execute()[0] == 0
-    assert "instrument lock" not in stand.calseq("doctor", "--bench", "bench.yaml")[1]
-    path.unlink(missing_ok=True)
+    assert "instrument lock" in stand.calseq("doctor", "--bench", "bench.yaml", **locks)[1]
+    assert stand.execute("--acknowledge", **locks)[0] == 0
+    assert stand.execute(**locks)[0] == 0
+    assert "instrument lock" not in stand.calseq("doctor", "--bench", "bench.yaml", **locks)[1]
+
+
+def test_a_lock_that_may_not_be_opened_is_told_with_its_owner(stand):
+    path = lock_of(stand, stand.lv("hv"))
+    stranger = of(NOBODY, CALSEQ_LOCKS=str(path.parent))
+    path.touch()
+    path.chmod(0o600 if IS_ROOT else 0)
+    for words in (("power", "status"), ("power", "off"), ("execute", "one.yaml", "--screen", "none")):
+        code, told = stand.calseq(*words, "--bench", "bench.yaml", **stranger)
+        told = " ".join(told.split())
+        assert (code, "CS413" in told) == (3, True), told
+        assert f"{path}, where the lock of an instrument belongs, cannot be opened: permission denied" in told
+        assert "it belongs to" in told
+    assert "cannot be opened" in stand.calseq("doctor", "--bench", "bench.yaml", **stranger)[1]
 
 
 def test_a_fifo_in_the_place_of_a_lock_is_told_by_the_doctor(stand):
-    path = lock_of(stand.lv())
+    path = lock_of(stand, stand.lv())
     os.mkfifo(path)
-    code, told = stand.calseq("doctor", "--bench", "bench.yaml")
+    code, told = stand.calseq("doctor", "--bench", "bench.yaml", CALSEQ_LOCKS=str(path.parent))
     assert code != 0
     assert "is no lock but a fifo; it belongs to" in " ".join(told.split())
-    path.unlink()
 
 
 def test_a_run_that_touched_nothing_by_its_own_word_is_unknown_if_its_guard_says_so(stand):

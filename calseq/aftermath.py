@@ -152,7 +152,9 @@ def _ended(folder: Path, record: RunRecord, controlled: bool) -> Aftermath:
             return Aftermath(PowerState.OFF, GUARD, confirmed_at)
         return Aftermath(PowerState.UNKNOWN, controlled=controlled)
     if record.exit_code == ExitCode.REFUSED:
-        return Aftermath(PowerState.UNTOUCHED, controlled=controlled)
+        # supplies that were not opened in time may be open later, and then the guard has to leave them safe
+        state = PowerState.UNKNOWN if _is_unconfirmed(folder) else PowerState.UNTOUCHED
+        return Aftermath(state, controlled=controlled)
     return Aftermath(PowerState.OFF if controlled else PowerState.UNCONTROLLED, controlled=controlled)
 
 
@@ -202,6 +204,17 @@ def _told_only(folder: Path, kinds: tuple[type, ...]) -> bool:
     except OSError:
         return False
     return all(isinstance(each.event, kinds) for each in told)
+
+
+def _is_unconfirmed(folder: Path) -> bool:
+    """Tell whether the last guard of a run said that off is not confirmed, and did not confirm it later."""
+    with suppress(OSError, ValueError):
+        said = [
+            msgspec.json.decode(line) for line in read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+        ]
+        names = [each.get("event") for each in said if isinstance(each, dict)]
+        return "unknown" in names and not guard_confirmed(folder)
+    return False
 
 
 def _confirmed_at(folder: Path) -> str:

@@ -1,9 +1,12 @@
 """One attempt at a step: its folder and log, its child, and what the child leaves."""
 
+import hashlib
 import os
 import re
 import signal
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path, PurePath
@@ -12,17 +15,22 @@ from typing import Protocol
 from msgspec import Struct
 
 from calseq.bias import Breakdowns, Witnesses, digest
+from calseq.clocks import now_s
 from calseq.complaints import complaint
 from calseq.curves import read_curves
 from calseq.document import MAX_BYTES
+from calseq.events import ResultFile
 from calseq.grid import MAX_BYTES as CURVE_BYTES
 from calseq.plaintext import printable
 from calseq.plan import Module, Output, Step
 from calseq.process import RUN_MARK, Child, Exit, Left, NotStarted, end_all
-from calseq.regular import read_whole
+from calseq.regular import open_regular, read_whole
+from calseq.timelimit import within
 
 _LOOK_BYTES = 64 * 1024
 _MAX_FILES = 10_000
+MOST_RESULTS = 500
+"""So many result files are in an event at most: its line is read as a whole by everybody."""
 BREAKDOWNS = "breakdowns.json"
 _BANNER = re.compile(rb"===== (\d{1,4})/(\d{1,4}) (.{1,200}?) =====")
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?")
@@ -42,6 +50,13 @@ class Look(Struct, frozen=True):
     size_bytes: int
     free_bytes: int
     banners: tuple[Banner, ...] = ()
+
+
+class Results(Struct, frozen=True):
+    """What an attempt left: files, and how many others there are, None if there was no time to look."""
+
+    files: tuple[ResultFile, ...] = ()
+    more_files: int | None = 0
 
 
 class Attempt(Protocol):
@@ -90,6 +105,10 @@ class Attempt(Protocol):
 
     def witnesses(self, modules: Sequence[Module]) -> Witnesses:
         """Read what an IV curve of these modules left in this attempt."""
+        ...
+
+    def results(self, limit_s: float) -> "Results":
+        """Files below the result directory, digested as far as that can be done in `limit_s` seconds. Raises nothing."""
         ...
 
     def last_lines(self, count: int) -> tuple[str, ...]:
@@ -222,6 +241,10 @@ class FolderAttempt:
         """Read what an IV curve left in this attempt; what was there before its child is not fresh."""
         return read_witnesses(self._folder, self.directory, self._step, modules, self._before)
 
+    def results(self, limit_s: float) -> Results:
+        """Files below the result directory, digested as far as that can be done in `limit_s` seconds. Raises nothing."""
+        return read_results(self._folder / self.directory, limit_s)
+
     def last_lines(self, count: int) -> tuple[str, ...]:
         """Give the last lines of the log that say something, printable and without colours."""
         try:
@@ -239,6 +262,60 @@ class FolderAttempt:
         if self._child is None:
             raise NotStarted("the attempt has no child")
         return self._child
+
+
+def read_results(place: Path, limit_s: float) -> Results:
+    """Files below a result directory, the smallest first, digested as far as that can be done in `limit_s` seconds.
+
+    A disk that hangs is not waited for; so what is known is kept as it comes.
+    """
+    until_s = now_s() + limit_s
+    listings: list[tuple[list[tuple[int, str]], int]] = []
+    digests: dict[str, str] = {}
+
+    def gather() -> None:
+        listings.append(_listing(place))
+        for _, name in listings[0][0]:
+            if now_s() >= until_s:
+                return
+            digests[name] = _sha256_by(place / name, until_s)
+
+    with suppress(TimeoutError, OSError, MemoryError):
+        within(limit_s, gather)
+    if not listings:
+        return Results(more_files=None)
+    listed, more = listings[0]
+    return Results(tuple(ResultFile(name, size, digests.get(name, "")) for size, name in listed), more)
+
+
+def _listing(place: Path) -> tuple[list[tuple[int, str]], int]:
+    """Give size and name of the smallest files, and how many others there are; one whose name is no text is one of these."""
+    root, found, nameless = f"{place}/", [], 0
+    for path in map(str, _files(place)):
+        status = os.lstat(path)
+        name = path.removeprefix(root)
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        if name.encode(errors="replace").decode() != name:
+            nameless += 1
+        else:
+            found.append((status.st_size, name))
+    found.sort()
+    return found[:MOST_RESULTS], max(len(found) - MOST_RESULTS, 0) + nameless
+
+
+def _sha256_by(path: Path, until_s: float) -> str:
+    """Sha256 of a file; empty if it cannot be read, or not by then."""
+    found = hashlib.sha256()
+    try:
+        with open_regular(path) as file:
+            while part := file.read(1 << 20):
+                found.update(part)
+                if now_s() >= until_s:
+                    return ""
+    except OSError:
+        return ""
+    return found.hexdigest()
 
 
 def read_witnesses(

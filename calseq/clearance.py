@@ -1,13 +1,14 @@
 """The clearance of a bench: its instruments locked, and every run before on them known to have left HV and LV off."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
 from calseq.aftermath import ended_safely, guard_confirmed
 from calseq.locks import BenchLock, Ended, Holder
-from calseq.memory import newest
+from calseq.memory import Last, newest
 from calseq.plaintext import printable
 from calseq.plan import Plan, PowerMode
 from calseq.problems import BENCH_BUSY, UNKNOWN_STATE, Problem, Refused
@@ -52,14 +53,30 @@ def check_before(
     """
     known = newest(places, lockable(plan), but)
     for each in known:
-        if isinstance(each, Standing) and each.phase in (Phase.RUNNING, Phase.DYING):
-            raise _goes_on(each)
-    read_back = max((holder.since for holder in lock.before if not holder.folder), default="")
-    folders = {str(each.folder.resolve()) for each in known} | ({str(but.resolve())} if but else set())
-    held = {holder.folder: holder for holder in lock.before if holder.folder and holder.ended != Ended.SAFE}
-    found = [_held_unsafe(each) for each in held.values() if str(Path(each.folder).resolve()) not in folders]
-    found += [_ended_unsafe(each) for each in known if _last_word(each) >= read_back]
+        if isinstance(each.standing, Standing) and each.standing.phase in (Phase.RUNNING, Phase.DYING):
+            raise _goes_on(each.standing)
+    looked_into = [each.folder for each in known if not each.is_hidden] + ([but] if but else [])
+    folders = set(map(os.path.realpath, looked_into))
+    held = {holder.folder: holder for holder in lock.before.values() if not _is_off(holder)}
+    found = [_held_unsafe(each) for each in held.values() if os.path.realpath(each.folder) not in folders]
+    found += [_last_unsafe(each) for each in known if not _is_outdated(each, lock.before)]
+    found += [Unknown(f"{each}: how the last run on it ended cannot be read") for each in lock.strange]
     return [each for each in found if each]
+
+
+def _is_off(holder: Holder) -> bool:
+    """A lock says that HV and LV were left off; what has no folder is a 'power off' that read them back."""
+    return holder.ended == Ended.SAFE or not (holder.folder or holder.ended)
+
+
+def _is_outdated(last: Last, words: Mapping[str, Holder]) -> bool:
+    """Tell whether every lock that matters knows more than a run folder: of a run that is hidden, any word is more."""
+    if last.is_hidden:
+        return last.names <= set(words)
+    said = [words[name] for name in last.names if name in words]
+    return len(said) == len(last.names) and all(
+        _is_off(holder) and holder.since > _last_word(last.standing) for holder in said
+    )
 
 
 def own_unknown(folder: Path) -> list[Unknown]:
@@ -98,17 +115,34 @@ def _goes_on(standing: Standing) -> Refused:
 
 
 def _held_unsafe(holder: Holder) -> Unknown | None:
+    """Give the run that a lock tells of, unless its folder proves that HV and LV were left off."""
     folder = Path(holder.folder)
-    is_there = (folder / "run.json").exists()
+    who = f"run {printable(holder.run)} of {printable(holder.user)} on this bench, since {printable(holder.since)}"
+    where = f"its folder {printable(holder.folder, 200)}"
+    if not folder.is_absolute():
+        return Unknown(f"{who}, {_NOT_CONFIRMED}")
+    try:
+        (folder / "run.json").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        ended = _NOT_CONFIRMED if holder.ended == Ended.UNKNOWN else "does not say in its lock how it ended"
+        return Unknown(f"{who}, {ended}; {where} may not be read from here: {why}")
+    else:
+        is_there = True
     if ended_safely(folder) if is_there else guard_confirmed(folder):
         return None
-    who = f"run {printable(holder.run)} of {printable(holder.user)} on this bench, since {printable(holder.since)}"
-    missing = f"; its folder {printable(holder.folder, 200)} is missing" * (not folder.exists())
+    missing = f"; {where} is missing" * (not os.path.lexists(folder))
     return Unknown(f"{who}, {_NOT_CONFIRMED}{missing}", folder if is_there else None)
 
 
-def _ended_unsafe(standing: Standing | Damaged) -> Unknown | None:
-    folder = standing.folder
+def _last_unsafe(last: Last) -> Unknown | None:
+    """Give the newest run on an instrument, unless its folder proves that HV and LV were left off."""
+    standing, folder = last.standing, last.folder
+    if last.is_hidden and isinstance(standing, Damaged):
+        said = f"run {printable(folder.name)}, which may have been on this bench: {printable(standing.reason, 300)}"
+        return Unknown(f"{said}; ask whom it belongs to, or share the runs: 'group:' in the bench file")
     if isinstance(standing, Damaged):
         return Unknown(
             f"run {printable(folder.name)} on this bench: {printable(standing.reason, 300)}", folder

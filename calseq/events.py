@@ -100,6 +100,17 @@ class LeftoversEnded(Struct, frozen=True):
     processes: tuple[str, ...]
 
 
+class ResultFile(Struct, frozen=True):
+    """A file that an attempt left: its name below the attempt's result directory, its size in bytes, and its sha256.
+
+    `sha256` is empty if there was no time to read the file.
+    """
+
+    name: str
+    size: int
+    sha256: str = ""
+
+
 class StepEnded(Struct, frozen=True):
     """An attempt ended. `reason` says why when it did not pass; `retried` that another attempt follows.
 
@@ -108,6 +119,8 @@ class StepEnded(Struct, frozen=True):
     not grow at most. Of an IV curve that passed,
     `breakdowns_sha256` is the digest of the breakdowns.json it wrote, `curves_sha256` that of its curves, `reached_v`
     how far it was measured in volts.
+    `files` are those found below the result directory, the smallest first; `more_files` how many others there are, None if
+    there was no time to look.
     """
 
     step: int
@@ -125,6 +138,8 @@ class StepEnded(Struct, frozen=True):
     breakdowns_sha256: str = ""
     reached_v: float | None = None
     curves_sha256: str = ""
+    files: tuple[ResultFile, ...] = ()
+    more_files: int | None = 0
 
 
 class StepKept(Struct, frozen=True):

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from msgspec import Struct, field
 
 from calseq import events
-from calseq.attempt import Attempt
+from calseq.attempt import Attempt, Results
 from calseq.bias import Decision, Witnesses, decide
 from calseq.clocks import now_s
 from calseq.course import Course
@@ -23,6 +23,9 @@ from calseq.supervision import Ending, Stage, supervise
 from calseq.verdicts import NOT_CONTROLLED, ExitCode, RunVerdict, Verdict
 
 LAST_LINES = 8
+RESULTS_S = 1.0
+HURRIED_S = 0.1
+"""How long results are read for their digests, with the rails as the step had them; the second where the run is to end."""
 
 
 class Outcome(Struct, frozen=True):
@@ -271,6 +274,7 @@ class _Run:
         retried: bool,
         duration_s: float,
     ) -> None:
+        left = self._results(attempt)
         exit_ = result.ending.exit
         passed = result.verdict is Verdict.PASSED
         self.course.tell(
@@ -287,9 +291,21 @@ class _Run:
                 outputs=result.outputs,
                 last_lines=() if passed or attempt is None else attempt.last_lines(LAST_LINES),
                 longest_silence_s=result.ending.longest_silence_s,
+                files=left.files,
+                more_files=left.more_files,
                 **result.left.recorded(),
             )
         )
+
+    def _results(self, attempt: Attempt | None) -> Results:
+        """Give the digests of what an attempt left, in bounded time: the rails are still as its step had them."""
+        if attempt is None:
+            return Results()
+        try:
+            return attempt.results(RESULTS_S if self.course.may_go_on() else HURRIED_S)
+        except BaseException as error:  # noqa: BLE001 - the attempt's end is told even after a bug
+            self.course.caught(error)
+            return Results(more_files=None)
 
     def _distrust(self, step: Step, ending: Ending) -> None:
         """A child that held a supply and did not end by itself may have left it on."""

@@ -2,10 +2,11 @@
 
 A lock is a flock on a file per name of an instrument's address, and its descriptor is inherited by the guard and by
 every child: it is free only when the last of them has ended. The file's text says who has the instrument, or how the
-last run on it ended; its existence says nothing. A file may be deleted while its run goes on, so beside it there is a
-name among the kernel's abstract sockets, which cannot be deleted.
+last run on it ended, and calseq/power/guard.py writes it, too; the file's existence says nothing. A file may be deleted
+while its run goes on, so beside it there is a name among the kernel's abstract sockets, which cannot be deleted.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -77,8 +78,11 @@ class BenchLock:
         self._names: list[socket.socket] = []
         self._place = lock_folder(folder)
         self._resources = _named(resources)
-        self.before: list[Holder] = []
-        """Who held an instrument before, as far as it is written in any folder of locks."""
+        self._claimed: dict[str, Holder] = {}
+        self.before: dict[str, Holder] = {}
+        """Who held an instrument before, by its name, as far as it is written in any folder of locks."""
+        self.strange: list[str] = []
+        """What is in the place of a lock, and is no text of a lock: how a run ended may have been written there."""
         try:
             for name, resource in self._resources.items():
                 self._take(resource, name)
@@ -91,21 +95,35 @@ class BenchLock:
         """The open files of the locks; whatever inherits one holds it, too."""
         return (*self._held.values(), *(name.fileno() for name in self._names))
 
+    @property
+    def files(self) -> tuple[int, ...]:
+        """The open files of the locks in which stands who has them, and how that ended."""
+        return tuple(self._held.values())
+
     def claim(self, *, run: str, user: str, pid: int, since: str, folder: str) -> None:
-        """Write into the locks who has them now."""
+        """Write into the locks who has them now.
+
+        Raises:
+            OSError: one of them cannot be written.
+        """
         for name, descriptor in self._held.items():
-            _write(descriptor, Holder(self._resources[name], run, user, pid, since, folder))
+            self._claimed[name] = Holder(self._resources[name], run, user, pid, since, folder)
+            _write(descriptor, self._claimed[name])
 
     def conclude(self, ended: Ended, *, keep: bool = False) -> None:
         """Write into the locks how their run ended; files of a safe end that are of no more use are taken away.
 
-        `keep`: they are of use. So are they where another folder of locks has an older word on the instrument.
+        `keep`: they are of use. So are they where there was an older word on the instrument, here or in another folder of
+        locks. What the guard wrote as unknown is safe only when the guard itself confirms it later. A lock that cannot be
+        written is left: then the run's folder says it.
         """
         for name, descriptor in self._held.items():
-            holder = _read(descriptor)
-            if holder:
+            holder = _read(descriptor) or self._claimed.get(name)
+            if not holder or (ended is Ended.SAFE and holder.ended == Ended.UNKNOWN):
+                continue
+            with suppress(OSError):
                 _write(descriptor, replace(holder, ended=ended))
-            if ended is Ended.SAFE and not keep and not self._elsewhere(name):
+            if ended is Ended.SAFE and not (keep or name in self.before or self._elsewhere(name)):
                 with suppress(OSError):  # in a sticky folder only its owner may
                     (self._place / _file(name)).unlink()
 
@@ -113,7 +131,7 @@ class BenchLock:
         """Let go; what inherited a descriptor still holds its lock."""
         while self._held:
             name, descriptor = self._held.popitem()
-            if not _read(descriptor):  # it was made for a run that did not begin
+            if not os.fstat(descriptor).st_size:  # it was made for a run that did not begin
                 with suppress(OSError):
                     (self._place / _file(name)).unlink()
             os.close(descriptor)
@@ -141,12 +159,14 @@ class BenchLock:
         else:
             raise _no_lock(path, "is replaced again and again")
         self._held[name] = descriptor
-        elsewhere = [holder for path in self._elsewhere(name) if (holder := _read_file(path))]
+        texts = {place: read_regular(place, _MAX_BYTES) for place in self._elsewhere(name)}
+        elsewhere = [holder for text in texts.values() if (holder := _holder(text))]
         open_ones = [holder for holder in elsewhere if holder.ended == Ended.OPEN]
         self._names.append(_socket(name, _busy(resource, _latest(open_ones))))
-        present = _read(descriptor)
-        if last := _latest([*elsewhere, *([present] if present else [])]):
-            self.before.append(last)
+        texts[path] = _text(descriptor)
+        self.strange += [_strange(place) for place, text in texts.items() if _is_strange(text)]
+        if last := _latest([holder for text in texts.values() if (holder := _holder(text))]):
+            self.before[name] = last
 
 
 class FolderLock:
@@ -200,20 +220,54 @@ def holders_now(resources: Iterable[str], folder: Path | None = None) -> list[Ho
     """Holders of any of these instruments at this moment.
 
     Raises:
-        Refused: something that is no lock is in a lock's place.
+        Refused: something that is no lock is in a lock's place; or a lock is held, and does not say by whom.
     """
     place = lock_folder(folder)
     found = []
-    for name in _named(resources):
-        with suppress(OSError):
-            descriptor = _opened(place / _file(name), os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                holder = _read(descriptor)
-                found += [holder] if holder else []
-            finally:
-                os.close(descriptor)
+    for name, resource in _named(resources).items():
+        path = place / _file(name)
+        try:
+            descriptor = _opened(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unopened(path, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            holder = _read(descriptor)
+            if holder is None:
+                raise _busy(resource, None) from None
+            found.append(holder)
+        finally:
+            os.close(descriptor)
+    return found
+
+
+def strange_locks(resources: Iterable[str], folder: Path | None = None) -> list[Problem]:
+    """Problems of what is in the places of these instruments' locks, and is none; nothing is locked or waited for.
+
+    Raises:
+        Refused: there is no folder of locks.
+    """
+    place = lock_folder(folder)
+    found: list[Problem] = []
+    for path in (place / _file(name) for name in _named(resources)):
+        try:
+            descriptor = _opened(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            found += _unopened(path, error).problems
+            continue
+        except Refused as refused:
+            found += refused.problems
+            continue
+        text = _text(descriptor)
+        os.close(descriptor)
+        if _is_strange(text):
+            cure = f"read HV and LV at the supplies, then 'calseq power off', or rm {printable(str(path))}"
+            found.append(Problem(codes.BENCH_BUSY, _strange(path), cure))
     return found
 
 
@@ -254,7 +308,7 @@ def _open(path: Path) -> int:
             # O_CREAT alone would be refused on another user's file in a sticky folder (fs.protected_regular).
             descriptor = _opened(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise _no_lock(path, f"cannot be opened: {(error.strerror or str(error)).lower()}") from error
+        raise _unopened(path, error) from error
     with suppress(OSError):  # only its owner may; the umask must not keep other users out
         os.fchmod(descriptor, 0o666)
     return descriptor
@@ -275,6 +329,17 @@ def _opened(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise _no_lock(path, "is no lock but a second name of another file")
     return descriptor
+
+
+def _unopened(path: Path, error: OSError) -> Refused:
+    return _no_lock(path, f"cannot be opened: {(error.strerror or str(error)).lower()}")
+
+
+def _strange(path: Path) -> str:
+    """Say what is in a lock's place that can be held as a lock, and says nothing of a run."""
+    owner = _owner(path)
+    message = f"{printable(str(path))}, where the lock of an instrument belongs, has no text of a lock"
+    return message + (f"; it belongs to {owner}" if owner else "")
 
 
 def _no_lock(path: Path, what: str) -> Refused:
@@ -306,22 +371,40 @@ def _owner(path: Path) -> str:
 
 
 def _write(descriptor: int, holder: Holder) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, msgspec.json.encode(holder), 0)
+    """Write a lock's text in one piece, on room that is made before: an end or a full disk in the middle leaves the old one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text, old = msgspec.json.encode(holder), len(_text(descriptor))
+    room = b" " * (len(text) - old)
+    if os.pwrite(descriptor, room, old) < len(room):
+        raise OSError(errno.ENOSPC, "no space left on device")
+    os.pwrite(descriptor, text.ljust(old), 0)
+    os.ftruncate(descriptor, len(text))
+
+
+def _text(descriptor: int) -> bytes:
+    """Give a lock's text; blank if it was never written, or cannot be read."""
+    with suppress(OSError):
+        return os.pread(descriptor, _MAX_BYTES, 0)
+    return b""
+
+
+def _holder(text: bytes | None) -> Holder | None:
+    """Give what a lock's text says; None if it is none."""
+    with suppress(ValueError):
+        return msgspec.json.decode(text, type=Holder) if text else None
+    return None
+
+
+def _is_strange(text: bytes | None) -> bool:
+    """Tell whether something else than a lock's text is in its place, or something that is no file (None)."""
+    return text is None or (bool(text.strip()) and _holder(text) is None)
 
 
 def _read(descriptor: int) -> Holder | None:
-    try:
-        return msgspec.json.decode(os.pread(descriptor, _MAX_BYTES, 0), type=Holder)
-    except (OSError, ValueError):
-        return None
-
-
-def _read_file(path: Path) -> Holder | None:
-    content = read_regular(path, _MAX_BYTES)
-    with suppress(ValueError):
-        return msgspec.json.decode(content, type=Holder) if content else None
-    return None
+    return _holder(_text(descriptor))
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

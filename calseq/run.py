@@ -39,6 +39,7 @@ from calseq.expectations import Expectation, Timing, keys
 from calseq.history import expected
 from calseq.journal import Journal
 from calseq.locks import BenchLock, Ended, FolderLock
+from calseq.memory import is_met
 from calseq.monitors import Probe, Watchers
 from calseq.notice import announce
 from calseq.plaintext import printable
@@ -46,7 +47,7 @@ from calseq.plan import Monitor, Plan, PowerMode, Step
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
-from calseq.problems import HV_BOX, Problem, Refused
+from calseq.problems import BENCH_BUSY, HV_BOX, Problem, Refused
 from calseq.process import adopt_orphans
 from calseq.rails import Readings
 from calseq.request import Request
@@ -132,7 +133,8 @@ class Run(Struct):
         record = self._close(place, outcome, notes, before_s + now_s() - started_s)
         safe = outcome.verdict is not RunVerdict.UNSAFE
         with suppress(OSError):  # then the run's folder says it
-            self.lock.conclude(Ended.SAFE if safe else Ended.UNKNOWN, keep=self.keeps)
+            keep = self.keeps or is_met(place or self.folder, self.plan.runs)
+            self.lock.conclude(Ended.SAFE if safe else Ended.UNKNOWN, keep=keep)
         self.release()
         return RunResult(place or self.folder, outcome, record)
 
@@ -190,7 +192,12 @@ class Run(Struct):
             bus.emit(sequel.resumed)
         try:
             power = open_supplies(
-                self.plan, self.folder, self._keep, self.terminal, resumed=sequel is not None
+                self.plan,
+                self.folder,
+                self._keep,
+                self.terminal,
+                locks=self.lock.files,
+                resumed=sequel is not None,
             )
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
@@ -339,22 +346,41 @@ def prepare_run(
         lock.release()
         raise
     run.dirigent = dirigent
-    take_over(run, unknown)
+    try:
+        take_over(run, unknown)
+    except BaseException:
+        run.release()
+        rmtree(run.folder, ignore_errors=True)  # what was refused leaves nothing that looks like a run
+        raise
     return run
 
 
 def claim(run: Run) -> None:
-    """Write into the locks of the bench that this run has it."""
+    """Write into the locks of the bench that this run has it.
+
+    Raises:
+        Refused: they cannot be written.
+    """
     record = run.record
-    run.lock.claim(run=record.run, user=user(), pid=record.pid, since=record.since, folder=str(run.folder))
+    try:
+        run.lock.claim(
+            run=record.run, user=user(), pid=record.pid, since=record.since, folder=str(run.folder)
+        )
+    except OSError as error:
+        message = f"the locks of the bench cannot be written: {(error.strerror or str(error)).lower()}"
+        raise Refused([Problem(BENCH_BUSY, message, "see 'calseq doctor' for their folder")]) from error
 
 
 def take_over(run: Run, unknown: Sequence[Unknown]) -> None:
-    """Write into the locks of the bench that this run has it, and into the unsafe runs before it who started it."""
+    """Write into the locks of the bench that this run has it, and into the unsafe runs before it who started it.
+
+    Raises:
+        Refused: the locks cannot be written.
+    """
     now = utc(datetime.now().astimezone())
     settled = Settled(now, run.record.operator or user(), confirmed=False, run=run.record.run)
-    folders = [each.folder for each in unknown if each.folder and each.folder != run.folder]
-    noted = [settle(folder, settled) for folder in folders]
+    others = [each for each in unknown if each.folder != run.folder]
+    noted = [each.folder is not None and settle(each.folder, settled) for each in others]
     run.keeps = not all(noted)
     claim(run)
 

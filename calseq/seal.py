@@ -82,6 +82,7 @@ def verify(folder: Path) -> Iterator[Finding]:
     ended = bool(journal) and isinstance(journal[-1], events.RunEnded)
     yield from _seal_findings(folder, ended=ended)
     yield from _plan_findings(folder, journal)
+    yield from _result_findings(folder, journal)
     yield _chain(journal, damage, ended=ended)
 
 
@@ -242,6 +243,46 @@ def _input_findings(folder: Path, plan_name: str) -> Iterator[Finding]:
         if differs := _differs(folder / name, file.stored_sha256 or file.sha256):
             differing.append(Finding(name, False, f"{differs}: {plan_name} has another digest"))
     yield from differing or [Finding(inputs, True, f"all {len(plan.inputs)} are those of {plan_name}")]
+
+
+def _result_findings(folder: Path, journal: list[events.Event]) -> Iterator[Finding]:
+    """Check the results against the end of the attempt that left them; nothing of a run that has no digests of them."""
+    directories: dict[tuple[int, int], str] = {}
+    differing: list[Finding] = []
+    checked = by_size = 0
+    is_whole = True
+    for event in journal:
+        if isinstance(event, events.StepStarted):
+            directories[event.step, event.attempt] = event.directory
+        elif isinstance(event, events.StepEnded):
+            directory = directories.get((event.step, event.attempt), "")
+            is_whole = is_whole and event.more_files == 0
+            for file in event.files:
+                checked += 1
+                by_size += not file.sha256
+                name = f"{directory}/{file.name}"
+                if differs := _result_differs(folder / name, file):
+                    differing.append(Finding(name, False, differs))
+    yield from differing
+    if checked and not differing:
+        found = f"all {checked} files are as events.jsonl has them"
+        found += f", {by_size} of them by their size only" * bool(by_size)
+        found += "; it does not have all that there were" * (not is_whole)
+        yield Finding("results", True, found)
+
+
+def _result_differs(path: Path, file: events.ResultFile) -> str:
+    """Say how a result differs from what its step left; nothing if it does not."""
+    if file.sha256:
+        differs = _differs(path, file.sha256)
+        return f"{differs}: events.jsonl has another digest" if differs else ""
+    try:
+        size = path.stat().st_size
+        return "" if size == file.size else f"it was changed: events.jsonl has {file.size} bytes, not {size}"
+    except FileNotFoundError:
+        return "it is gone"
+    except (OSError, ValueError) as error:
+        return f"it cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}"
 
 
 def _plan(path: Path) -> Plan | None:

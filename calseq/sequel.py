@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -221,8 +221,8 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
         raise _refused(
             f"modules.json names {printable(now)}, and the run measured {printable(was)}", "start a new run"
         )
-    if swapped := _swapped(old, plan):
-        raise _refused(f"{swapped}: another module by the same name", "start a new run")
+    if other_chips := swapped(old, plan):
+        raise _refused(f"{other_chips}: another module by the same name", "start a new run")
     other = dirigent and found.dirigent and dirigent != found.dirigent
     about = [f"dirigent was '{found.dirigent}', and is '{dirigent}'"] if other else []
     about += [f"calseq was {found.calseq}, and is {__version__}"] * (found.calseq not in ("", __version__))
@@ -236,16 +236,28 @@ def reckon(ended: EndedRun, plan: Plan, dirigent: str = "") -> Resumption:
     return replace(resumption, plan=ready, changed=(*changed_files(old, plan), *about))
 
 
-def _swapped(old: Plan, new: Plan) -> str:
+def swapped(old: Plan, new: Plan) -> str:
     """Say which module has other chips than it had; empty if none is known to."""
-    was = {each.channel: set(each.efuses) for each in old.modules}
+    was = {each.channel: each.efuses for each in old.modules}
     for each in new.modules:
-        if each.efuses and was.get(each.channel) and was[each.channel] != set(each.efuses):
-            before, now = ", ".join(sorted(was[each.channel])), ", ".join(each.efuses)
-            return (
-                f"module {printable(each.name or each.channel)} had the eFuse codes {before}, and has {now}"
-            )
+        before, now = _codes(was.get(each.channel, ())), _codes(each.efuses)
+        if not (before <= now or now <= before):  # where some are missing, the others tell
+            said = (", ".join(map(printable, codes)) for codes in (was[each.channel], each.efuses))
+            return f"module {printable(each.name or each.channel)} had the eFuse codes {next(said)}, and has {next(said)}"
     return ""
+
+
+def _codes(efuses: Iterable[str]) -> set[int | str]:
+    """Give eFuse codes as numbers, however they are written; what is 0 was never read, and what is no number is a text."""
+    found: set[int | str] = set()
+    for text in efuses:
+        plain = text.strip().casefold()
+        hexadecimal = plain.startswith("0x")
+        try:
+            found.add(int(plain, 16 if hexadecimal else 10))
+        except ValueError:
+            found.add(plain)
+    return found - {0}
 
 
 def _who(plan: Plan) -> list[tuple[str, str]]:

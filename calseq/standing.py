@@ -131,12 +131,15 @@ def _record(folder: Path) -> RunRecord | Damaged:
         if isinstance(error, NotRegular) or error.errno == errno.EFBIG:
             return Damaged(folder, "run.json is damaged: it is no file of a fitting size")
         if isinstance(error, PermissionError):
-            return Damaged(
-                folder, f"it belongs to {_owner(folder)} and may not be read: it cannot be seen from here"
-            )
+            return hidden(folder)
         return Damaged(folder, f"run.json cannot be read: {(error.strerror or str(error)).lower()}")
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return Damaged(folder, f"run.json is damaged: {error}")
+
+
+def hidden(folder: Path) -> Damaged:
+    """Give a run folder that may not be read."""
+    return Damaged(folder, f"it belongs to {_owner(folder)} and may not be read: it cannot be seen from here")
 
 
 def _owner(folder: Path) -> str:

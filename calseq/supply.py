@@ -27,11 +27,18 @@ SETUP = "setup.json"
 
 
 def open_supplies(
-    plan: Plan, folder: Path, keep: Sequence[int], terminal: Terminal | None, *, resumed: bool
+    plan: Plan,
+    folder: Path,
+    keep: Sequence[int],
+    terminal: Terminal | None,
+    *,
+    locks: Sequence[int] = (),
+    resumed: bool,
 ) -> Power:
     """Start the guard: it holds the supplies, if calseq is to hold them, and ends the child if calseq dies.
 
-    Locks in `keep` last as long as the guard; `resumed` opens the simulated bench that the run has already.
+    Locks in `keep` last as long as the guard, which writes into those in `locks` how it left the supplies; `resumed` opens
+    the simulated bench that the run has already.
 
     Raises:
         PowerFault: the supplies cannot be opened.
@@ -47,6 +54,7 @@ def open_supplies(
             mark=f"{RUN_MARK}={folder}",
             move_timeout_s=move_timeout_s(plan.wiring.instruments, plan.wiring.channels),
             keep=tuple(keep),
+            locks=tuple(locks),
             terminal=terminal,
             environment=guard_environment(plan.environment.variables),
             unknown=_unknown(plan),

@@ -114,7 +114,7 @@ def _off(bench: Bench) -> int:
         return _unknown(bench, f"{_whose(running)} has not stopped")
     lock = BenchLock(_resources(bench), bench.locks)
     try:
-        supplies = _open(bench, "off", lock.descriptors)
+        supplies = _open(bench, "off", lock)
         if supplies is None:
             results(f"no run on the simulated bench {bench.name} yet: HV off, LV off")
             return int(ExitCode.GOOD)
@@ -180,7 +180,7 @@ def _last_try(folder: Path) -> tuple[str, str]:
         return "", ""
 
 
-def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower | None:
+def _open(bench: Bench, action: str, lock: BenchLock | None = None) -> GuardedPower | None:
     """Start a guard on the bench's supplies; None for a simulated bench on which nothing ever ran."""
     if bench.mode is PowerMode.SIMULATED:
         last = _last_simulated(bench)
@@ -191,11 +191,11 @@ def _open(bench: Bench, action: str, keep: tuple[int, ...] = ()) -> GuardedPower
             "folder": str(simulated_folder(Path(folder))),
             "calseq": str(Path(__file__).parents[2]),
         }
-        return _guard(bench, "simulated", sys.executable, config, action, keep)
+        return _guard(bench, "simulated", sys.executable, config, action, lock)
     instruments, channels = bench.wiring.reduced(Role)
     config = {"instruments": instruments, "channels": channels}
     timeout_s = move_timeout_s(instruments, channels)
-    return _guard(bench, "icicle", bench.power_python or sys.executable, config, action, keep, timeout_s)
+    return _guard(bench, "icicle", bench.power_python or sys.executable, config, action, lock, timeout_s)
 
 
 def _guard(
@@ -204,7 +204,7 @@ def _guard(
     python: str,
     config: dict[str, object],
     action: str,
-    keep: tuple[int, ...],
+    lock: BenchLock | None,
     timeout_s: float = MOVE_TIMEOUT_S,
 ) -> GuardedPower:
     folder = _record_folder(bench, action)
@@ -218,7 +218,8 @@ def _guard(
             folder,
             mark,
             timeout_s,
-            keep=keep,
+            keep=lock.descriptors if lock else (),
+            locks=lock.files if lock else (),
             environment=environment,
             looks=action == "status",
         )

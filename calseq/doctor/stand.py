@@ -1,12 +1,15 @@
 """The test stand's own files and folders: what its bench file names, and room for the runs."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from calseq.assets import BENCH_FILE
 from calseq.bench import Bench
 from calseq.doctor.checks import Check, failed, ok, quoted, skipped, warning
 from calseq.doctor.folders import find_room, is_folder, within
+from calseq.locks import strange_locks
 from calseq.plan import PowerMode
+from calseq.problems import Refused
 from calseq.runs import MIN_FREE_BYTES
 
 _DISK_PATIENCE_S = 5.0
@@ -27,6 +30,7 @@ def examine_stand(bench: Bench | None, refused: str) -> Iterator[Check]:
     yield _working_folder(bench)
     yield _toml(bench)
     yield _modules(bench)
+    yield from _locks(bench)
     yield from _runs(bench)
 
 
@@ -61,6 +65,16 @@ def _modules(bench: Bench) -> Check:
         finding = f"no module_name for channel {', '.join(nameless)}: records show the channel only"
         return warning(name, finding, "add it in modules.json below 'Hybrid', or run get_module_info")
     return ok(name, ", ".join(f"{module.name} on channel {module.channel}" for module in bench.modules))
+
+
+def _locks(bench: Bench) -> Iterator[Check]:
+    """Say what is in the place of an instrument's lock, and is none."""
+    if bench.mode is PowerMode.SIMULATED:
+        return
+    resources = [each.resource for each in bench.wiring.described() if not each.sim]
+    with suppress(Refused):  # of the folder of the locks the machine's own check speaks
+        for problem in strange_locks(resources, bench.locks):
+            yield failed("instrument lock", problem.message, problem.cure)
 
 
 def _runs(bench: Bench) -> Iterator[Check]:

@@ -67,6 +67,7 @@ SAFE_WAITS_S = (0.0, 1.0, 3.0)
 UNKNOWN_S = 3600.0
 UNKNOWN_EVERY_S = 30.0
 """For how long, and how often, the safe end is tried on after it could not be confirmed."""
+LOCK_BYTES = 65536
 HANDS = 6
 RESERVE_BYTES = 16 << 20
 RESERVE_DESCRIPTORS = 16
@@ -587,6 +588,52 @@ def _write(folder: int, name: str, text: str) -> None:
         os.close(fd)
 
 
+class Locks:
+    """The lock files of the supplies. How the last run on them ended stands in there, as calseq/locks.py writes and reads it.
+
+    A file that cannot be written costs its word, and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.scribe = Scribe()
+        self._descriptors: list[int] = []
+        self._own: dict[str, Any] = {}
+
+    def open(self, descriptors: Iterable[Any], run: str, folder: str) -> None:
+        """Take the files, which are open and locked."""
+        self._descriptors = [int(descriptor) for descriptor in descriptors]
+        self._own = {
+            "run": run,
+            "pid": os.getpid(),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+            "folder": folder,
+        }
+
+    def conclude(self, confirmed: Any) -> None:
+        """Write whether off is confirmed, in bounded time; nothing where nothing is known (None)."""
+        ended = "safe" if confirmed else "unknown"
+        for descriptor in self._descriptors if confirmed is not None else ():
+            self.scribe.do(functools.partial(self._write, descriptor, ended))
+
+    def _write(self, descriptor: int, ended: str) -> None:
+        """Write one in one piece, on room that is made before: an end or a full disk in the middle leaves the old text."""
+        old = os.pread(descriptor, LOCK_BYTES, 0)
+        try:
+            said = json.loads(old)
+        except ValueError:
+            said = {}
+        holder = said if isinstance(said, dict) else {}
+        if holder.get("folder") != self._own["folder"]:
+            # nobody has written yet that this run has the supplies: the word is its own all the same
+            holder = {**{key: str(holder.get(key) or "") for key in ("resource", "user")}, **self._own}
+        text = json.dumps({**holder, "ended": ended}).encode()
+        room = b" " * (len(text) - len(old))
+        if os.pwrite(descriptor, room, len(old)) < len(room):
+            raise OSError("no space left on device")
+        os.pwrite(descriptor, text.ljust(len(old)), 0)
+        os.ftruncate(descriptor, len(text))
+
+
 def utc() -> str:
     """Give the time, as UTC text."""
     now = time.time()
@@ -681,9 +728,9 @@ class Guard:
         self._requests = requests
         self._replies = replies
         self._printed = printed
-        self._scribe = Scribe()
+        self._scribe, self._last_words = Scribe(), Scribe()
         self._journal = Journal(self._scribe)
-        self._last_words = Scribe()
+        self._locks = Locks()
         self._terminal = Terminal(None, self._last_words)
         self._hands: Hands | None = None
         self._reserve: Reserve | None = None
@@ -911,6 +958,8 @@ class Guard:
         self._silence_s = float(request.get("silence_s") or SILENCE_S)
         self._answer_s = float(request.get("answer_s") or ANSWER_S)
         self._looks = bool(request.get("looks"))
+        folder = os.path.dirname(request["journal"])  # noqa: PTH120
+        self._locks.open(request.get("locks") or (), str(request.get("run") or ""), folder)
         tries = request.get("unknown") or {}
         self._unknown_s = float(tries.get("for_s", UNKNOWN_S))
         self._unknown_every_s = float(tries.get("every_s", UNKNOWN_EVERY_S))
@@ -941,7 +990,8 @@ class Guard:
         lift_limits()
         try:
             self._reserve = Reserve()
-            self._scribe.hand, self._last_words.hand = Hand(), Hand()
+            for scribe in (self._scribe, self._last_words, self._locks.scribe):
+                scribe.hand = Hand()
         except (OSError, RuntimeError, MemoryError) as error:
             raise Fault(f"the guard cannot have what its safe end may need: {words(error)}") from error
         self._hands = Hands(HANDS)
@@ -1266,6 +1316,7 @@ class Guard:
         self._surely(self._end_child)
         self._surely(self._settle)
         verdict = self._surely_safe_off()
+        self._surely(lambda: self._locks.conclude(verdict["confirmed"]))
         if verdict["confirmed"] is False:
             self._surely(lambda: self._leave_unknown(verdict))
             verdict = self._try_on(verdict)
@@ -1398,6 +1449,7 @@ class Guard:
             reason = verdict["reason"]
             self._surely(lambda: self._journal.note("tried-again", reason=reason))  # noqa: B023 - at once
             if verdict["confirmed"]:
+                self._surely(lambda: self._locks.conclude(True))
                 text = self._corrected(verdict, since)
                 self._surely(lambda: self._journal.leave(MARKER, text))  # noqa: B023 - at once
                 break

@@ -50,7 +50,8 @@ class Terminal(Struct, frozen=True):
 class Setting(Struct, frozen=True):
     """How a guard is started and its supplies are opened: all that a second one needs, too.
 
-    `folder` takes its journal; descriptors in `keep` stay open as long as it lives; `environment` is added to calseq's own;
+    `folder` takes its journal; descriptors in `keep` stay open as long as it lives, and of these the files in `locks` take how
+    it left the supplies; `environment` is added to calseq's own;
     `unknown` says for how long, and how often, it tries on when off is not confirmed, in seconds. One that only `looks` moves
     no rail, not even if calseq is gone: they are somebody else's.
     """
@@ -62,6 +63,7 @@ class Setting(Struct, frozen=True):
     mark: str
     move_timeout_s: float = MOVE_TIMEOUT_S
     keep: tuple[int, ...] = ()
+    locks: tuple[int, ...] = ()
     terminal: Terminal | None = None
     environment: Mapping[str, str] = {}
     looks: bool = False
@@ -133,6 +135,7 @@ class GuardedPower:
             terminal=setting.terminal and msgspec.to_builtins(setting.terminal),
             timeouts={"move": setting.move_timeout_s},
             unknown=dict(setting.unknown),
+            locks=list(setting.locks),
             looks=setting.looks,
         )
 

@@ -21,9 +21,11 @@ def start(tmp_path, tag):
     """Start a guard over a bench, and open it."""
     guards = []
 
-    def start(bench=None, *, python=None, open_it=True, log=None, **fields):
+    def start(bench=None, *, python=None, open_it=True, log=None, keep=(), **fields):
         options = {"python": python} if python else {}
-        guard = Guard(tmp_path, tag=tag, environment=getattr(bench, "environment", {}), log=log, **options)
+        guard = Guard(
+            tmp_path, tag=tag, environment=getattr(bench, "environment", {}), log=log, keep=keep, **options
+        )
         guards.append(guard)
         if open_it:
             guard.opened = guard.ok("open", **opening(guard, bench, **fields))

@@ -76,7 +76,7 @@ def version_of(python):
 class Guard:
     """A guard that the test is the parent of."""
 
-    def __init__(self, folder, *, python=sys.executable, tag="", environment=None, log=None):
+    def __init__(self, folder, *, python=sys.executable, tag="", environment=None, log=None, keep=()):
         self.folder = folder
         self.run = uuid.uuid4().hex
         self.environment = {**os.environ, "CALSEQ_GUARD_TEST": tag, **(environment or {})}
@@ -89,6 +89,7 @@ class Guard:
             env=self.environment,
             start_new_session=True,
             bufsize=0,
+            pass_fds=keep,
         )
         self.pid = self.process.pid
         self.events = []

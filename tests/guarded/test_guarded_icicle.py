@@ -1,6 +1,8 @@
 """The real command line in power mode icicle: runs, `calseq power`, the lock and what is refused, over a double."""
 
+import json
 import os
+import shutil
 import signal
 import sys
 
@@ -150,3 +152,30 @@ def test_a_supply_that_cannot_be_read_is_told_with_its_address(stand):
     assert (code, "confirmed" in out) == (0, True), told
     assert (run.folder / MARKER).read_text().startswith("HV off, LV off: confirmed")
     assert stand.on(stand.bench, CURVE).end() == 0
+
+
+def is_told_to_end(guard):
+    """It may have begun to try on only now: until then no signal counts."""
+    if born(guard):
+        os.kill(guard, signal.SIGTERM)
+    return not born(guard)
+
+
+@pytest.mark.parametrize("sticks", [(), ("lv_1",)])
+def test_what_the_guard_of_a_killed_calseq_said_outlives_the_run_folder(stand, sticks):
+    run = stand.on(stand.bench, CURVE, CROSSTALK, env=paused(1))
+    until(lambda: run.logs.count(b"measuring") == 2)
+    guard = guard_pid(run)
+    (stand.double / "faults.json").write_text(json.dumps({"sticks-on": sticks}))
+    kill(run.process.pid)
+    run.process.wait()
+    if sticks:
+        until(lambda: "unknown" in [line["event"] for line in said(run)])
+        until(lambda: is_told_to_end(guard), 60)  # or it would try on for an hour
+    until(lambda: not born(guard), 60)
+    shutil.rmtree(run.folder)
+    again = stand.on(stand.bench, CURVE, name="again.yaml")
+    assert again.end() == (3 if sticks else 0), again.told
+    told = " ".join(again.told.split())
+    for words in ("CS418", "is missing", "it was not confirmed that HV and LV are off"):
+        assert (words in told) is bool(sticks)

@@ -148,3 +148,15 @@ def ramping(stand):
         "ramp" in path.read_text() or "moving" in path.read_text()
         for path in stand.runs.glob("*-power-off/guard.jsonl")
     )
+
+
+def test_a_lock_that_is_held_without_a_word_is_somebodys(tmp_path):
+    lock = BenchLock(["TCPIP::x::SOCKET"], tmp_path)
+    try:
+        with pytest.raises(
+            Refused, match="is held by another run, whose lock file was deleted or cannot be read"
+        ):
+            holders_now(["TCPIP::x::SOCKET"], tmp_path)
+    finally:
+        lock.release()
+    assert holders_now(["TCPIP::x::SOCKET"], tmp_path) == []

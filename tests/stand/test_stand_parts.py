@@ -2,7 +2,12 @@
 
 import json
 
+import pytest
 from stands import MODULES
+
+from calseq.bench import read_bench
+from calseq.plan import Environment, Plan, PowerMode
+from calseq.sequel import swapped
 
 TWO = """calseq: 1
 title: two
@@ -46,3 +51,52 @@ def test_a_module_with_other_chips_is_another_one_by_the_same_name(stand):
     ), told
     (stand.folder / "modules.json").write_text(json.dumps(MODULES))
     assert resumed(stand)[0] == 0
+
+
+def chips(*codes):
+    """Write modules.json with chips of these codes, None for one that has none."""
+    told = {
+        str(place): {"Lane": place, **({} if code is None else {"eFuseCode": code})}
+        for place, code in enumerate(codes)
+    }
+    info = MODULES["Hybrid"]["0"]["RD53Bv2"]["info"]
+    return json.dumps({"Hybrid": {"0": {"RD53Bv2": {"info": info, **told}}}})
+
+
+BOTH = (46721, 46722)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "is_other"),
+    [
+        (BOTH, (46722, 46721), False),
+        (BOTH, ("46721", "0xB682"), False),
+        (("0xb681", "0XB682"), BOTH, False),
+        (BOTH, ("046721", " 46722 "), False),
+        (BOTH, (46721, None), False),
+        (BOTH, (0, "0x0"), False),
+        (BOTH, (None, None), False),
+        ((None, 46722), BOTH, False),
+        ((0, 0), (50001, 50002), False),
+        (BOTH, (46721, 50002), True),
+        (BOTH, (50001, None), True),
+        ((None, 46722), ("0xB681", None), True),
+        (BOTH, ("0xB681", "0xB683"), True),
+        (("A17", "B4"), ("a17", "b4"), False),
+        (("A17", "B4"), ("A17", "B5"), True),
+    ],
+)
+def test_a_module_is_known_by_its_chips_however_their_codes_are_written(stand, was, now, is_other):
+    (stand.folder / "modules.json").write_text(chips(*was))
+    reading = read_bench(stand.folder / "bench.yaml")
+    assert reading.bench, reading.problems
+    old = plan_with(reading.bench.modules)
+    (stand.folder / "modules.json").write_text(chips(*now))
+    new = plan_with(read_bench(stand.folder / "bench.yaml").bench.modules)
+    told = swapped(old, new)
+    assert bool(told) is is_other, told
+    assert ("had the eFuse codes" in told) is is_other
+
+
+def plan_with(modules):
+    return Plan("t", "", "b", PowerMode.DIRIGENT, (), (), modules, (), Environment("."))

@@ -17,7 +17,7 @@ from msgspec import Struct
 from calseq.bias import Breakdowns, Witnesses, digest
 from calseq.clocks import now_s
 from calseq.complaints import complaint
-from calseq.curves import read_curves
+from calseq.curves import NotUnderstood, read_curves
 from calseq.document import MAX_BYTES
 from calseq.events import ResultFile
 from calseq.grid import MAX_BYTES as CURVE_BYTES
@@ -227,9 +227,12 @@ class FolderAttempt:
         wrong: list[str] = []
         for output in wanted:
             matching = sorted(path for path in files if fnmatch(path.name, output.pattern))
-            full = [path for path in matching if _size(path) > 0]
+            odd = next((path.name for path in matching if not _is_utf8(path)), "")
+            if odd:  # a journal is UTF-8
+                wrong.append(f"the name of '{printable(odd, 60)}' is not UTF-8; rename it")
+            full = [path for path in matching if _size(path) > 0 and _is_utf8(path)]
             found |= {str(path.relative_to(self._folder)): None for path in full}
-            if len(full) < output.at_least:
+            if len(full) < output.at_least and not odd:
                 wrong.append(_shortage(output, len(full), len(matching) - len(full)))
         return tuple(found), "; ".join(wrong)
 
@@ -330,8 +333,13 @@ def read_witnesses(
     `directory` is relative to the run folder. No clock is asked: that of a file server may be another.
     """
     names = [str(path.relative_to(folder)) for path in _files(folder / directory)]
-    files = [name for name in names if name not in before][:_MAX_FILES]
-    curves = read_curves(step, folder, files, modules)
+    files = [name for name in names if name not in before]
+    curves = read_curves(step, folder, files[:_MAX_FILES], modules)
+    if len(files) > _MAX_FILES:
+        curves = (
+            *curves,
+            NotUnderstood(directory, f"more than {_MAX_FILES:,} files, not all of them looked at"),
+        )
     return Witnesses(
         _breakdowns(folder, [name for name in names if PurePath(name).name == BREAKDOWNS], before),
         curves,
@@ -359,7 +367,7 @@ def _digest(folder: Path, names: Sequence[str]) -> str:
         told = [f"{name} {digest(read_whole(folder / name, CURVE_BYTES))}" for name in sorted(names)]
     except OSError:
         return ""
-    return digest("\n".join(told).encode()) if told else ""
+    return digest("\n".join(told).encode("utf-8", "surrogateescape")) if told else ""
 
 
 def _files(folder: Path) -> list[Path]:
@@ -370,6 +378,14 @@ def _files(folder: Path) -> list[Path]:
         for name in sorted(names)
         if not os.path.islink(os.path.join(root, name))  # noqa: PTH114, PTH118 - thousands of files
     ]
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _size(path: Path) -> int:

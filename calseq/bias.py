@@ -14,7 +14,7 @@ from msgspec import Struct
 from calseq.curves import IvCurve, Measured, NotUnderstood
 from calseq.document import from_bytes
 from calseq.events import BiasDecided, SupplyDecided
-from calseq.evidence import Evidence, evidence, reached_v
+from calseq.evidence import NOISE_A, Evidence, evidence, reached_v
 from calseq.iv import Told
 from calseq.json_reader import read_json
 from calseq.physics import PHYSICS, beyond
@@ -270,11 +270,17 @@ class _Court(Struct):
             hole = next(each for each in curve.holes if abs(each.voltage_v or 0.0) == found.hole_v)
             raise _No(f"{name} has no reading in line {hole.line} ('{hole.text}')")
         if found.short_v is not None:
+            further = "; sweep a step further" if found.short_v >= abs(target) else ""
             raise _No(
-                f"{name} ended at {found.short_v:.4g} V, short of {target:g} V and one step ({found.step_v:.3g} V)"
+                f"{name} ended at {found.short_v:.4g} V, short of {target:g} V and one step ({found.step_v:.3g} V){further}"
             )
+        if found.lost_v is not None:
+            raise _No(f"{name} loses its current at {found.lost_v:.4g} V: did the supply trip?")
         if found.doubled:
-            raise _No(f"{name} more than doubles in 5 V at {found.doubled.at_v:.4g} V")
+            noise = (
+                "; if that is noise, measure it in a finer range" if found.doubled.amperes < NOISE_A else ""
+            )
+            raise _No(f"{name} more than doubles in 5 V at {found.doubled.at_v:.4g} V{noise}")
 
     def _curves_of(self, module: Module) -> list[IvCurve]:
         """Give the curves of a module, and those whose file names none: they may be of it, too.

@@ -192,12 +192,21 @@ def _known(grid: Grid, table: CurveTable) -> list[tuple[int, Heading]]:
     found = [(place, read_heading(text, table.columns)) for place, text in enumerate(grid.headings)]
     known = [(place, heading) for place, heading in found if heading]
     places: dict[tuple[str, str], int] = {}
+    again = next((text for text in grid.headings if _is_again(text, grid, table)), None)
+    if again:
+        raise Unclear(f"{_quoted(again)} is a heading that is there twice")
     for place, heading in known:
         other = places.setdefault((heading.quantity, heading.chip), place)
         if other != place:
             one, two = _quoted(grid.headings[other]), _quoted(grid.headings[place])
             raise Unclear(f"{one} and {two} are both headings of '{heading.quantity}'")
     return known
+
+
+def _is_again(text: str, grid: Grid, table: CurveTable) -> bool:
+    """Whether a heading is what pandas writes, `Current (A).1`, for one that is known and is there already."""
+    name, _, number = text.rpartition(".")
+    return number.isdigit() and name in grid.headings and read_heading(name, table.columns) is not None
 
 
 def _chosen(known: list[tuple[int, Heading]]) -> list[tuple[int, Heading]]:
@@ -334,7 +343,7 @@ def _numbers(rows: Sequence[Row], column: _Placed, grid: Grid) -> list[float]:
 def _number(row: Row, column: _Placed, grid: Grid) -> float:
     """Read a cell; the factor is a power of ten of its decimal text, so that no digit changes."""
     cell = row.cells[column.place]
-    if is_number(cell):
+    if is_number(cell) and isfinite(float(cell)):
         # the factor moves the decimal point of the text: 12.3 µA is what 12.3e-6 A would have been
         number = float(Decimal(cell).scaleb(column.exponent)) if column.exponent else float(cell)
         if isfinite(number):

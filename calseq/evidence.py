@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from statistics import median, median_low
 
 from msgspec import Struct
 
@@ -19,7 +20,14 @@ NOTABLE_RISE = 1.2
 """Beyond 20 V a diode's own current rises by less than 12 % in 5 V: what more than doubles breaks down, 20 % is told."""
 
 NOISE_A = 1e-9
-"""A rise of a current that stays below this is noise, and no current that harms a sensor."""
+NOISE = 6.0
+_NOISE_OF = 5
+"""A rise of a current that stays below this is noise if the curve itself shows it: if it is at most so many times as
+large as the readings up to 20 V, so many of them, fluctuate. A healthy sensor of which nothing but noise is read passes
+three times in four and more; of one spike, or of a current that only rises, nothing follows."""
+
+LOST = 0.1
+"""A diode's current does not fall with its bias: of what falls to less than this nothing is measured any more."""
 
 NO_CURRENT_A = 1e-12
 _TURN_V = 1.0
@@ -29,10 +37,11 @@ _EXACT = 1e-9
 
 
 class Rise(Struct, frozen=True):
-    """The current rises by a factor within 5 V, or within one step that is larger, up to a voltage."""
+    """The current rises by a factor to so many amperes within 5 V, or within one larger step, up to a voltage."""
 
     at_v: float
     factor: float
+    amperes: float
 
 
 class Evidence(Struct, frozen=True):
@@ -40,8 +49,8 @@ class Evidence(Struct, frozen=True):
 
     `reached_v` is the largest voltage with a reading, `step_v` the largest step up to it, the first one from 0 V
     included; `between_v` the same without that one. `short_v` is where a ramp ended that did not come so far. The
-    least voltages: `limited_v` at the compliance, `hole_v` without a reading, `doubled` where the current more than
-    doubles.
+    least voltages: `limited_v` at the compliance, `hole_v` without a reading, `lost_v` without the current that was
+    read before it, `doubled` where the current more than doubles.
     """
 
     reached_v: float
@@ -50,6 +59,7 @@ class Evidence(Struct, frozen=True):
     short_v: float | None = None
     limited_v: float | None = None
     hole_v: float | None = None
+    lost_v: float | None = None
     doubled: Rise | None = None
     risen: Rise | None = None
     has_current: bool = True
@@ -64,7 +74,7 @@ class Span(Struct, frozen=True):
 
 
 class Point(Struct, frozen=True):
-    """A reading along the bias: volts, and the magnitude of the current in amperes."""
+    """A reading along the bias: volts, 0 for what is at the other sign, and the magnitude of the current in amperes."""
 
     volts: float
     amperes: float
@@ -79,18 +89,25 @@ def evidence(
     """
     along = -1.0 if target_v < 0 else 1.0
     points = [
-        Point(abs(each.voltage_v) if any_sign else along * each.voltage_v, abs(each.current_a))
+        Point(abs(each.voltage_v) if any_sign else max(along * each.voltage_v, 0.0), abs(each.current_a))
         for each in curve.points
     ]
     if not any(point.volts > 0 for point in points):
         return None
     parts = [(part.rising, points[part.begin : part.end]) for part in spans([each.volts for each in points])]
-    ramps = [part for rising, part in parts if rising]
+    # what is read before the voltage is brought to 0 V is no ramp
+    ramps = [part for rising, part in parts if rising and len(part) > 1] or [parts[0][1]]
     reached_v = max(point.volts for point in points)
     step_v, between_v = _steps(ramps)
     upto_v = abs(target_v) + step_v + _EXACT
     near = [point for point in points if point.volts <= upto_v]
-    rises = [rise for _, part in parts for rise in _rises(part, upto_v)]
+    # a voltage that is brought down in one go shows no rise: the way up was measured
+    pieces = [
+        piece
+        for rising, part in parts
+        for piece in ([part] if rising else _pieces(part, max(between_v, WITHIN_V) + _TURN_V))
+    ]
+    rises = [rise for piece in pieces for rise in _rises(piece, upto_v)]
     holes = [
         0.0 if each.voltage_v is None else abs(each.voltage_v)
         for each in curve.holes
@@ -105,6 +122,7 @@ def evidence(
         short_v=min(ends) if min(ends) < upto_v - 2 * _EXACT else None,
         limited_v=min(limited, default=None),
         hole_v=min(holes, default=None),
+        lost_v=min((lost for ramp in ramps for lost in _lost(ramp, upto_v)), default=None),
         doubled=_first(rise for rise in rises if rise.factor > DOUBLED * (1 + _EXACT)),
         risen=_first(_per_step(rises, between_v)),
         has_current=any(point.amperes > NO_CURRENT_A for point in points),
@@ -139,20 +157,19 @@ def _steps(ramps: Sequence[Sequence[Point]]) -> tuple[float, float]:
     between = max(
         (now.volts - before.volts for ramp in ramps for before, now in pairwise(_sorted(ramp))), default=0.0
     )
-    first = min(max(point.volts, 0.0) for ramp in ramps for point in ramp)
+    first = min(point.volts for ramp in ramps for point in ramp)
     return max(between, first), between
 
 
 def _sorted(part: Sequence[Point]) -> list[Point]:
-    """Give a ramp from 0 V up; what lies at the other sign begins at 0 V."""
-    return sorted(
-        (Point(max(point.volts, 0.0), point.amperes) for point in part), key=lambda each: each.volts
-    )
+    """Give a ramp from 0 V up."""
+    return sorted(part, key=lambda each: each.volts)
 
 
 def _rises(part: Sequence[Point], upto_v: float) -> Iterator[Rise]:
     """Give for every reading beyond 20 V how much more it is than the least of 5 V before, or than the one before."""
     points = _judged(_sorted(part))
+    noise_a = _noise(part)
     window: deque[Point] = deque()  # its currents rise, so that the first is the least
     for before, point in zip([None, *points], points, strict=False):
         if point.volts > upto_v:
@@ -162,11 +179,53 @@ def _rises(part: Sequence[Point], upto_v: float) -> Iterator[Rise]:
         least = window[0].amperes if window else before.amperes if before else None
         if least is not None and before is not None:
             least = min(least, _between(points, point.volts - WITHIN_V, least))
-        if least is not None and point.amperes >= NOISE_A and point.amperes > least:
-            yield Rise(point.volts, point.amperes / least if least else float("inf"))
+        if (
+            least is not None
+            and point.amperes > max(least, NO_CURRENT_A)
+            and not (point.amperes < NOISE_A and point.amperes - least <= noise_a)
+        ):
+            yield Rise(point.volts, point.amperes / least if least else float("inf"), point.amperes)
         while window and window[-1].amperes >= point.amperes:
             window.pop()
         window.append(point)
+
+
+def _pieces(part: Sequence[Point], widest_v: float) -> Iterator[Sequence[Point]]:
+    """Part readings where two of them are farther apart."""
+    begin = 0
+    for place, (before, now) in enumerate(pairwise(part), 1):
+        if abs(now.volts - before.volts) > widest_v:
+            yield part[begin:place]
+            begin = place
+    yield part[begin:]
+
+
+def _noise(part: Sequence[Point]) -> float:
+    """Give how large a rise of a ramp may be by its noise, as its readings up to 20 V have it; 0 if they are too few."""
+    # of several readings at a voltage the last: at 0 V that leaves out what is at the other sign
+    last = {point.volts: point.amperes for point in _sorted(part) if point.volts <= JUDGED_FROM_V + _TURN_V}
+    amperes = list(last.values())
+    if len(amperes) < _NOISE_OF:
+        return 0.0
+    steps = [abs(now - before) for before, now in pairwise(amperes)]
+    bends = [
+        abs(now - (before + after) / 2)
+        for before, now, after in zip(amperes, amperes[1:], amperes[2:], strict=False)
+    ]
+    return NOISE * min(median_low(steps), median(bends))
+
+
+def _lost(ramp: Sequence[Point], upto_v: float) -> Iterator[float]:
+    """Give the voltages at which there is no current any more, or from 20 V on only a small part of it."""
+    most_a = judged_a = 0.0
+    for point in _sorted(ramp):
+        if point.volts > upto_v:
+            return
+        is_lost = point.amperes <= NO_CURRENT_A and most_a >= NOISE_A
+        if is_lost or (judged_a >= NOISE_A and point.amperes < LOST * judged_a):
+            yield point.volts
+        most_a = max(most_a, point.amperes) if point.volts > _TURN_V else most_a
+        judged_a = max(judged_a, point.amperes) if point.volts >= JUDGED_FROM_V else judged_a
 
 
 def _judged(points: list[Point]) -> list[Point]:
@@ -197,7 +256,7 @@ def _per_step(rises: Sequence[Rise], step_v: float) -> Iterator[Rise]:
     for rise in rises:
         factor = rise.factor**share
         if factor >= NOTABLE_RISE * (1 - _EXACT):
-            yield Rise(rise.at_v, factor)
+            yield Rise(rise.at_v, factor, rise.amperes)
 
 
 def _first(rises: Iterator[Rise]) -> Rise | None:

@@ -13,11 +13,14 @@ MAX_COLUMNS = 1_000
 _TITLE_LINES = 1_000
 """So many lines are looked through for a row of headings."""
 
+_LONGEST_SPACED = 100_000
+"""A longer line has no headings that are parted by spaces."""
+
 _SPACES = " "
 _DELIMITERS = ("\t", ";", ",")
 _COMMENTS = ("#", "%")
 _WHOLE, _BEHIND = re.compile(r"[+-]?[0-9]+"), re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,4})?")
-_PARTED = re.compile(r"[-+0-9.,eE \t]*[0-9.][ \t]*[;\t][-+0-9.,eE; \t]*")
+_NUMERIC, _PARTED = re.compile(r"[-+0-9.,eE; \t]*"), re.compile(r"[0-9.][ \t]*[;\t]")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _FORTRAN = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))[dD]([+-]?[0-9]{1,4})")
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]{1,4})?")
@@ -149,7 +152,7 @@ def _decoded(content: bytes) -> tuple[str, list[str]]:
         return content.decode("utf-16", "replace"), ["it was read as UTF-16"]
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise Unclear(f"binary, no text: line {line} has a NUL byte", foreign=True)
+        raise Unclear(f"binary, no text: line {line} has a NUL byte")
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
@@ -176,8 +179,8 @@ def _title(lines: Sequence[_Line], plain: Sequence[_Line], knows: Callable[[str]
         found = _as_title(line, knows)
         if found.known >= 2 and (best is None or _is_better(found, best)):
             best = found
-        elif not line.is_comment and _is_data(line.text):
-            break  # no number above the headings is passed over
+        elif not line.is_comment and _numbers(line.text) >= (1 if best else 2):
+            break  # no number above the headings is passed over, and below some not even one
     return best or _unknown_title(lines, plain, knows)
 
 
@@ -190,7 +193,7 @@ def _unknown_title(lines: Sequence[_Line], plain: Sequence[_Line], knows: Callab
     first = _as_title(plain[0], knows)
     if not any(first.cells) or all(is_number(cell) for cell in first.cells if cell):
         number = plain[0].number
-        if len(plain) == 2 and len(first.cells) > 2 and _is_data(plain[1].text):
+        if len(plain) == 2 and len(first.cells) > 2 and _numbers(plain[1].text) >= 2:
             raise Unclear("two rows of numbers, as volts above amperes; write two columns with headings")
         above = [line for line in lines if line.is_comment and line.number < number]
         seen = f"; above it stands '{printable(above[-1].text, 40)}'" if above else ""
@@ -206,7 +209,7 @@ def _as_title(line: _Line, knows: Callable[[str], bool]) -> _Title:
     parted = parted or [(_SPACES, _spaced_headings(line.text, knows))]
     best: _Title | None = None
     for delimiter, cells in parted:
-        known = sum(bool(cell) and knows(cell) for cell in cells)
+        known = sum(bool(cell) and knows(cell) for cell in cells) if len(cells) <= MAX_COLUMNS else 0
         if best is None or known > best.known:
             best = _Title(line, tuple(cells), delimiter, known)
     assert best is not None  # noqa: S101 - there is one delimiter at least
@@ -222,6 +225,8 @@ def _heading_cells(line: _Line, delimiter: str) -> list[str]:
 
 def _spaced_headings(text: str, knows: Callable[[str], bool]) -> list[str]:
     """Part headings between which only spaces stand: by two of them, else by one, a unit staying with its name."""
+    if len(text) > _LONGEST_SPACED:
+        return text.split()
     wide = [cell.strip() for cell in re.split(r" {2,}", text.strip())]
     words: list[str] = []
     for word in text.split():
@@ -232,11 +237,11 @@ def _spaced_headings(text: str, knows: Callable[[str], bool]) -> list[str]:
     return max((wide, words), key=lambda cells: sum(map(knows, cells)))
 
 
-def _is_data(text: str) -> bool:
-    """Whether two cells of a line or more are numbers."""
+def _numbers(text: str) -> int:
+    """Count the cells of a line that are numbers."""
     delimiter = next((each for each in _DELIMITERS if each in text), None)
     cells = [cell.strip(' "') for cell in text.split(delimiter)]
-    return sum(is_number(_as_e(cell)) or _COMMA.fullmatch(cell) is not None for cell in cells) >= 2
+    return sum(is_number(_as_e(cell)) or _COMMA.fullmatch(cell) is not None for cell in cells)
 
 
 def _matching(first: _Line, delimiter: str, width: int) -> str:
@@ -291,7 +296,7 @@ def _row(number: int, line: str, delimiter: str, headings: list[str], width: int
     if nameless is not None:
         shown = printable(cells[nameless], 40)
         raise Unclear(f"line {number}: '{shown}' stands below no heading; a decimal comma?")
-    if '"' not in line and any(_PARTED.fullmatch(cell) for cell in cells):
+    if '"' not in line and any(_NUMERIC.fullmatch(cell) and _PARTED.search(cell) for cell in cells):
         raise Unclear(f"line {number} parts its numbers in another way than the headings")
     return Row(number, tuple(cells[:count]))
 

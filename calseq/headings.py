@@ -37,17 +37,20 @@ class Heading(Struct, frozen=True):
 def read_heading(text: str, columns: Sequence[Column]) -> Heading | None:
     """Find the column that a heading names; upper and lower case, spaces, `_` and `-` make no difference."""
     for name, unit in _readings(text) if len(text) <= _LONGEST else ():
+        folded = _folded(name)
         for column in columns:
-            for spelling in column.headings:
-                found = _pattern(spelling).fullmatch(_folded(name))
-                if found:
-                    return Heading(column.quantity, found.groupdict().get("chip") or "", unit)
+            plain, patterns = _spellings(column.headings)
+            if folded in plain:
+                return Heading(column.quantity, "", unit)
+            found = next((match for each in patterns if (match := each.fullmatch(folded))), None)
+            if found:
+                return Heading(column.quantity, found["chip"], unit)
     return None
 
 
 def unit_in(cell: str) -> str:
     """Give the unit that a cell of a row of units tells: `V`, `(V)`, `[V]`; empty if it tells none."""
-    match = _ENCLOSED.fullmatch(cell.strip())
+    match = _ENCLOSED.fullmatch(cell.strip()) if len(cell) <= _LONGEST else None
     return (match.group(2) or match.group(3) or "").strip() if match and not match.group(1) else cell.strip()
 
 
@@ -64,10 +67,14 @@ def _readings(text: str) -> list[tuple[str, str]]:
 
 
 @cache
-def _pattern(spelling: str) -> re.Pattern[str]:
-    before, chip, after = spelling.partition("{chip}")
-    number = "(?P<chip>[0-9]{1,3})" if chip else ""
-    return re.compile(re.escape(_folded(before)) + number + re.escape(_folded(after)))
+def _spellings(headings: tuple[str, ...]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
+    """Give headings as they are compared: those as they are, and those with a chip's number in them."""
+    plain = frozenset(_folded(each) for each in headings if "{chip}" not in each)
+    parted = [each.partition("{chip}") for each in headings if "{chip}" in each]
+    return plain, tuple(
+        re.compile(f"{re.escape(_folded(before))}(?P<chip>[0-9]{{1,3}}){re.escape(_folded(after))}")
+        for before, _, after in parted
+    )
 
 
 def _folded(name: str) -> str:

@@ -109,3 +109,9 @@ def test_a_hostile_length_takes_no_time():
     for cell in ("1" * 200_000 + "x", " " * 200_000 + "x", "(" * 200_000, "-" * 200_000):
         assert isinstance(iv(f"Voltage (V),Current (A)\n0,{cell}\n"), NotUnderstood)
         assert isinstance(iv(f"Voltage (V),{cell}\n0,0\n"), NotUnderstood)
+    inner = " " * 200_000
+    assert isinstance(iv(f"Voltage (V),Current (A)\n0,a{inner}b\n"), NotUnderstood)
+    assert iv("Voltage (V),Current (A),x\n-5,-1e-7," + "0\t" * 200_000 + "x\n").points
+    assert isinstance(iv(("#" + "a," * 8_000 + "\n") * 900 + "b\n"), NotUnderstood)
+    assert isinstance(iv("a," * 2_000_000 + "\nb\n"), NotUnderstood)
+    assert isinstance(iv("Voltage " * 1_000_000 + "\n0 1\n"), NotUnderstood)

@@ -57,6 +57,9 @@ def test_one_curve_in_many_spellings(text):
         ("Voltage (V),Current (A)\n0,nan\n", "line 2, 'Current (A)': 'nan' is no finite number"),
         ("Voltage (V),Current (A)\n0,-Infinity\n", "line 2, 'Current (A)': '-Infinity' is no finite number"),
         ("Voltage (V),Current (A)\n0,1e999\n", "line 2, 'Current (A)': '1e999' is no finite number"),
+        ("Voltage (V),Current (uA)\n0," + "1" * 1_100_000 + "\n", "line 2, 'Current (uA)': '111111111111111111111111111111111111111…' is no finite number"),
+        ("Voltage (V),Current (A),Current (A).1\n0,0,0\n", "'Current (A).1' is a heading that is there twice"),
+        ("Voltage (V),Current (A)\n0,trip\nVoltage (V),Current (A)\n0,0\n", "line 2, 'Current (A)': 'trip' is no number"),
         ("Voltage (V),Current (A)\n0,1_0\n", "line 2, 'Current (A)': '1_0' is no number"),
         ("Voltage (V),Current (A)\n0,٣\n", "line 2, 'Current (A)': '٣' is no number"),
         ("Voltage (V);Current (A)\n0;1,5\n-5.5;2,5\n", "line 2, 'Current (A)': '1,5' has a decimal comma; write a point"),
@@ -73,6 +76,18 @@ def test_what_is_not_understood_is_said_with_its_line(text, reason):
     found = iv(text)
     assert isinstance(found, NotUnderstood)
     assert (found.file, found.reason) == (FILE, reason)
+
+
+def test_only_what_has_nothing_of_a_curve_in_it_may_be_none():
+    """A file that was torn is no file of temperatures: beside a good curve it is a doubt."""
+    for torn in (
+        b"Voltage (V),Current (A)\n0,0\n\0\0\0",
+        "Voltage,Current\n0,0\n".encode("utf-16") + b"5",
+        b"",
+    ):
+        assert not iv(torn).foreign
+    for other in ("time,T\n12:00,20\n", b"\x89PNG\r\n"):
+        assert iv(other).foreign
 
 
 V_I_T = "Voltage (V),Current (A),Temperature (C)"

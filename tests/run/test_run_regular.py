@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from run_children import Nursery
 
 from calseq.attempt import read_witnesses
 from calseq.bias import Breakdowns
-from calseq.plan import Step
+from calseq.catalog import builtin
+from calseq.curves import IvCurve
+from calseq.plan import Output, Step
 from calseq.rails import BOTH_OFF, StepType
 from calseq.regular import open_regular, read_end, read_regular, read_whole
 from calseq.runs import replace_file
@@ -86,6 +90,35 @@ def test_a_breakdowns_file_that_is_none_proves_nothing_and_holds_up_nobody(tmp_p
     (tmp_path / "data").mkdir()
     os.mkfifo(tmp_path / "data" / "breakdowns.json")
     assert read_witnesses(tmp_path, "data", A_CURVE, ()).breakdowns == Breakdowns(b"")
+
+
+def test_a_name_that_is_no_utf8_is_read_and_has_a_digest(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / os.fsdecode(b"IV_\xff.csv")).write_text("Voltage (V),Current (A)\n0,0\n")
+    step = replace(A_CURVE, curves=builtin().calibrations["iv_curve"].curves)
+    left = read_witnesses(tmp_path, "data", step, ())
+    assert len(left.curves_sha256) == 64
+    assert isinstance(left.curves[0], IvCurve)
+
+
+def test_an_output_whose_name_is_no_utf8_is_named_and_not_recorded(tmp_path):
+    nursery = Nursery(tmp_path)
+    attempt = nursery.attempt(nursery.step(("true",)))
+    for name in (b"IV.csv", b"IV_\xff.csv"):
+        (tmp_path / attempt.directory / os.fsdecode(name)).write_text("x")
+    assert attempt.outputs((Output("*.csv"),)) == (
+        (f"{attempt.directory}/IV.csv",),
+        "the name of 'IV_\\udcff.csv' is not UTF-8; rename it",
+    )
+    attempt.finish()
+
+
+def test_of_more_files_than_are_looked_at_one_may_be_a_curve(tmp_path):
+    (tmp_path / "data").mkdir()
+    for number in range(10_001):
+        (tmp_path / "data" / f"{number}.txt").touch()
+    (found,) = read_witnesses(tmp_path, "data", A_CURVE, ()).curves
+    assert (found.reason, found.foreign) == ("more than 10,000 files, not all of them looked at", False)
 
 
 @pytest.fixture(scope="module")

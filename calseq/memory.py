@@ -5,6 +5,7 @@ Locks lie in a folder that a reboot empties and that another user, or a containe
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,13 @@ class _Wired(Struct, frozen=True):
 
     mode: str
     instruments: tuple[Instrument, ...] = ()
+    rehearses: str = ""
+
+    @property
+    def resources(self) -> Iterator[str]:
+        """The addresses of the real instruments that a run of it may have touched."""
+        if self.mode != PowerMode.SIMULATED and not self.rehearses:
+            yield from (each.resource for each in self.instruments if not each.sim)
 
 
 def newest(
@@ -32,16 +40,17 @@ def newest(
 ) -> list[Standing | Damaged]:
     """Give the newest run on each of these instruments, in any of these folders of runs; `but` leaves one run out.
 
-    Of each folder only the latest thousand runs are looked at.
+    Of each folder only the latest thousand runs that touched an instrument are looked at: no number of simulated ones
+    hides a real one.
     """
     left = {name for resource in resources for name in names(resource)}
     found: list[Standing | Damaged] = []
-    for folder in _folders(runs):
+    for folder, own in _touching(runs):
         if not left:
             break
         if but is not None and folder.resolve() == but.resolve():
             continue
-        touched = left & _names(folder)
+        touched = left & own
         if touched:
             left -= touched
             found.append(stand(folder))
@@ -65,11 +74,12 @@ def is_unknown(standing: Standing | Damaged) -> bool:
     return isinstance(standing, Damaged) or standing.safe is False
 
 
-def _folders(runs: Iterable[Path]) -> Iterator[Path]:
-    """Give the run folders of all these folders, each folder's newest first."""
+def _touching(runs: Iterable[Path]) -> Iterator[tuple[Path, set[str]]]:
+    """Give the run folders of all these folders, each folder's newest first, and the names of what each touched."""
     once = {folder.resolve(): folder for folder in runs}
     for folder in once.values():
-        yield from run_folders(folder)[:_MOST_FOLDERS]
+        read = ((each, _names(each)) for each in run_folders(folder))
+        yield from islice((pair for pair in read if pair[1]), _MOST_FOLDERS)
 
 
 def _names(folder: Path) -> set[str]:
@@ -77,6 +87,5 @@ def _names(folder: Path) -> set[str]:
     with suppress(OSError, ValueError, RecursionError):
         content = read_whole(folder / "plan.json", PLAN_BYTES)
         plan = msgspec.json.decode(content, type=_Wired)
-        if plan.mode != PowerMode.SIMULATED:
-            return {name for each in plan.instruments if not each.sim for name in names(each.resource)}
+        return {name for resource in plan.resources for name in names(resource)}
     return set()

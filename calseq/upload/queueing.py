@@ -9,7 +9,7 @@ import msgspec
 
 from calseq import problems as codes
 from calseq.plaintext import printable
-from calseq.plan import Plan
+from calseq.plan import STAND_IN_SAYS, Plan
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
 from calseq.resumption import Past
@@ -69,7 +69,7 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
         title=plan.title,
         software=f"{told.dirigent or 'dirigent'}; calseq {record.calseq}",
         upload=upload,
-        simulated=record.simulated,
+        simulated=record.simulated or plan.simulated or STAND_IN_SAYS in told.dirigent,
         results=merged(ledger, results),
         gaps=gaps,
     )
@@ -106,7 +106,9 @@ def _wanted(folder: Path) -> RunRecord | None:
     """Give the record of a run that is queued by itself; none of any other, or if it cannot be read."""
     try:
         record = read_record(folder)
-        return record if is_wanted(read_plan(folder, record.plan)[0], record) else None
+        plan, _ = read_plan(folder, record.plan)
+        known = msgspec.structs.replace(record, simulated=record.simulated or plan.simulated)
+        return known if is_wanted(plan, record) else None
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

@@ -4,15 +4,20 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from calseq import run, sequel
+from calseq.assets import bench_file, shipped_bench
 from calseq.bench import Bench, read_bench
 from calseq.catalog import builtin
 from calseq.compiler import compile_plan as _compile
+from calseq.compiler import rehearsal
 from calseq.events import Listener
-from calseq.loading import find_sequence, load_sequence, shipped_bench, simulated
+from calseq.loading import find_sequence, load_sequence, simulated
 from calseq.plan import Plan
 from calseq.preflight import check_faults, check_machine
 from calseq.problems import in_order, refuse_errors
+from calseq.reachable import is_stand_in
 from calseq.report.courtesy import forget_report, leave_report
 from calseq.run import RunResult
 from calseq.selection import Selection, select
@@ -43,7 +48,7 @@ def load_bench(
     """Read and check a bench file and all that it names.
 
     With `simulate` the bundled simulator, `speed` times faster than life, takes the place of everything
-    real; without a path it is then the bundled bench.
+    real; without a path it is then the bench file that is near, else the bundled bench, which is `builtin`.
 
     Raises:
         Refused: with every problem of every file.
@@ -51,7 +56,7 @@ def load_bench(
     """
     if path is None and not simulate:
         raise ValueError("give the path of a bench file, or simulate=True")
-    reading = read_bench(Path(path) if path is not None else shipped_bench())
+    reading = read_bench(bench_file(path) or shipped_bench())
     refuse_errors(in_order(reading.problems))
     if reading.bench is None:
         raise RuntimeError("a bench without problems was not read")
@@ -66,6 +71,7 @@ def compile_plan(sequence: Sequence, bench: Bench, selection: Selection | None =
     """
     sequence, wrong = select(sequence, selection or Selection())
     refuse_errors(wrong)
+    bench = replace(bench, stand_in=is_stand_in(bench, os.environ))
     compilation = _compile(sequence, bench)
     refuse_errors([*in_order(compilation.problems), *check_faults(bench)])
     if compilation.plan is None:
@@ -82,19 +88,25 @@ def execute(
     hv_box_closed: bool = False,
     listeners: dict[str, Listener] | None = None,
     report: bool = True,
+    simulate: bool = False,
 ) -> RunResult:
     """Run a plan. Whatever happens, HV and then LV are off when this returns, or its verdict is 'unsafe'.
 
     The record goes to a new folder below `runs`, and a page that tells it, `report.html`, unless `report` is False.
     `listeners` hear every event; one that raises is dropped. `hv_box_closed` confirms that the channels of an HV box are
-    closed, where the bench file says `hv_box: ask`. In the main thread SIGINT and SIGTERM stop the run safely instead of raising.
+    closed, where the bench file says `hv_box: ask`. With `simulate` nothing real is touched: the simulator takes the place
+    of dirigent and of every instrument, whatever the plan was made for. In the main thread SIGINT and SIGTERM stop the run safely instead of raising.
 
     Raises:
         Refused: nothing was started.
     """
     with SignalStops() as stops:
         begun = run.prepare_run(
-            plan, Path(runs), module=module, operator=operator, hv_box_closed=hv_box_closed
+            rehearsal(plan) if simulate else plan,
+            Path(runs),
+            module=module,
+            operator=operator,
+            hv_box_closed=hv_box_closed,
         )
         begun.listeners.update(listeners or {})
         result = begun.go(stops)

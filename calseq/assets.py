@@ -5,6 +5,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 
 BENCH_FILE = "bench.yaml"
+BUILTIN = "builtin"
+"""Name of the bundled bench, where a bench file may be given: `./builtin` is a file."""
 
 
 def builtin_calibrations() -> Path:
@@ -40,6 +42,23 @@ def shipped_sequence(name: str) -> Path | None:
 def shipped_sequences() -> list[Path]:
     """Give all shipped sequences, sorted by name."""
     return sorted(sequences().glob("*.yaml"))
+
+
+def shipped_bench() -> Path:
+    """Give the bench file of the bundled simulated bench: a double module."""
+    return sequences() / "benches" / "double" / "bench.yaml"
+
+
+def is_shipped_bench(path: Path) -> bool:
+    """Tell whether a bench file is that of the bundled bench."""
+    return path.resolve() == shipped_bench().resolve()
+
+
+def bench_file(named: str | Path | None) -> Path | None:
+    """Bench file that is meant: the one that was named, `builtin` the bundled one, else the nearest here or above."""
+    if not named:
+        return find_bench(Path.cwd())
+    return shipped_bench() if str(named) == BUILTIN else Path(named)
 
 
 def find_bench(start: Path) -> Path | None:

@@ -21,7 +21,16 @@ from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
 from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
-from calseq.plan import BiasRule, HvBox, InputFile, Module, Monitor, Notice, PowerMode, Simulation
+from calseq.plan import (
+    BiasRule,
+    HvBox,
+    InputFile,
+    Module,
+    Monitor,
+    Notice,
+    PowerMode,
+    Simulation,
+)
 from calseq.problems import Place, Problem, Span
 from calseq.receiver import KEYS, Upload, read_upload
 from calseq.schema import check, stored_schema
@@ -47,6 +56,7 @@ class Bench(Struct, frozen=True):
 
     `official` are the digests of the official sequences, by name; `locks` is the folder of the locks, if it is named.
     `module_json` is the file of modules that dirigent is told of, where its own settings name another; `group` may read run folders.
+    `stand_in`: the dirigent that it names is the simulator's; `rehearses` is its own power mode, where it is simulated.
     """
 
     name: str
@@ -76,6 +86,13 @@ class Bench(Struct, frozen=True):
     locks: Path | None = None
     module_json: Path | None = None
     group: str = ""
+    stand_in: bool = False
+    rehearses: str = ""
+
+    @property
+    def all_simulated(self) -> bool:
+        """The simulator is in the place of everything real, in any power mode."""
+        return self.mode is PowerMode.SIMULATED or bool(self.rehearses)
 
 
 class Settings(Struct, frozen=True):

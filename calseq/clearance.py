@@ -29,7 +29,7 @@ def lock_bench(plan: Plan) -> BenchLock:
 
 def lockable(plan: Plan) -> tuple[str, ...]:
     """Give the addresses of the real instruments of a plan: what only one run at a time may touch."""
-    if plan.mode is PowerMode.SIMULATED:
+    if plan.all_simulated:
         return ()
     return tuple(instrument.resource for instrument in plan.instruments if not instrument.sim)
 

@@ -19,14 +19,26 @@ from calseq.limits import limit_problems
 from calseq.official import standing
 from calseq.physics import PHYSICS, beyond
 from calseq.plaintext import printable
-from calseq.plan import DIRECTORY, BiasSupply, Dictionaries, Environment, InputFile, Plan, PowerMode, Step
+from calseq.plan import (
+    DIRECTORY,
+    STAND_IN,
+    BiasSupply,
+    Dictionaries,
+    Environment,
+    InputFile,
+    Plan,
+    PowerMode,
+    Simulation,
+    Step,
+    rehearsed,
+)
 from calseq.problems import Place, Problem
 from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, ROLE_NAMES, SUPPLIES, Rails, Role, StepType
 from calseq.ramps import SPARE_S, icicle_end_s, ramp_s
 from calseq.receiver import FelisReceiver
 from calseq.sequence import Sequence, SequenceStep
 
-SIMULATED_DIRIGENT = (sys.executable, "-m", "calseq.simulator")
+SIMULATED_DIRIGENT = (sys.executable, "-m", STAND_IN)
 """The stand-in for dirigent, started with calseq's own interpreter."""
 
 
@@ -72,15 +84,47 @@ def compile_plan(sequence: Sequence, bench: Bench) -> Compilation:
         inputs=(*_sequence_files(sequence.document), *bench.inputs),
         standing=standing(sequence, bench.official),
         upload=bench.upload,
-        hv_box=None if bench.mode is PowerMode.SIMULATED else bench.hv_box,
+        hv_box=None if bench.all_simulated else bench.hv_box,
         warnings=tuple(f"{problem.code}: {problem.message}; {problem.cure}" for problem in warnings),
         log_limit_bytes=bench.log_limit_bytes,
         locks=str(bench.locks or ""),
         runs=str(bench.runs),
         group=bench.group,
         sensor=sequence.sensor,
+        stand_in=bench.stand_in or bench.all_simulated,
+        rehearses=bench.rehearses,
     )
     return Compilation(plan, tuple(problems))
+
+
+def rehearsal(plan: Plan) -> Plan:
+    """Give a plan with the simulator in the place of everything real, as `--simulate` makes it of files."""
+    if plan.all_simulated:
+        return plan
+    steps = tuple(replace(step, argv=(*_stand_in(plan.inputs), *_told(step.argv))) for step in plan.steps)
+    return replace(
+        plan,
+        mode=rehearsed(plan.mode),
+        simulation=Simulation(),
+        rehearses=str(plan.mode),
+        steps=steps,
+        hv_box=None,
+        stand_in=True,
+    )
+
+
+def _stand_in(inputs: Iterable[InputFile]) -> Iterator[str]:
+    """Write the beginning of the stand-in's command: with the settings and the modules that a plan was made of."""
+    options = {"dirigent": "-C", "modules": "--module-json"}
+    yield from SIMULATED_DIRIGENT
+    for file in inputs:
+        if file.kind in options:
+            yield from (options[file.kind], file.path)
+
+
+def _told(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Give of a command what calseq tells a calibration, whichever dirigent it is."""
+    return argv[argv.index("--instruments-dict") :]
 
 
 def _following(steps: tuple[SequenceStep, ...]) -> dict[int, SequenceStep | None]:
@@ -199,7 +243,7 @@ def _sweep_end(step: SequenceStep, bench: Bench) -> float | None:
 def _argv(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> Iterator[str]:
     """Write the whole command: global options stand before the calibration, its own after it."""
     instruments, channels = bench.wiring.reduced(given)
-    yield from SIMULATED_DIRIGENT if bench.mode is PowerMode.SIMULATED else bench.command
+    yield from SIMULATED_DIRIGENT if bench.all_simulated else bench.command
     if bench.config:
         yield from ("-C", str(bench.config))
     if bench.module_json:
@@ -437,7 +481,7 @@ def _hv_box_problems(sequence: Sequence, bench: Bench) -> Iterator[Problem]:
     """Refuse bias through an HV box of which the bench file does not say how it is used."""
     box = bench.hv_box
     biased = next(filter(_is_biased, sequence.steps), None)
-    if box is None or box.stated or biased is None or bench.mode is PowerMode.SIMULATED:
+    if box is None or box.stated or biased is None or bench.all_simulated:
         return
     root = "instruments" if ("instruments",) in bench.instruments.values else "instrument_dict"
     place = bench.instruments.place((root, bench.wiring.hv_boxes()[0]), key=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from calseq import problems as codes
-from calseq.assets import sequences, shipped_sequence, shipped_sequences
+from calseq.assets import shipped_sequence, shipped_sequences
 from calseq.catalog import Catalog
 from calseq.document import Document, open_text
 from calseq.likeness import did_you_mean
 from calseq.official import differences, digest
 from calseq.plaintext import printable
-from calseq.plan import Plan, PowerMode, Simulation
+from calseq.plan import Plan, PowerMode, Simulation, rehearsed
 from calseq.problems import Place, Problem, Refused, Source, Span
 from calseq.sequence import Sequence
 from calseq.sequence_reader import is_variant, read_sequence
@@ -151,13 +151,12 @@ def _official_text(name: str, sequence: Sequence, bench: "Bench") -> Sequence | 
     return None
 
 
-def shipped_bench() -> Path:
-    """Give the bench file of the bundled simulated bench: a double module."""
-    return sequences() / "benches" / "double" / "bench.yaml"
-
-
 def simulated(bench: "Bench", speed: float | None = None, faults: Mapping[str, str] | None = None) -> "Bench":
-    """Give the bench with the bundled simulator in the place of everything real."""
+    """Give the bench with the bundled simulator in the place of everything real; dirigent's stand-in moves the
+    simulated supplies itself where dirigent moves the real ones.
+    """
     present = bench.simulation or Simulation()
     simulation = Simulation(speed or present.speed, {**present.faults, **(faults or {})})
-    return replace(bench, mode=PowerMode.SIMULATED, simulation=simulation)
+    instead = "" if bench.mode is PowerMode.SIMULATED else str(bench.mode)
+    rehearses = bench.rehearses or instead
+    return replace(bench, mode=rehearsed(bench.mode), simulation=simulation, rehearses=rehearses)

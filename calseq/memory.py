@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -46,31 +47,32 @@ class _Wired(Struct, frozen=True):
 
     mode: str
     instruments: tuple[Instrument, ...] = ()
+    rehearses: str = ""
 
     @property
     def real(self) -> list[Instrument]:
-        """The instruments that the run may have touched."""
-        return [each for each in self.instruments if not (each.sim or self.mode == PowerMode.SIMULATED)]
+        """The instruments that the run may have touched; none of a rehearsal."""
+        if self.mode == PowerMode.SIMULATED or self.rehearses:
+            return []
+        return [each for each in self.instruments if not each.sim]
 
 
 def newest(runs: Iterable[Path], resources: Iterable[str], but: Path | None = None) -> list[Last]:
     """Give the newest run on each of these instruments, in any of these folders of runs; `but` leaves one run out.
 
-    Of each folder only the latest thousand runs are looked at, and of those that cannot be looked into only the latest is
-    given.
+    Of each folder only the latest thousand runs that touched an instrument are looked at: no number of simulated ones
+    hides a real one. Of those that cannot be looked into only the latest is given.
     """
     left = _names(resources)
     found: list[Last] = []
-    for folder in _folders(runs):
+    for folder, wired in _touching(runs):
         if not left:
             break
         if but is not None and folder.resolve() == but.resolve():
             continue
-        try:
-            wired = _wired(folder)
-        except (OSError, ValueError, RecursionError) as error:
+        if isinstance(wired, Exception):
             if not any(each.is_hidden for each in found):
-                found.append(Last(_hidden(folder, error), frozenset(left), is_hidden=True))
+                found.append(Last(_hidden(folder, wired), frozenset(left), is_hidden=True))
             continue
         touched = left & _names(each.resource for each in wired.real)
         if touched:
@@ -109,14 +111,25 @@ def is_met(folder: Path, runs: str) -> bool:
     return True
 
 
-def _folders(runs: Iterable[Path]) -> Iterator[Path]:
-    """Give the run folders of all these folders, each folder's newest first; one that may not be read is given itself."""
+def _touching(runs: Iterable[Path]) -> Iterator[tuple[Path, _Wired | Exception]]:
+    """Give the runs in all these folders that touched an instrument, each folder's newest first, or why that is not known.
+
+    A folder that may not be read is given itself.
+    """
     once = {folder.resolve(): folder for folder in runs}
     for folder in once.values():
-        if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
-            yield folder
-        else:
-            yield from run_folders(folder)[:_MOST_FOLDERS]
+        is_closed = os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK)
+        looked_at = map(_looked_at, [folder] if is_closed else run_folders(folder))
+        yield from islice(
+            (pair for pair in looked_at if isinstance(pair[1], Exception) or pair[1].real), _MOST_FOLDERS
+        )
+
+
+def _looked_at(folder: Path) -> tuple[Path, _Wired | Exception]:
+    try:
+        return folder, _wired(folder)
+    except (OSError, ValueError, RecursionError) as error:
+        return folder, error
 
 
 def _hidden(folder: Path, error: Exception) -> Damaged:

@@ -26,6 +26,18 @@ class PowerMode(StrEnum):
     SIMULATED = "simulated"
 
 
+STAND_IN = "calseq.simulator"
+"""Module of the simulator's stand-in for dirigent: a command that names it measures nothing."""
+
+STAND_IN_SAYS = "simulated by calseq"
+"""What the stand-in says of itself when it is asked for its version, whatever it was started by."""
+
+
+def rehearsed(mode: PowerMode) -> PowerMode:
+    """Power mode in which the simulator plays a real one: calseq holds simulated supplies, or holds none there, either."""
+    return mode if mode is PowerMode.DIRIGENT else PowerMode.SIMULATED
+
+
 Origin: TypeAlias = Literal["base", "changed", "inserted"]
 """Where a step of a variant comes from: its base, its base with changes of the variant, or the variant alone."""
 
@@ -266,7 +278,9 @@ class Plan(Struct, frozen=True):
     """An ordered, inert, complete list of steps with all that their run needs to know.
 
     `locks` is the folder in which the instruments are locked, where the bench names one, `runs` that of the bench's runs;
-    `group` may read the run folder. `sensor` is the type of the sensors that the sequence is for, if it says one.
+    `group` may read the run folder. `sensor` is the type of the sensors that the sequence is for, if it says one. `stand_in`: its
+    dirigent is the simulator's, whoever moves the rails. `rehearses` is the power mode of a real bench in whose place
+    everything is simulated.
     """
 
     title: str
@@ -294,6 +308,8 @@ class Plan(Struct, frozen=True):
     runs: str = ""
     group: str = ""
     sensor: str = ""
+    stand_in: bool = False
+    rehearses: str = ""
     format: int = PLAN_FORMAT
 
     @property
@@ -308,8 +324,15 @@ class Plan(Struct, frozen=True):
 
     @property
     def simulated(self) -> bool:
-        """Nothing real is measured: the bundled bench, or an instrument that is itself simulated."""
-        return self.simulation is not None or any(instrument.sim for instrument in self.instruments)
+        """Nothing real is measured: by the simulator, its stand-in for dirigent, or an instrument that is itself simulated."""
+        by_command = self.stand_in or any(STAND_IN in step.argv for step in self.steps)
+        by_itself = any(instrument.sim for instrument in self.instruments)
+        return self.all_simulated or self.simulation is not None or by_command or by_itself
+
+    @property
+    def all_simulated(self) -> bool:
+        """The simulator is in the place of everything real, in any power mode: no supply is touched, none is locked."""
+        return self.mode is PowerMode.SIMULATED or bool(self.rehearses)
 
     def digest(self) -> str:
         """Give the sha256 of the plan's JSON: two plans with one digest do the same."""

@@ -17,7 +17,7 @@ from calseq.containers import out_of_reach
 from calseq.document import Path as Route
 from calseq.locks import VARIABLE, lock_folder
 from calseq.plaintext import printable
-from calseq.plan import Plan, PowerMode
+from calseq.plan import Plan
 from calseq.problems import Problem, Refused
 from calseq.process import Child, NotStarted
 from calseq.reachable import check_upload, find_program, missing
@@ -36,7 +36,7 @@ def check_machine(
     if not bench.cwd.is_dir():
         message = f"the working folder {printable(str(bench.cwd))} is not there"
         yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
-    elif bench.mode is not PowerMode.SIMULATED:  # what is simulated is not uploaded by itself, and not locked
+    elif not bench.all_simulated:  # what is simulated is not uploaded by itself, and not locked
         yield from check_reach(bench)
         yield from check_upload(bench, environ)
         yield from _check_dirigent(bench, stops, {**environ, **bench.variables}, help_timeout_s)
@@ -54,7 +54,7 @@ def check_evening(bench: Bench, plan: Plan, environ: Mapping[str, str]) -> Itera
         message = f"the end of the run will not be told: {printable(why, 300)}"
         place = bench.document.place(("on_finish", "command"))
         yield Problem(codes.NO_NOTICE, message, "name a program that is there", place)
-    if plan.mode is not PowerMode.SIMULATED:
+    if not plan.all_simulated:
         yield from _unfilled(plan)
         yield from _endless(plan)
 
@@ -101,7 +101,7 @@ def dirigent_version(bench: Bench, stops: Stops, environ: Mapping[str, str]) -> 
 
     Empty where none is started, or none answers.
     """
-    if bench.mode is PowerMode.SIMULATED or not bench.cwd.is_dir():
+    if bench.all_simulated or not bench.cwd.is_dir():
         return ""
     variables = {**environ, **bench.variables}
     with suppress(NotStarted):

@@ -43,7 +43,7 @@ from calseq.memory import is_met
 from calseq.monitors import Probe, Watchers
 from calseq.notice import announce
 from calseq.plaintext import printable
-from calseq.plan import Monitor, Plan, PowerMode, Step
+from calseq.plan import STAND_IN_SAYS, Monitor, Plan, Step
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
 from calseq.power.rig import shown
@@ -58,6 +58,7 @@ from calseq.runs import (
     no_folder,
     share,
     simulated_folder,
+    stored_input,
     utc,
     write_marker,
     write_plan,
@@ -266,17 +267,32 @@ class Run(Struct):
         )
 
     def _preparer(self) -> Callable[[Step, int], Attempt]:
-        variables = {**os.environ, **self.plan.environment.variables, **CHILD_VARIABLES}
-        if self.plan.mode is PowerMode.SIMULATED:
-            variables["CALSEQ_SIMULATION"] = str(simulated_folder(self.folder))
+        variables = {**os.environ, **self._variables(), **CHILD_VARIABLES}
         cwd, run, keep = self.plan.environment.cwd, self.folder.name, self._keep
 
         def prepare(step: Step, number: int) -> Attempt:
+            environment = {**variables, **({"CALSEQ_TYPE": str(step.type)} if self.record.simulated else {})}
             return FolderAttempt(
-                step, number, folder=self.folder, environment=variables, cwd=cwd, run=run, keep=keep
+                step, number, folder=self.folder, environment=environment, cwd=cwd, run=run, keep=keep
             )
 
         return prepare
+
+    def _variables(self) -> dict[str, str]:
+        """Give the variables of the bench, and for the stand-in those by which it knows supplies and calibrations.
+
+        Where it is calseq's own interpreter that plays dirigent, what the bench says to dirigent's Python does not count.
+        """
+        variables = dict(self.plan.environment.variables)
+        if self.plan.all_simulated:
+            variables = {
+                name: value for name, value in variables.items() if not name.startswith(("PYTHON", "LD_"))
+            }
+            variables["CALSEQ_SIMULATION"] = str(simulated_folder(self.folder))
+        site = next((file for file in self.plan.inputs if file.kind == "calibrations"), None)
+        if site and self.record.simulated:
+            variables["CALSEQ_CALIBRATIONS"] = str(stored_input(self.folder, self.record.plan, site))
+        return variables
 
     def _close(self, place: Path | None, outcome: Outcome, notes: "_Notes", duration_s: float) -> RunRecord:
         closed = replace(
@@ -341,11 +357,12 @@ def prepare_run(
         unknown = check_before(lock, plan, places)
         if not acknowledge:
             refuse_unknown(unknown, plan)
-        run = _prepared(plan, runs, lock, module=module, operator=operator, request=request, job=job)
+        run = _prepared(
+            plan, runs, lock, module=module, operator=operator, request=request, dirigent=dirigent, job=job
+        )
     except BaseException:
         lock.release()
         raise
-    run.dirigent = dirigent
     try:
         take_over(run, unknown)
     except BaseException:
@@ -399,7 +416,15 @@ def check_hv_box(plan: Plan, *, closed: bool) -> None:
 
 
 def _prepared(
-    plan: Plan, runs: Path, lock: BenchLock, *, module: str, operator: str, request: Request | None, job: str
+    plan: Plan,
+    runs: Path,
+    lock: BenchLock,
+    *,
+    module: str,
+    operator: str,
+    request: Request | None,
+    dirigent: str,
+    job: str,
 ) -> Run:
     began = datetime.now().astimezone()
     folder = make_folder(runs.absolute(), plan.title, module, began)
@@ -410,7 +435,7 @@ def _prepared(
         mode=str(plan.mode),
         module=module,
         operator=operator or user(),
-        simulated=plan.simulated,
+        simulated=plan.simulated or STAND_IN_SAYS in dirigent,
         digest=plan.digest(),
         calseq=__version__,
         python=platform.python_version(),
@@ -437,7 +462,9 @@ def _prepared(
             raise
         raise no_folder(folder, error.strerror or str(error)) from error
     times, complaint = expected(plan, runs.absolute())
-    return Run(plan, folder, record, {}, lock, mine=mine, expected=times, complaint=complaint)
+    return Run(
+        plan, folder, record, {}, lock, mine=mine, expected=times, complaint=complaint, dirigent=dirigent
+    )
 
 
 def _let_go(power: Power) -> None:

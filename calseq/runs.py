@@ -124,11 +124,17 @@ def write_plan(folder: Path, plan: Plan) -> str:
             content = _unchanged(file)
             if file.stored_sha256:
                 content = blotted(content, plan.environment.variables)
-            _write_new(inputs / f"{file.kind}-{Path(file.path).name}", content)
+            _write_new(stored_input(folder, name, file), content)
         replace_file(folder / name, to_json(plan))
     except OSError as error:
         raise no_folder(folder, error.strerror or str(error)) from error
     return name
+
+
+def stored_input(folder: Path, plan: str, file: InputFile) -> Path:
+    """Give where a run folder has its copy of a file that a plan was made of: `inputs`, those of plan.2.json `inputs.2`."""
+    inputs = "inputs" + plan.removeprefix("plan").removesuffix(".json")
+    return folder / inputs / f"{file.kind}-{Path(file.path).name}"
 
 
 def _write_new(path: Path, content: bytes) -> None:

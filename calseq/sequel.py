@@ -24,7 +24,7 @@ from calseq.history import expected
 from calseq.journal import JournalReading, cut_tail, scan
 from calseq.locks import FolderLock
 from calseq.plaintext import printable
-from calseq.plan import InputFile, Plan, from_json, to_json
+from calseq.plan import STAND_IN_SAYS, InputFile, Plan, from_json, to_json
 from calseq.presence import children, guard_lives, is_hidden, run_lives
 from calseq.problems import Problem, Refused
 from calseq.rails import StepType
@@ -283,6 +283,7 @@ def go_on(
         Refused: somebody else has the bench, nobody knows the state of its rails, or the folder cannot be written.
     """
     plan = resumption.plan
+    _check_reality(ended.plan, plan)
     check_hv_box(plan, closed=hv_box_closed)
     lock = lock_bench(plan)
     try:
@@ -296,7 +297,7 @@ def go_on(
         name, digest = ended.past.plan, ended.past.digest
         if to_json(plan) != to_json(ended.plan):
             name, digest = write_plan(ended.folder, plan), plan.digest()
-        record = _resumed(ended, resumption, name, digest)
+        record = _resumed(ended, resumption, name, digest, dirigent)
         write_record(ended.folder, record)
     except OSError as error:
         lock.release()
@@ -308,6 +309,18 @@ def go_on(
     run.sequel = _sequel(ended, resumption, record, operator or user(), dirigent)
     take_over(run, unknown)
     return run
+
+
+def _check_reality(before: Plan, now: Plan) -> None:
+    """What is simulated goes on simulated, and what is real real: else its end would say something of the wrong supplies."""
+    if (before.simulated, before.all_simulated) != (now.simulated, now.all_simulated):
+        was, would = (
+            ("simulated", "real") if before.all_simulated or not now.simulated else ("real", "simulated")
+        )
+        message = (
+            f"the run was {was}, and would go on {would}: neither its results nor its end would mean anything"
+        )
+        raise Refused([Problem(codes.NOT_RESUMABLE, message, "start a new run")])
 
 
 def settle(ended: EndedRun) -> None:
@@ -340,7 +353,7 @@ def settle(ended: EndedRun) -> None:
         raise no_folder(ended.folder, error.strerror or str(error)) from error
 
 
-def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str) -> RunRecord:
+def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str, dirigent: str) -> RunRecord:
     now = utc(datetime.now().astimezone())
     record = ended.record
     return replace(
@@ -348,7 +361,7 @@ def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str) ->
         title=resumption.plan.title,
         bench=resumption.plan.bench,
         mode=str(resumption.plan.mode),
-        simulated=resumption.plan.simulated,
+        simulated=record.simulated or resumption.plan.simulated or STAND_IN_SAYS in dirigent,
         digest=digest,
         calseq=__version__,
         python=platform.python_version(),

@@ -69,7 +69,7 @@ def guard_environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 def _unknown(plan: Plan) -> dict[str, float]:
     """Give for how long the guard tries on when off is not confirmed: at the simulator's pace, if it is one."""
-    if plan.mode is not PowerMode.SIMULATED:
+    if not plan.all_simulated:
         return {}
     speed = (plan.simulation or Simulation()).speed
     return {"for_s": UNKNOWN_S / speed, "every_s": UNKNOWN_EVERY_S / speed}
@@ -78,12 +78,12 @@ def _unknown(plan: Plan) -> dict[str, float]:
 def _backend(plan: Plan, folder: Path, *, resumed: bool) -> tuple[str, str, dict[str, Any]]:
     """Give the guard's backend, its interpreter and its configuration."""
     wiring = plan.wiring
+    where = str(_simulated(plan, folder, resumed=resumed)) if plan.all_simulated else ""
     if plan.mode is PowerMode.DIRIGENT:
         return "none", sys.executable, {}
     if plan.mode is PowerMode.ICICLE:
         config = {"instruments": wiring.instruments, "channels": wiring.channels}
         return "icicle", plan.power_python or sys.executable, config
-    where = str(_simulated(plan, folder, resumed=resumed))
     return "simulated", sys.executable, {"folder": where, "calseq": str(Path(__file__).parents[1])}
 
 

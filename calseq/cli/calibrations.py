@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from calseq.assets import find_bench
+from calseq.assets import bench_file
 from calseq.bench import read_bench
 from calseq.catalog import Calibration, Catalog, Option, Tuning, builtin
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
@@ -33,7 +33,7 @@ _OPTION_COLUMNS = (
 
 def calibrations(name: str | None, bench: Path | None) -> int:
     """List all calibrations, or tell all about one."""
-    path = bench or find_bench(Path.cwd())
+    path = bench_file(bench)
     catalog = read_bench(path).catalog if path else builtin()
     if name is None:
         _show(_listed(catalog))

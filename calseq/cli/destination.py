@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from calseq import problems as codes
-from calseq.assets import find_bench
+from calseq.assets import bench_file
 from calseq.bench import BenchReading, read_bench
 from calseq.cli.where import Where, near
 from calseq.plaintext import printable
@@ -22,7 +22,7 @@ def of_bench(where: Where) -> Upload | None:
     Raises:
         Refused: it was named, and cannot be read or does not say where results go.
     """
-    path = where.bench or find_bench(Path.cwd())
+    path = bench_file(where.bench)
     if path is None:
         return None
     reading = _reading(path)

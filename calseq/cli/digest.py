@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from calseq.assets import find_bench
+from calseq.assets import bench_file
 from calseq.bench import read_bench
 from calseq.catalog import builtin
 from calseq.cli.inputs import tell_problems
@@ -18,7 +18,7 @@ from calseq.verdicts import ExitCode
 
 def digest(names: list[str], bench: Path | None, format_: str) -> int:
     """Print the digest of each sequence, or with format json what it is made of."""
-    path = bench or find_bench(Path.cwd())
+    path = bench_file(bench)
     catalog = read_bench(path).catalog if path else builtin()
     problems: list[Problem] = []
     lines: list[str] = []

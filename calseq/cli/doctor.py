@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from calseq.assets import find_bench
+from calseq.assets import bench_file
 from calseq.bench import Bench, BenchReading, read_bench
 from calseq.cli.facts import json_text
 from calseq.cli.inputs import tell_problems
@@ -44,7 +44,7 @@ def doctor(
     patience_s: float = PATIENCE_S,
 ) -> int:
     """Look at this machine, and at the bench that was named or is near; give the exit code."""
-    path = bench or find_bench(Path.cwd())
+    path = bench_file(bench)
     reading = read_bench(path) if path else None
     found = reading.bench if reading else None
     refused = _tell_refusal(reading, str(path)) if reading else ""

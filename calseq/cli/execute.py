@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from calseq.aftermath import aftermath
 from calseq.bench import Bench
-from calseq.cli.inputs import gather, lasting, runs_of, tell_problems
+from calseq.cli.inputs import gather, lasting, runs_of, tell_bench, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import near
 from calseq.clocks import now_s
@@ -67,6 +67,7 @@ def execute(request: Request, manner: Manner) -> int:
         tell_problems(tuple(problems), gathered.files)
         if any(problem.is_error for problem in problems):
             return int(ExitCode.REFUSED)
+        tell_bench(request, bench)
         if manner.dry_run:
             return _dry_run(plan, _runs(bench, manner))
         run = prepare_run(

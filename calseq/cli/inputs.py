@@ -1,5 +1,6 @@
 """What a command was given, read: sequence, bench and settings to a plan, or every problem of all of them."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,20 +8,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq import problems as codes
-from calseq.assets import find_bench, shipped_sequence
+from calseq.assets import BUILTIN, bench_file, is_shipped_bench, shipped_bench, shipped_sequence
 from calseq.bench import Bench, BenchReading, read_bench
 from calseq.catalog import builtin
 from calseq.cli.terminal import has_color, message
+from calseq.cli.where import Where, near
 from calseq.compiler import compile_plan
 from calseq.diagnostics import count_text, problems_text
 from calseq.document import Document
 from calseq.likeness import did_you_mean
-from calseq.loading import compared, find_sequence, load_sequence, shipped_bench, simulated
+from calseq.loading import compared, find_sequence, load_sequence, simulated
 from calseq.official import not_official
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_faults
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order
+from calseq.reachable import is_stand_in
 from calseq.request import Request
 from calseq.selection import select
 from calseq.sequence import Sequence
@@ -62,6 +65,7 @@ def gather(request: Request) -> Gathered:
         problems.append(Problem(codes.BAD_FAULT, "--speed and --fault are for the simulator", cure))
     plan = None
     if bench:
+        bench = replace(bench, stand_in=is_stand_in(bench, os.environ))
         problems += check_faults(bench)
         if sequence:
             problems += _faults_of_nobody(request, bench, sequence)
@@ -80,21 +84,32 @@ def gather(request: Request) -> Gathered:
 
 
 def runs_of(bench: Bench) -> Path:
-    """Give where the runs of a bench go. The bundled one lies with the program: its runs go where the operator is."""
-    bundled = bench.document.path == str(shipped_bench().resolve())
-    return Path("runs") if bundled else bench.runs
+    """Give where the runs of a bench go: those of the bundled one to where they are looked for from here."""
+    return Where().folder if is_shipped_bench(Path(bench.document.path)) else bench.runs
 
 
 def lasting(request: Request) -> Request:
     """Give a request that means the same from any folder: its files by their absolute paths."""
     sequence = find_sequence(request.sequence)
     shipped = shipped_sequence(request.sequence) == sequence
-    bench = request.bench or ("" if request.simulate else str(find_bench(Path.cwd()) or ""))
+    bench = _bench_of(request)
     return replace(
         request,
         sequence=request.sequence if shipped else str(sequence.absolute()),
-        bench=str(Path(bench).absolute()) if bench else "",
+        bench=BUILTIN if bench == shipped_bench() else str(bench.absolute()) if bench else "",
     )
+
+
+def _bench_of(request: Request) -> Path | None:
+    """Bench file that was named, else the near one; to simulate, the bundled one where none is near."""
+    return bench_file(request.bench) or (shipped_bench() if request.simulate else None)
+
+
+def tell_bench(request: Request, bench: Bench) -> None:
+    """Say which bench is simulated where that was not typed, and how it is the other one."""
+    if request.simulate and not request.bench and not is_shipped_bench(Path(bench.document.path)):
+        shown = printable(str(near(Path(bench.document.path))))
+        message(f"simulated: bench {printable(bench.name)} of {shown}; --bench {BUILTIN} is the bundled one")
 
 
 def _faults_of_nobody(request: Request, bench: Bench, sequence: Sequence) -> list[Problem]:
@@ -129,14 +144,10 @@ def tell_problems(problems: tuple[Problem, ...], files: int) -> None:
 
 
 def _bench(request: Request, problems: list[Problem]) -> BenchReading | None:
-    """Read the bench that was named, the bundled one, or the one that is near."""
-    if request.bench:
-        return read_bench(Path(request.bench))
-    if request.simulate:
-        return read_bench(shipped_bench())
-    near = find_bench(Path.cwd())
-    if near is not None:
-        return read_bench(near)
+    """Read the bench that is meant."""
+    path = _bench_of(request)
+    if path is not None:
+        return read_bench(path)
     cure = "give --bench FILE, go to a folder with a bench.yaml, or try it on the simulator with --simulate"
     problems.append(Problem(codes.NO_BENCH, "there is no bench.yaml here or above", cure))
     return None

@@ -16,7 +16,7 @@ from calseq.plaintext import printable
 from calseq.problems import Problem, Refused
 from calseq.regular import open_regular
 from calseq.replay import Skim
-from calseq.standing import GOING_ON
+from calseq.standing import GOING_ON, Standing
 from calseq.steplogs import StepLog, find_step, step_logs
 from calseq.stops import Stops
 from calseq.verdicts import ExitCode
@@ -44,12 +44,16 @@ def logs(where: Where, run: str | None, step: str | None, last: int | None, *, f
     paper = _Paper(raw=not sys.stdout.isatty())
     if last is None and not paper.raw:
         last = ON_A_TERMINAL
-    page = _Page(standing.folder, number, name, paper)
+    page = _Page(standing.folder, number, name, paper, simulated=_is_simulated(standing, glance))
     page.begin(last)
     if follow and glance and standing.phase in GOING_ON:
         _follow(glance, skimmed, page)
     page.end()
     return int(ExitCode.GOOD)
+
+
+def _is_simulated(standing: Standing, glance: Glance | None) -> bool:
+    return standing.record.simulated or bool(glance and glance.view.simulated)
 
 
 def _meant(folder: Path, glance: Glance | None, text: str | None) -> tuple[int, str]:
@@ -77,7 +81,8 @@ def _follow(glance: Glance, skimmed: Skim, page: "_Page") -> None:
 class _Page:
     """The log of one step as it is written out: where it is, and how much of it was read."""
 
-    def __init__(self, folder: Path, number: int, name: str, paper: "_Paper") -> None:
+    def __init__(self, folder: Path, number: int, name: str, paper: "_Paper", *, simulated: bool) -> None:
+        self._mark = "SIMULATED " if simulated else ""
         self.number, self._name, self._folder, self._paper = number, name, folder, paper
         self._log: StepLog | None = None
         self._read = 0
@@ -115,7 +120,9 @@ class _Page:
     def _open(self, log: StepLog) -> None:
         self._paper.end()
         self._log, self._read = log, 0
-        tell(f"step {log.number} {printable(self._name)}, attempt {log.attempt}: {printable(str(log.path))}")
+        tell(
+            f"{self._mark}step {log.number} {printable(self._name)}, attempt {log.attempt}: {printable(str(log.path))}"
+        )
 
     def _write(self) -> None:
         if self._log is None:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from calseq.cli.inputs import gather, runs_of, tell_problems
+from calseq.cli.inputs import gather, runs_of, tell_bench, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.planview import plan_script, plan_text
 from calseq.history import expected
@@ -20,6 +20,7 @@ def plan(request: Request, format_: str, *, verbose: bool) -> int:
     if errors or gathered.plan is None or gathered.bench is None:
         tell_problems(gathered.problems, gathered.files)
         return int(ExitCode.REFUSED)
+    tell_bench(request, gathered.bench)
     results(written(gathered.plan, format_, runs_of(gathered.bench), verbose=verbose))
     return int(ExitCode.GOOD)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from calseq import problems as codes
 from calseq.aftermath import Settled
 from calseq.archive import run_folders
-from calseq.assets import find_bench
+from calseq.assets import bench_file
 from calseq.bench import Bench, read_bench
-from calseq.cli.inputs import tell_problems
+from calseq.cli.inputs import runs_of, tell_problems
 from calseq.cli.terminal import message, results
 from calseq.locks import BenchLock, Ended, Holder, holders_now
 from calseq.memory import note_settled
@@ -42,9 +42,9 @@ OPENING = (
 )
 
 
-def power(action: str, bench_file: Path | None) -> int:
+def power(action: str, named: Path | None) -> int:
     """Read the rails of a bench, or switch them off; give the exit code."""
-    path = bench_file or find_bench(Path.cwd())
+    path = bench_file(named)
     if path is None:
         tell_problems(
             (Problem(codes.NO_BENCH, "there is no bench.yaml here or above", "give --bench FILE"),), 1
@@ -271,11 +271,13 @@ def _last_simulated(bench: Bench) -> Holder | None:
 
 
 def _latest_with_supplies(bench: Bench) -> Holder | None:
-    for run in run_folders(bench.runs):
+    for run in run_folders(runs_of(bench)):
         if not os.path.lexists(run / "simulated" / "bench.json"):
             continue
         with suppress(OSError, ValueError):
             record = read_record(run)
+            if record.bench != bench.name:
+                continue  # of another bench that was simulated here
             pid = record.pid if record.state == "running" else 0
             return Holder(bench.name, record.run, record.operator, pid, record.since, str(run))
     return None

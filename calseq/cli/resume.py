@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from calseq import problems as codes
 from calseq.archive import LATEST, find_run
-from calseq.assets import find_bench
+from calseq.assets import BUILTIN, bench_file, is_shipped_bench
 from calseq.bench import read_bench
 from calseq.cli.execute import Manner, Terminal, carry_out, stopped
 from calseq.cli.inputs import gather, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
+from calseq.cli.where import Where
 from calseq.console.resumption import resumption_text
 from calseq.plaintext import printable
 from calseq.plan import Plan
@@ -87,9 +90,9 @@ def _places(bench: Path | None, manner: Manner) -> list[Path]:
     """Give the folders in which a run may be: --runs, else that of the bench, else ./runs."""
     if manner.runs is not None:
         return [manner.runs.expanduser()]
-    near = bench or find_bench(Path.cwd())
-    if near is None:
-        return [Path("runs")]
+    near = bench_file(bench)
+    if near is None or is_shipped_bench(near):
+        return [Where(bench=bench).folder]
     reading = read_bench(near)
     if reading.bench is None and bench:
         raise Refused(reading.problems)
@@ -132,7 +135,8 @@ def _today(ended: EndedRun, stops: Stops) -> tuple[Plan, str, tuple[Problem, ...
         plan = stored_plan(ended, why)
         message(f"{why}: the plan that was stored is used")
         return plan, "", ()
-    gathered = gather(request)
+    # a record without a bench is of a time when --simulate alone meant the bundled one
+    gathered = gather(msgspec.structs.replace(request, bench=request.bench or BUILTIN))
     if gathered.plan is None or gathered.bench is None:
         raise Refused(gathered.problems)
     about = [

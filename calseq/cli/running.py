@@ -24,10 +24,15 @@ Sequence = Annotated[
 ]
 Bench = Annotated[
     Path | None,
-    typer.Option("--bench", "-b", metavar="FILE", help="The bench file. Default: bench.yaml here or above."),
+    typer.Option(
+        "--bench",
+        "-b",
+        metavar="FILE",
+        help="The bench file, or 'builtin'. Default: bench.yaml here or above.",
+    ),
 ]
 Simulate = Annotated[
-    bool, typer.Option("--simulate", help="Put the bundled simulator in the place of everything real.")
+    bool, typer.Option("--simulate", help="Put the simulator in the place of everything real on the bench.")
 ]
 Settings = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from calseq.assets import find_bench
+from calseq.assets import bench_file
 from calseq.bench import read_bench
 from calseq.catalog import builtin
 from calseq.cli.terminal import results
@@ -21,7 +21,7 @@ def schema(kind: str, bench: Path | None) -> int:
     if kind == "sequence":
         from calseq.sequence_schema import sequence_schema  # noqa: PLC0415
 
-        path = bench or find_bench(Path.cwd())
+        path = bench_file(bench)
         found = sequence_schema(read_bench(path).catalog if path else builtin())
     else:
         from calseq.schema import stored_schema  # noqa: PLC0415

@@ -37,9 +37,13 @@ def stop(where: Where, text: str | None, *, wait: bool) -> int:
         return int(ExitCode.GOOD)
     if len(meant) > 1:
         message(f"{len(meant)} runs go on: say which")
-        _say("\n".join(f"calseq stop {printable(each.folder.name)}" for each in meant))
+        _say("\n".join(f"calseq stop {printable(each.folder.name)}{_mark(each)}" for each in meant))
         return int(ExitCode.REFUSED)
     return _stopped(meant[0], wait=wait)
+
+
+def _mark(standing: Standing | Damaged) -> str:
+    return "   SIMULATED" if isinstance(standing, Standing) and standing.record.simulated else ""
 
 
 def _stopped(standing: Standing | Damaged, *, wait: bool) -> int:

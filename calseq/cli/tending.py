@@ -7,7 +7,12 @@ import typer
 
 Bench = Annotated[
     Path | None,
-    typer.Option("--bench", "-b", metavar="FILE", help="The bench file. Default: bench.yaml here or above."),
+    typer.Option(
+        "--bench",
+        "-b",
+        metavar="FILE",
+        help="The bench file, or 'builtin'. Default: bench.yaml here or above.",
+    ),
 ]
 
 app = typer.Typer(rich_markup_mode=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from calseq.assets import find_bench, shipped_sequence
+from calseq.assets import bench_file, shipped_sequence
 from calseq.catalog import Catalog, builtin
 from calseq.cli.terminal import has_color, is_terminal, message, results
 from calseq.diagnostics import count_text, plural, problems_text
@@ -182,7 +182,7 @@ def _last_line(checked: _Checked, problems: list[Problem], manner: Manner) -> st
 
 def _ground(bench: Path | None, documents: dict[str, Document]) -> _Ground:
     """Give what sequences are judged by: of the bench that was named all, of one that is near its calibrations."""
-    path = bench or find_bench(Path.cwd())
+    path = bench_file(bench)
     if path is None:
         return _Ground(builtin())
     from calseq.bench import read_bench  # noqa: PLC0415 - most files are sequences: 10 ms for those that are not

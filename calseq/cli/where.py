@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.assets import find_bench
+from calseq.assets import bench_file, is_shipped_bench
 
 
 class Where(Struct, frozen=True):
@@ -16,11 +16,16 @@ class Where(Struct, frozen=True):
 
     @property
     def folder(self) -> Path:
-        """The folder of runs: the one that was named, else the bench's, else the near bench's, else `runs` here."""
+        """The folder of runs: the one that was named, else the bench's, else the near bench's, else `runs` here.
+
+        The bundled bench lies with the program: its runs are where the near bench's are.
+        """
         if self.runs is not None:
             return self.runs.expanduser().absolute()
-        bench = self.bench or find_bench(Path.cwd())
-        return Path("runs").absolute() if bench is None else _runs_of(bench)
+        bench = bench_file(self.bench)
+        if self.bench and bench and is_shipped_bench(bench):
+            bench = bench_file(None)
+        return Path("runs").absolute() if bench is None or is_shipped_bench(bench) else _runs_of(bench)
 
 
 def near(path: Path) -> Path:
@@ -33,7 +38,5 @@ def near(path: Path) -> Path:
 def _runs_of(bench: Path) -> Path:
     # reading a bench takes a tenth of a second: only where there is one
     from calseq.bench import runs_of  # noqa: PLC0415
-    from calseq.loading import shipped_bench  # noqa: PLC0415
 
-    bundled = bench.resolve() == shipped_bench().resolve()
-    return Path("runs").absolute() if bundled else runs_of(bench)
+    return runs_of(bench)

@@ -59,6 +59,8 @@ def _next_after_end(standing: Standing) -> tuple[str, ...]:
 
 def _make_safe(standing: Standing) -> tuple[str, ...]:
     request = standing.record.request
+    if request and request.simulate:
+        return ("nothing is to be made safe: no supply was touched, and none is locked",)
     if not standing.power.controlled:
         return ("read HV and LV at the supplies, and switch off what is on: HV first", _start_anew(standing))
     bench = f" --bench {quote(printable(request.bench, 300))}" if request and request.bench else ""

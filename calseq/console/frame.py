@@ -12,13 +12,13 @@ from calseq.console.table import Column, table
 from calseq.console.times import clocked, rounded, spoken
 from calseq.console.view import RunView, State, StepView
 from calseq.console.wording import (
-    MODES,
     MOVES,
     STANDINGS,
     STYLES,
     VERDICT_STYLES,
     attempts,
     banner,
+    power_words,
     rails_line,
     stop_hints,
 )
@@ -103,7 +103,7 @@ def _header(moment: Moment, columns: int, rows: int) -> list[Line]:  # noqa: ARG
     view, letters = moment.view, moment.letters
     foreign = (view.plan.title, view.module, view.plan.bench)
     names = [letters.text(text) for text in foreign if text]
-    rest = letters.dot + letters.dot.join([*names[1:], MODES[view.plan.mode]])
+    rest = letters.dot + letters.dot.join([*names[1:], power_words(view.plan)])
     word = view.plan.standing.word
     standing = [Span(f" {word}", STANDINGS[word])] if word else []
     spans = [Span(names[0] if names else "calseq", "bold"), *standing, Span(rest)]

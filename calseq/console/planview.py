@@ -14,7 +14,7 @@ from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.table import Column, table
 from calseq.console.times import rounded
 from calseq.console.view import RunView, begin, expecting
-from calseq.console.wording import MODES, MOVES, bias_target, hv_box_words, volts
+from calseq.console.wording import MOVES, bias_target, hv_box_words, power_words, volts
 from calseq.expectations import Expectation
 from calseq.plaintext import printable
 from calseq.plan import DIRECTORY, OnFailure, Plan, Step
@@ -182,7 +182,7 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
     facts = (
         f"variant of {letters.text(base)}" if base else "",
         f"bench {letters.text(plan.bench)}",
-        MODES[plan.mode] + _speed(plan),
+        power_words(plan) + _speed(plan),
         f"module {modules}" if modules else "",
         _official(plan, letters),
         f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}{_less(plan)}",

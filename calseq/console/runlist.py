@@ -70,7 +70,7 @@ def _row(standing: Standing, now_s: float, letters: Alphabet) -> tuple[Span, ...
         Span(letters.text(typable(standing.name))),
         Span(letters.text(record.module)),
         Span(letters.text(record.title)),
-        Span("simulated" if record.simulated else "", "yellow"),
+        Span("SIMULATED" if record.simulated else "", "bold yellow"),
         Span(letters.text(word), style),
         Span("" if took_s is None else spoken(took_s)),
         *_failure(standing, letters),

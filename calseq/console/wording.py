@@ -51,6 +51,13 @@ MODES = {
 }
 
 
+def power_words(plan: Plan) -> str:
+    """Say who moves the rails, and whether that is only rehearsed."""
+    if plan.rehearses == plan.mode:
+        return f"{MODES[plan.mode]}, rehearsed on the simulator"
+    return MODES[plan.mode] + (f" in the place of {plan.rehearses}" if plan.rehearses else "")
+
+
 STANDINGS = {"official": "green", "unofficial": "bold yellow"}
 """The styles of the one word for whether a sequence is an official one."""
 

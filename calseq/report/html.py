@@ -10,7 +10,7 @@ from msgspec import Struct
 from calseq.console.planview import quoted
 from calseq.console.times import about, rounded, spoken
 from calseq.console.view import State
-from calseq.console.wording import MODES, state_word
+from calseq.console.wording import power_words, state_word
 from calseq.pages import page
 from calseq.plots import can_plot
 from calseq.rails import Role
@@ -144,7 +144,7 @@ def _page(
         linked=[each for each in found if not each.uri][: fold.files],
         more_linked=sum(not each.uri for each in found) - len([e for e in found if not e.uri][: fold.files]),
         not_understood=not_understood(dossier)[: fold.matters],
-        mode=MODES[dossier.plan.mode],
+        mode=power_words(dossier.plan),
         **_words(dossier, zone, fold),
     )
 

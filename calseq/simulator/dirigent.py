@@ -3,14 +3,17 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import click
 from msgspec import Struct
 
-from calseq.rails import Role
-from calseq.simulator import faults, outputs, script, sweep
+from calseq.catalog import Calibration
+from calseq.plan import STAND_IN_SAYS, CurveKind, CurveTable
+from calseq.rails import Role, StepType
+from calseq.simulator import declared, faults, outputs, script, site, sweep
 from calseq.simulator.faults import FAULTS, Misbehaviour
 from calseq.simulator.script import SCRIPTS, Script
 from calseq.simulator.session import Session, module_names
@@ -21,8 +24,6 @@ STEP_VARIABLE = "CALSEQ_STEP"
 ATTEMPT_VARIABLE = "CALSEQ_ATTEMPT"
 
 _DEFAULT_SPEED = 200.0
-_NO_BREAKDOWN_V = -200.0
-_COMPLIANCE_A = 1e-5
 
 _EPILOG = "\b\nFaults that a step of the simulated bench can be given:\n" + "\n".join(
     f"  {name:<22}{text}" for name, text in FAULTS.items()
@@ -67,7 +68,103 @@ def _json(text: str) -> Any:
         raise click.BadParameter(f"not JSON: {error}") from None
 
 
-@click.group(epilog=_EPILOG, context_settings={"max_content_width": 110})
+class _Dirigent(click.Group):
+    """The calibrations of the real one, and those that a site's catalogue adds or changes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_named()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own, described = super().get_command(ctx, cmd_name), _described(cmd_name)
+        if described is None:
+            return own
+        return _of_site(described) if own is None else _widened(own, described)
+
+
+def _named() -> tuple[str, ...]:
+    try:
+        return site.named()
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _described(name: str) -> Calibration | None:
+    try:
+        return site.described(name)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _widened(own: click.Command, described: Calibration) -> click.Command:
+    """Give a calibration that takes what a site's has besides; as its catalogue has checked it, anything goes."""
+    wider = copy(own)
+    wider.allow_extra_args = wider.ignore_unknown_options = True
+    wider.params = [_respelt(param, described) for param in own.params]
+    return wider
+
+
+def _respelt(param: click.Parameter, described: Calibration) -> click.Parameter:
+    """Give an option under the flag, too, that a site's dirigent has for it."""
+    option = described.options.get(param.name or "")
+    if option is None or option.flag in param.opts:
+        return param
+    other = copy(param)
+    other.opts = [*param.opts, option.flag]
+    return other
+
+
+_TYPES: Mapping[str, Any] = {"number": click.FLOAT, "integer": click.INT, "text": click.STRING}
+
+
+def _of_site(described: Calibration) -> click.Command:
+    """Make the command of a calibration that only the site knows, with the options of its catalogue."""
+    params: list[click.Parameter] = [
+        click.Option(
+            [option.flag, name],
+            type=click.Choice(option.choices) if option.choices else _TYPES.get(option.type),
+            is_flag=True if option.type == "switch" else None,
+            multiple=option.multiple,
+            help=option.description,
+        )
+        for name, option in described.options.items()
+    ]
+    tuning = described.tuning
+    if tuning and tuning.flag:
+        read = _tests if tuning.form == "tests" else None
+        params.append(click.Option([tuning.flag, "_tuning"], required=True, callback=read, metavar="STR"))
+
+    def play(**options: Any) -> None:
+        _play(described, click.get_current_context().obj, options)
+
+    return click.Command(
+        described.name,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        callback=play,
+        params=params,
+        help=described.summary,
+    )
+
+
+def _play(described: Calibration, settings: "Globals", options: Mapping[str, Any]) -> None:
+    """Play a calibration of the site by its type: curves are swept, the rest takes its time."""
+    session = _session(described.name, settings)
+    tuning = options.get("_tuning")
+    what = site.script(described, tuning if isinstance(tuning, list) else ())
+    if isinstance(tuning, str):
+        session.say(f"tuning: {tuning}")
+    if described.type is StepType.IVCURVE:
+        start_v, end_v, step_v = site.sweep(described, options)
+        extra = {*described.flags, *click.get_current_context().args}
+        wanted = "-w" in extra or any(each.pattern == outputs.BREAKDOWNS for each in described.outputs)
+        planned = script.voltages(start_v, end_v, step_v)
+        _curve(session, settings, what, planned, both_ways=False, breakdowns=wanted)
+    elif described.type is StepType.SLDO:
+        _sldo(session, settings, what, script.currents(6.0, 1.0))
+    else:
+        _run(session, what, list)
+
+
+@click.group(cls=_Dirigent, epilog=_EPILOG, context_settings={"max_content_width": 110})
 @click.option("-C", "--config", type=click.Path(path_type=Path), help="The file with all settings.")
 @click.option("-p", "p", is_flag=True, help="Accepted; its meaning is not known.")
 @click.option("-l", "l", is_flag=True, help="Accepted; its meaning is not known.")
@@ -86,18 +183,18 @@ def _json(text: str) -> Any:
 @click.option("--verbosity", help="Accepted.")
 @click.option("--ph2-dir", help="Accepted.")
 @click.option("--felis/--no-felis", help="Accepted; nothing is uploaded.")
-@click.version_option("0 (simulated by calseq)", prog_name="dirigent")
+@click.version_option(f"0 ({STAND_IN_SAYS})", prog_name="dirigent")
 @click.pass_context
 def dirigent(ctx: click.Context, /, **options: Any) -> None:
     """Test modules of the CMS Inner Tracker. SIMULATED: a stand-in that touches no hardware."""
     settings = _settings(options["config"])
     ctx.default_map = {name: table for name, table in settings.items() if isinstance(table, dict)}
-    module_json = options["module_json"] or settings.get("module_json")
+    module_json = options["module_json"] or settings.get("module_json") or "modules.json"
     ctx.obj = Globals(
         directory=(options["directory"] or Path("Results")).absolute(),
         instruments=options["instruments_dict"],
         channels=options["channels_dict"],
-        modules=_modules(Path(module_json)) if module_json else {},
+        modules=_modules(Path(module_json)),
     )
 
 
@@ -115,44 +212,80 @@ def dirigent(ctx: click.Context, /, **options: Any) -> None:
 @click.pass_obj
 def iv_curve(settings: Globals, /, **options: Any) -> None:
     """Measure the leakage current of the sensors against their bias."""
-    session = _session("iv_curve", settings)
-    breakdown_v = _breakdown_v(session)
     sign = -1.0 if options["positive"] else 1.0
     planned = script.voltages(
         options["start_voltage"] * sign or 0.0, options["max_voltage"] * sign or 0.0, options["step_size"]
     )
-    names, limit_a = _names(session, settings), _limit_a(session)
+    session = _session("iv_curve", settings)
+    _curve(
+        session,
+        settings,
+        SCRIPTS["iv_curve"],
+        planned,
+        both_ways=options["both_ways"],
+        breakdowns=options["write_breakdowns"],
+    )
+
+
+def _curve(
+    session: Session,
+    settings: Globals,
+    what: Script,
+    planned: list[float],
+    *,
+    both_ways: bool,
+    breakdowns: bool,
+) -> None:
+    breakdown_v, names, limit_a = _breakdown_v(session), _names(session, settings), _limit_a(session)
+    tables = _tables(session, "iv")
     swept = {
         channel: sweep.measure(planned, breakdown_v, name, limit_a, session.faults)
         for channel, name in names.items()
     }
     found = {channel: sweep.first_breakdown(readings) for channel, readings in swept.items()}
-    if options["both_ways"]:
+    if both_ways:
         swept = {channel: [*readings, *readings[-2::-1]] for channel, readings in swept.items()}
     longest = max(swept.values(), key=len)
 
     def leave() -> list[str]:
         files: dict[str, bytes] = {}
         for channel, name in names.items():
-            files |= outputs.iv_curve(name, swept[channel], session.faults)
-        if options["write_breakdowns"]:
+            told = sweep.written(swept[channel], session.faults)
+            for table in tables:
+                files |= declared.iv_curve(table, session.calibration, name, told)
+            if not tables:
+                files |= outputs.iv_curve(name, swept[channel], session.faults)
+        if breakdowns:
             files |= outputs.breakdowns(found, session.faults)
         return outputs.write(files, settings.directory, session.faults)
 
-    _run(session, SCRIPTS["iv_curve"].with_points([each.set_v for each in longest]), leave)
+    _run(session, what.with_points([each.set_v for each in longest]), leave)
 
 
-def _sldo(calibration: str, settings: Globals, start_a: float, final_a: float) -> None:
-    session = _session(calibration, settings)
-    currents = script.currents(start_a, final_a)
+def _tables(session: Session, kind: CurveKind) -> list[CurveTable]:
+    """Give how the site's catalogue reads the curves of a calibration, if it says that."""
+    described = _described(session.calibration)
+    return [table for table in described.curves if table.kind == kind] if described else []
+
+
+def _builtin_sldo(calibration: str, settings: Globals, options: Mapping[str, Any]) -> None:
+    currents = script.currents(options["start_current"], options["final_current"])
+    _sldo(_session(calibration, settings), settings, SCRIPTS[calibration], currents)
+
+
+def _sldo(session: Session, settings: Globals, what: Script, currents: list[float]) -> None:
+    tables = _tables(session, "vi")
 
     def leave() -> list[str]:
         files: dict[str, bytes] = {}
         for name in _names(session, settings).values():
-            files |= outputs.sldo_curve(name, currents, calibration)
+            for table in tables:
+                files |= declared.vi_curve(table, session.calibration, name, currents)
+            if not tables:
+                files |= outputs.sldo_curve(name, currents, session.calibration)
         return outputs.write(files, settings.directory, session.faults)
 
-    _run(session, SCRIPTS[calibration].with_points(currents), leave)
+    _run(session, what.with_points(currents), leave)
 
 
 def _currents(command: Callable[..., None]) -> Callable[..., None]:
@@ -166,7 +299,7 @@ def _currents(command: Callable[..., None]) -> Callable[..., None]:
 @click.pass_obj
 def sldo_vi_curves(settings: Globals, /, **options: Any) -> None:
     """Measure the chips' regulators with the probe card."""
-    _sldo("sldo_vi_curves", settings, options["start_current"], options["final_current"])
+    _builtin_sldo("sldo_vi_curves", settings, options)
 
 
 @dirigent.command("sldo_vi_curves_GADC")
@@ -174,7 +307,7 @@ def sldo_vi_curves(settings: Globals, /, **options: Any) -> None:
 @click.pass_obj
 def sldo_vi_curves_gadc(settings: Globals, /, **options: Any) -> None:
     """Measure the chips' regulators with the chips' own converters."""
-    _sldo("sldo_vi_curves_GADC", settings, options["start_current"], options["final_current"])
+    _builtin_sldo("sldo_vi_curves_GADC", settings, options)
 
 
 @dirigent.command("voltage_trimming")
@@ -247,7 +380,17 @@ def _scan(session: Session, settings: Globals, what: Script) -> None:
 
 
 def _run(session: Session, what: Script, leave: Callable[[], list[str]]) -> None:
-    raise SystemExit(session.run(what, leave))
+    """Run a calibration, which leaves besides what the site's catalogue wants of it."""
+    described, settings = _described(session.calibration), click.get_current_context().obj
+
+    def leave_all() -> list[str]:
+        written = leave()
+        if described is None:
+            return written
+        lacking = declared.missing(described, written, list(_names(session, settings).values()))
+        return [*written, *outputs.write(lacking, settings.directory, session.faults)]
+
+    raise SystemExit(session.run(what, leave_all))
 
 
 def _session(calibration: str, settings: Globals) -> Session:
@@ -278,7 +421,7 @@ def _breakdown_v(session: Session) -> float:
     """Give the breakdown voltage of this IV curve, which the sensors then keep."""
     fault = session.faults.value("breakdown")
     if session.bench is None:
-        return _NO_BREAKDOWN_V
+        return outputs.USUAL_BREAKDOWN_V
     breakdown_v = session.bench.breakdown_v if fault is None else fault
     session.bench.set_breakdown(breakdown_v)
     return breakdown_v
@@ -287,7 +430,7 @@ def _breakdown_v(session: Session) -> float:
 def _limit_a(session: Session) -> float:
     """Give the compliance of the HV supply that a sweep drives, the least of several; in amperes."""
     outputs_ = session.bench.whole.of(Role.HV) if session.bench else ()
-    return min((abs(output.amps) for output in outputs_ if output.amps), default=_COMPLIANCE_A)
+    return min((abs(output.amps) for output in outputs_ if output.amps), default=outputs.COMPLIANCE_A)
 
 
 def _names(session: Session, settings: Globals) -> dict[str, str]:

@@ -11,12 +11,16 @@ from pathlib import Path
 from calseq.simulator import sweep
 from calseq.simulator.faults import Misbehaviour
 from calseq.simulator.plot import plot
+from calseq.simulator.script import voltages
 from calseq.simulator.sensor import COLD_C, individuality
 from calseq.simulator.sweep import Measured
 
 BREAKDOWNS = "breakdowns.json"
+NOTHING = b"simulated by calseq: nothing was measured\n"
 _ROOT_TEXT = b"simulated by calseq: this is not a ROOT file, nothing was measured\n"
-_CHIPS = 4
+CHIPS = 4
+USUAL_BREAKDOWN_V = -200.0
+COMPLIANCE_A = 1e-5
 
 
 def iv_curve(module: str, readings: Sequence[Measured], faults: Misbehaviour) -> dict[str, bytes]:
@@ -27,8 +31,8 @@ def iv_curve(module: str, readings: Sequence[Measured], faults: Misbehaviour) ->
     table = "\n".join([f"{volts},Current (A),Temperature (C)", *rows, ""])
     microamps = [abs(each.amps) * 1e6 for each in readings]
     return {
-        f"IV_{_safe(module)}.csv": table.encode(),
-        f"IV_{_safe(module)}.png": plot([abs(each.read_v) for each in readings], microamps),
+        f"IV_{safe(module)}.csv": table.encode(),
+        f"IV_{safe(module)}.png": plot([abs(each.read_v) for each in readings], microamps),
     }
 
 
@@ -39,10 +43,10 @@ def _iv_row(index: int, each: Measured, *, both: bool) -> str:
 
 def sldo_curve(module: str, currents: Sequence[float], test: str) -> dict[str, bytes]:
     """Give a module's VI curve of the shunt regulators as a table."""
-    chips = [f"{rail}_ROC{chip}" for chip in range(_CHIPS) for rail in ("VDDD", "VDDA")]
+    chips = [f"{rail}_ROC{chip}" for chip in range(CHIPS) for rail in ("VDDD", "VDDA")]
     header = ",".join(["Current (A)", "Voltage (V)", "VIN", "VOFS", *chips])
     rows = [_sldo_row(module, amps) for amps in currents]
-    return {f"{test}_{_safe(module)}.csv": "\n".join([header, *rows, ""]).encode()}
+    return {f"{test}_{safe(module)}.csv": "\n".join([header, *rows, ""]).encode()}
 
 
 def runs(scans: Sequence[str], directory: Path) -> dict[str, bytes]:
@@ -50,7 +54,7 @@ def runs(scans: Sequence[str], directory: Path) -> dict[str, bytes]:
     taken = [int(path.name[3:9]) for path in directory.glob("Run[0-9][0-9][0-9][0-9][0-9][0-9]_*.root")]
     first = max(taken, default=0) + 1
     return {
-        f"Run{first + index:06d}_{_safe(scan)}.root": _ROOT_TEXT + f"{scan}\n".encode()
+        f"Run{first + index:06d}_{safe(scan)}.root": _ROOT_TEXT + f"{scan}\n".encode()
         for index, scan in enumerate(scans)
     }
 
@@ -88,11 +92,24 @@ def write(files: Mapping[str, bytes], directory: Path, faults: Misbehaviour) -> 
 
 def _sldo_row(module: str, amps: float) -> str:
     """Give a row: above the offset VIN rises along the shunt's resistance, and the rails settle at 1.2 V."""
-    vin = 1.0 + 0.25 * amps * individuality(module)
-    rails = [min(1.2 + 0.004 * index, 0.85 * vin) for index in range(2 * _CHIPS)]
+    vin = regulator_v("VIN", module, amps)
+    rails = [min(1.2 + 0.004 * index, 0.85 * vin) for index in range(2 * CHIPS)]
     return ",".join(f"{value:.4f}" for value in (amps, vin + 0.05 * amps, vin, 0.5, *rails))
 
 
-def _safe(name: str) -> str:
+def regulator_v(quantity: str, module: str, amps: float, chip: int = 0) -> float:
+    """Give a voltage of a shunt regulator, by the name that a catalogue has for it."""
+    vin = 1.0 + 0.25 * amps * individuality(module)
+    if quantity in ("VDDD", "VDDA"):
+        return float(min(1.2 + 0.004 * (2 * chip + (quantity == "VDDA")), 0.85 * vin))
+    return {"VOFS": 0.5, "supply": vin + 0.05 * amps}.get(quantity, vin)
+
+
+def usual_readings(module: str) -> list[Measured]:
+    """Give the IV curve of a good sensor, for a calibration that only says that it leaves one."""
+    return sweep.measure(voltages(0.0, -80.0, 5.0), USUAL_BREAKDOWN_V, module, COMPLIANCE_A, Misbehaviour())
+
+
+def safe(name: str) -> str:
     """Give a name as a part of a file name."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]

@@ -10,7 +10,7 @@ import msgspec
 from calseq import problems as codes
 from calseq.acceptance import acceptance, needs_module_type, refusal
 from calseq.plaintext import printable
-from calseq.plan import Plan
+from calseq.plan import STAND_IN_SAYS, Plan
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
 from calseq.resumption import Past
@@ -74,7 +74,7 @@ def reckon(folder: Path, ledger: Ledger, today: Upload | None = None, *, insist:
         title=f"{plan.title}, in part" if is_in_part(plan) else plan.title,
         software=f"{told.dirigent or 'dirigent'}; calseq {record.calseq}",
         upload=upload,
-        simulated=record.simulated,
+        simulated=record.simulated or plan.simulated or STAND_IN_SAYS in told.dirigent,
         results=merged(ledger, results),
         gaps=gaps,
         in_part=is_in_part(plan),
@@ -112,8 +112,9 @@ def _wanted(folder: Path) -> tuple[Plan, RunRecord] | None:
     """Give plan and record of a run that its bench has queued; none of any other, or if they cannot be read."""
     try:
         record = read_record(folder)
-        plan = read_plan(folder, record.plan)[0]
-        return (plan, record) if is_wanted(plan, record) else None
+        plan, _ = read_plan(folder, record.plan)
+        known = msgspec.structs.replace(record, simulated=record.simulated or plan.simulated)
+        return (plan, known) if is_wanted(plan, known) else None
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

@@ -9,12 +9,12 @@ from curve_texts import DOUBLE, IV, VI, curved_plan
 from eta_runs import SAMPLES
 from msgspec.structs import replace
 
-from calseq.assets import sequences
+from calseq.assets import sequences, shipped_bench
 from calseq.bench import read_bench
 from calseq.catalog import builtin, with_site
 from calseq.compiler import compile_plan
 from calseq.document import from_bytes
-from calseq.loading import load_sequence, shipped_bench, simulated
+from calseq.loading import load_sequence, simulated
 from calseq.plan import BiasSupply, Column, CurveTable, Module, from_json, to_json
 from calseq.schema import check, stored_schema
 from calseq.sequel import _who

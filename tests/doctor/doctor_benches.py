@@ -9,10 +9,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from calseq.assets import shipped_bench
 from calseq.bench import Bench, read_bench
 from calseq.catalog import builtin
 from calseq.doctor import Check, Machine, Status, examine
-from calseq.loading import shipped_bench
 from calseq.stops import Stops
 
 SIMULATOR = f"{shlex.quote(sys.executable)} -m calseq.simulator"

@@ -211,7 +211,7 @@ def test_a_rehearsal_on_calseqs_own_bench_goes_where_the_bench_here_says_and_fin
     send.write_text("#!/bin/sh\npwd >> calls\n")
     send.chmod(0o755)
     (tmp_path / "s.yaml").write_text(json.dumps({"calseq": 1, "title": "T", "steps": ["sldo_vi_curves"]}))
-    words = ["execute", "s.yaml", "--simulate", "--speed", "20000", "--screen", "none"]
+    words = ["execute", "s.yaml", "--simulate", "--bench", "builtin", "--speed", "20000", "--screen", "none"]
     ran = calseq_(words, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "queued" not in ran.stderr, (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calseq.assets import schemas, shipped_sequences
+from calseq.assets import schemas, shipped_bench, shipped_sequences
 from calseq.bench import read_bench
 from calseq.catalog import builtin
 from calseq.cli.completion import listed_calibrations, templates
@@ -17,7 +17,7 @@ from calseq.cli.new import new
 from calseq.compiler import compile_plan
 from calseq.document import from_bytes
 from calseq.layout import key_order, laid_out
-from calseq.loading import shipped_bench, simulated
+from calseq.loading import simulated
 from calseq.schema import stored_schema
 from calseq.sequence_reader import read_sequence
 from calseq.sequence_schema import sequence_schema

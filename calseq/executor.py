@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from calseq import events
 from calseq.attempt import Attempt, Results
@@ -320,15 +321,18 @@ class _Run:
 
     def _after_curve(self, step: Step, result: _Result) -> None:
         """Decide over the bias, and give it at once where the next step wants it."""
-        decision = self._decision(step, result)
-        self._settle_bias(decision.event(step.number, result.left))
-        if decision.allowed and step.after == BIASED:
+        self._settle_bias(self._decision(step, result).event(step.number, result.left))
+        if not self.no_bias and step.after == BIASED:
             try:
                 self.rig.reach(BIASED, step.number)
             except PowerFault as fault:
                 self._power_lost(fault)
 
     def _settle_bias(self, decided: events.BiasDecided) -> None:
+        if decided.allowed and self.plan.simulates_on_real_supplies:
+            reason = "the curve is simulated, and the supplies are real"
+            against = tuple(replace(each, allowed=False, reason=reason) for each in decided.supplies)
+            decided = replace(decided, allowed=False, reason=reason, supplies=against)
         self.no_bias = "" if decided.allowed else decided.reason
         self.course.tell(decided)
 

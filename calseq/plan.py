@@ -325,9 +325,17 @@ class Plan(Struct, frozen=True):
     @property
     def simulated(self) -> bool:
         """Nothing real is measured: by the simulator, its stand-in for dirigent, or an instrument that is itself simulated."""
-        by_command = self.stand_in or any(STAND_IN in step.argv for step in self.steps)
         by_itself = any(instrument.sim for instrument in self.instruments)
-        return self.all_simulated or self.simulation is not None or by_command or by_itself
+        return self.all_simulated or self.simulation is not None or self._by_stand_in or by_itself
+
+    @property
+    def simulates_on_real_supplies(self) -> bool:
+        """The stand-in plays dirigent, and calseq moves real supplies: no curve of it says anything of the sensors."""
+        return self._by_stand_in and self.controls_rails and not self.all_simulated
+
+    @property
+    def _by_stand_in(self) -> bool:
+        return self.stand_in or any(STAND_IN in step.argv for step in self.steps)
 
     @property
     def all_simulated(self) -> bool:

@@ -210,8 +210,9 @@ class Run(Struct):
     def _executed(self, bus: Bus, power: Power, watchers: Watchers, stops: Stops) -> Outcome:
         try:
             watchers.first(lambda duration_s: self._pause(power, stops, duration_s))
+            plan = replace(self.plan, stand_in=True) if STAND_IN_SAYS in self.dirigent else self.plan
             return execute(
-                self.plan,
+                plan,
                 prepare=self._preparer(),
                 power=power,
                 emit=bus.emit,

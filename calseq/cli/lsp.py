@@ -15,7 +15,7 @@ def lsp() -> int:
     """
     if find_spec("pygls") is None:
         message = "the language server needs pygls, which is not installed"
-        raise Refused([Problem(codes.MISSING_EXTRA, message, "pip install 'calseq[editor]'")])
+        raise Refused([Problem(codes.MISSING_EXTRA, message, "pip install 'pygls>=2'")])
     from calseq.editor.server import server  # noqa: PLC0415 - 0.6 s that only an editor waits for
 
     server().start_io()

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from calseq.curves import IvCurve, ViCurve
 from calseq.plots.quiet import quietly
 
-HOW_TO_INSTALL = "pip install 'calseq[plots]'"
+HOW_TO_INSTALL = "pip install 'matplotlib>=3.8'"
 
 
 def can_plot() -> bool:

@@ -238,7 +238,7 @@ def test_without_pygls_it_says_what_to_install(tmp_path):
     )
     assert done.returncode == 3
     assert "CS443" in done.stderr
-    assert "pip install 'calseq[editor]'" in done.stderr
+    assert "pip install 'pygls>=2'" in done.stderr
 
 
 def test_it_ends_when_the_editor_is_gone():

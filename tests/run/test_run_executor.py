@@ -123,6 +123,20 @@ def test_a_bias_that_is_refused_skips_what_needs_it_and_fails_the_run(deed):
     assert all(event.reason.startswith("no bias: ") for event in run.world.of(events.StepSkipped))
 
 
+def test_a_simulated_curve_biases_no_real_sensor():
+    """calseq's stand-in as dirigent beside icicle: a mistake of a bench file, at the end of which are −50 V."""
+    steps = (CURVE, TUNING, GENERAL)
+    run = ran(steps, plan_fields={"mode": PowerMode.ICICLE, "stand_in": True}, on_failure=OnFailure.CONTINUE)
+    assert_safe(run)
+    assert "hv-bias" not in run.world.moved
+    assert run.world.of(events.BiasDecided)[0].reason == "the curve is simulated, and the supplies are real"
+    assert run.world.verdicts == ("passed", "skipped", "passed")
+    real = ran(steps, plan_fields={"mode": PowerMode.ICICLE})
+    assert "hv-bias" in real.world.moved
+    simulated = ran(steps, plan_fields={"stand_in": True})
+    assert "hv-bias" in simulated.world.moved
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [(b'{"0": -30}', b'{"0": -120}'), (b'{"0": -120}', b'{"0": -30}')]
 )

@@ -1,12 +1,12 @@
-"""A dirigent that measures nothing and leaves files: for runs that are not simulated ones."""
+"""A dirigent that measures nothing and leaves files, ROOT files where Felis is: for runs that are not simulated ones."""
 
 import os
 import sys
 from pathlib import Path
 
 FILES = {
-    "sldo_vi_curves": ["SLDO_C2HQ0.csv"],
-    "iv_curve": ["IV_C2HQ0.csv"],
+    "sldo_vi_curves": ["SLDO_C2HQ0.csv", "Run000001_SLDO_C2HQ0.root"],
+    "iv_curve": ["IV_C2HQ0.csv", "Run000002_IV_C2HQ0.root"],
     "custom_sequence": ["Run000001_PixelAlive.root"],
 }
 

@@ -46,7 +46,7 @@ def examine(
         ("bench", examine_stand(bench, refused)),
         ("dirigent", examine_dirigent(bench, refused, ask)),
         ("instruments", examine_instruments(bench) if bench else ()),
-        ("power", examine_icicle(bench, ask) if bench else ()),
+        ("power", examine_icicle(bench, ask, machine.environ) if bench else ()),
     )
     for section, checks in sections:
         for check in checks:

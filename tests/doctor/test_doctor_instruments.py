@@ -5,16 +5,22 @@ import os
 import pty
 import socket
 import stat
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from doctor_benches import INSTRUMENTS, a_bench, a_machine, bench_file, examined, faults, named
+from doctor_benches import (
+    INSTRUMENTS,
+    a_bench,
+    a_machine,
+    an_ordinary_user,
+    bench_file,
+    examined,
+    faults,
+    named,
+)
 
 from calseq.bench import read_bench
 from calseq.doctor import Status
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -24,24 +30,6 @@ def device():
     yield Path(os.ttyname(program))
     os.close(person)
     os.close(program)
-
-
-@contextmanager
-def an_ordinary_user():
-    """Be one while the context lasts; root may read everything."""
-    if os.geteuid():
-        yield
-        return
-    groups = os.getgroups()
-    os.setgroups([])
-    os.setegid(NOBODY)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
 
 
 def with_board(tmp_path, resource: str, **keys):

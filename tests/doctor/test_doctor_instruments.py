@@ -245,3 +245,11 @@ def test_an_hv_box_is_named_with_what_it_means(tmp_path, stated, status, says):
     assert "hb_1 (PSIHVBox): calseq does not control it, bias is read at the supply" in check.finding
     assert says in check.finding
     assert ("hv_box: closed" in check.cure) is (status is Status.WARNING)
+
+
+def test_an_instrument_that_no_channel_uses_is_told_with_the_entry_that_is_missing(tmp_path):
+    spare = {**INSTRUMENTS["hv_1"], "resource": "TCPIP::192.0.2.99::5025::SOCKET"}
+    bench = a_bench(tmp_path, instruments={**INSTRUMENTS, "hv_2": spare}, dirigent={"command": "none"})
+    check = named(examined(a_machine(tmp_path), bench), "hv_2")
+    assert check.status is Status.WARNING
+    assert '`"hv": {"instrument": "hv_2", "channel": 1}`' in check.cure

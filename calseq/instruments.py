@@ -361,13 +361,13 @@ def _check_outputs(
                 continue
             number, shown = wire.entry.get("channel"), printable(wire.instrument, 40)
             has = SUPPLY_CLASSES.get(str(entry.get("class")))
-            if number is None:
+            if number is None and has:
                 message, cure = (
                     f"{role} of channel '{printable(channel, 20)}' has no 'channel'",
                     'add "channel": 1',
                 )
                 _note(document, path, codes.BAD_CHANNEL, message, cure, key=True)
-            elif not isinstance(number, int) or isinstance(number, bool):
+            elif number is not None and (not isinstance(number, int) or isinstance(number, bool)):
                 message = f"'channel' of '{shown}' is a text, which icicle refuses"
                 _note(document, (*path, "channel"), codes.BAD_CHANNEL, message, "write a number, such as 1")
             elif has and has.outputs and number not in has.outputs:

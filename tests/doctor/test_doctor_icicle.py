@@ -64,7 +64,7 @@ def test_a_bench_that_icicle_takes_is_good_and_leaves_nothing(tmp_path, look):
     ("change", "says", "cure"),
     [
         ({"class": "Keithley2400"}, "KeyError: 'Keithley2400'", "classes of this icicle: AdcBoard, Keithley2410, TTITSX"),
-        ({"label": "ours", "TIMEOUT": 3}, "ValueError: The provided variable TIMEOUT to the object", "delete `TIMEOUT`"),
+        ({"label": "ours", "PARITY": 3}, "ValueError: The provided variable PARITY to the object", "delete `PARITY`"),
         ({"class": "Exits"}, "SystemExit: no licence", "correct hv_1"),
         ({"class": "Crashes"}, "it ended the process, with signal 6", "correct hv_1"),
         ({"class": "Leaves"}, "it ended the process, with exit code 7", "correct hv_1"),
@@ -115,7 +115,8 @@ def test_a_board_that_icicle_does_not_know_is_a_doubt(tmp_path, look):
 
 def test_a_channel_that_an_instrument_has_not_is_told(tmp_path, look):
     wires = {"0": {"lv": {"instrument": "lv_1", "channel": 1}, "hv": {"instrument": "hv_1", "channel": 2}}}
-    ((found, cure),) = cluster(look(channels=wires))
+    instruments = {"lv_1": LV, "hv_1": {**HV, "class": "Keithley2470"}}  # calseq does not know what it has
+    ((found, cure),) = cluster(look(instruments, channels=wires))
     assert found.startswith("icicle refuses hv_1: ChannelError: Channel 2 does not exist")
     assert "`channel` of hv_1" in cure
 

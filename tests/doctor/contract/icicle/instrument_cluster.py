@@ -66,7 +66,7 @@ class Instrument:
     """One object for each address in a process, whatever class is asked for."""
 
     made = {}  # noqa: RUF012
-    TIMEOUT = 10000
+    PARITY = None
     OUTPUTS = 1
     role = None
     Channel = Channel
@@ -91,6 +91,10 @@ class Instrument:
 
 class Keithley2410(Instrument):
     pass
+
+
+class Keithley2470(Instrument):
+    """Of a version that calseq does not know."""
 
 
 class TTITSX(Instrument):
@@ -139,7 +143,19 @@ class InstrumentCluster:
     package_map = {  # noqa: RUF012
         each.__name__: each.__name__.lower() for each in (Keithley2410, TTITSX, AdcBoard)
     }
-    kinds = (Keithley2410, TTITSX, AdcBoard, Exits, Crashes, Leaves, Hangs, Asks, Unswitchable, NeedsVisa)
+    kinds = (
+        Keithley2410,
+        Keithley2470,
+        TTITSX,
+        AdcBoard,
+        Exits,
+        Crashes,
+        Leaves,
+        Hangs,
+        Asks,
+        Unswitchable,
+        NeedsVisa,
+    )
 
     def __init__(self, instrument_dict=None, channels_dict=None, resource="cluster1"):
         self.lock = Lock(resource)

@@ -1,5 +1,6 @@
 """calseq for Python programs: load, compile, execute, each refusing with every problem at once."""
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ from calseq.loading import find_sequence, load_sequence, simulated
 from calseq.plan import Plan
 from calseq.preflight import check_faults, check_machine
 from calseq.problems import in_order, refuse_errors
-from calseq.reachable import is_stand_in
+from calseq.reachable import check_evening, is_stand_in
 from calseq.report.courtesy import forget_report, leave_report
 from calseq.run import RunResult
 from calseq.selection import Selection, select
@@ -100,13 +101,11 @@ def execute(
     Raises:
         Refused: nothing was started.
     """
+    plan = rehearsal(plan) if simulate else plan
+    _refuse_evening(plan)
     with SignalStops() as stops:
         begun = run.prepare_run(
-            rehearsal(plan) if simulate else plan,
-            Path(runs),
-            module=module,
-            operator=operator,
-            hv_box_closed=hv_box_closed,
+            plan, Path(runs), module=module, operator=operator, hv_box_closed=hv_box_closed
         )
         begun.listeners.update(listeners or {})
         result = begun.go(stops)
@@ -137,6 +136,7 @@ def resume(
         ended = sequel.open_ended(Path(folder), stops, lambda _: None)
         try:
             today = plan or sequel.stored_plan(ended, "no plan of today was given")
+            _refuse_evening(today)
             resumption = sequel.reckon(ended, today)
             if resumption.is_over:
                 sequel.settle(ended)
@@ -161,4 +161,17 @@ def preflight(bench: Bench) -> None:
         Refused: with every problem.
     """
     with SignalStops() as stops:
-        refuse_errors(list(check_machine(bench, stops, os.environ)))
+        refuse_errors([*check_machine(bench, stops, os.environ), *check_evening(bench, os.environ)])
+
+
+def _refuse_evening(plan: Plan) -> None:
+    """Refuse what would spoil a night, as the command line does; what is only doubtful goes to the log `calseq`.
+
+    A bench file that has changed since the plan was made is refused later, with the others.
+    """
+    named = next((Path(file.path) for file in plan.inputs if file.kind == "bench"), None)
+    bench = read_bench(named).bench if named else None
+    found = in_order(check_evening(bench, os.environ, plan)) if bench else []
+    refuse_errors(found)
+    for problem in found:
+        logging.getLogger("calseq").warning("%s: %s; %s", problem.code.id, problem.message, problem.cure)

@@ -16,6 +16,7 @@ from calseq.addresses import names_of_device
 from calseq.catalog import Catalog, builtin, with_site
 from calseq.confidential import blotted
 from calseq.document import Document, open_text
+from calseq.document import Path as Route
 from calseq.durations import seconds
 from calseq.instruments import Wiring, read_wiring
 from calseq.json_reader import read_json
@@ -57,6 +58,7 @@ class Bench(Struct, frozen=True):
     `official` are the digests of the official sequences, by name; `locks` is the folder of the locks, if it is named.
     `module_json` is the file of modules that dirigent is told of, where its own settings name another; `group` may read run folders.
     `stand_in`: the dirigent that it names is the simulator's; `rehearses` is its own power mode, where it is simulated.
+    `documents` are the texts of all its files.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Bench(Struct, frozen=True):
     group: str = ""
     stand_in: bool = False
     rehearses: str = ""
+    documents: tuple[Document, ...] = ()
 
     @property
     def all_simulated(self) -> bool:
@@ -185,10 +188,11 @@ def read_bench(path: Path, document: Document | None = None) -> BenchReading:
         document=document,
         instruments=instruments,
         official=files.table("official"),
+        documents=documents,
         upload=read_upload(
-            files.table("upload"),
+            _with_home(files.table("upload")),
             lambda text: str(files.path(text)),
-            power.get("python", ""),
+            _words(power.get("python", ""))[0],
             str(path.resolve()),
         ),
         hv_box=_hv_box(wiring, data.get("hv_box", "")),
@@ -440,8 +444,36 @@ def _words(command: str | list[str]) -> tuple[str, ...]:
     return (str(Path(first).expanduser()) if first.startswith("~") else first, *others)
 
 
+def _with_home(upload: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings of `upload:` with a home in the place of `~` in its programs."""
+    home = {"command": list(_words(upload["command"]))} if "command" in upload else {}
+    if "python" in upload:
+        home["python"] = _words(upload["python"])[0]  # type: ignore[assignment]
+    return {**upload, **home}
+
+
+def _programs(files: _Files) -> Iterable[tuple[Route, str]]:
+    """Give the program of every command of a bench file, with the route to it."""
+    routes: list[Route] = [("dirigent", "command"), ("power", "python"), ("on_finish", "command")]
+    routes += [("upload", "command"), ("upload", "python")]
+    found = [(route, files.table(str(route[0])).get(str(route[1]))) for route in routes]
+    listed = [
+        entry.get("command") if isinstance(entry, dict) else None for entry in files.list_of("monitors")
+    ]
+    found += [(("monitors", index, "command"), command) for index, command in enumerate(listed)]
+    for route, command in found:
+        first = command[0] if isinstance(command, list) and command else command
+        if isinstance(first, str):
+            yield route, first
+
+
 def _check_paths(document: Document, files: _Files) -> None:
-    """A shell's variables are not put into paths: a folder of such a name would be made."""
+    """A shell's variables are not put into paths and programs: a folder of such a name would be made."""
+    for path, program in _programs(files):
+        if _VARIABLE.search(program):
+            message = f"'{printable(program, 60)}' has a variable, which is not put in"
+            cure = "write the whole path, or '~' for your home at its beginning"
+            document.problem_at(path, codes.BAD_VALUE, message, cure)
     dirigent = ("config", "cwd")
     routes: list[tuple[str, ...]] = [
         (key,) for key in ("instruments", "modules", "calibrations", "runs", "locks")

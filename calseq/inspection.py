@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from calseq.catalog import Catalog, builtin, with_site
 from calseq.document import Document
 from calseq.loading import read_whole
-from calseq.problems import UNREADABLE
+from calseq.problems import NO_MONITOR, NOT_FILLED_IN, UNREADABLE, Problem, Severity
 from calseq.schema import check, stored_schema
 from calseq.yaml_reader import read_yaml
 
@@ -46,11 +48,11 @@ def judge(
     elif "calseq-bench" in data:
         # most files are sequences: 10 ms for those that are not
         from calseq.bench import read_bench  # noqa: PLC0415
-        from calseq.reachable import check_upload  # noqa: PLC0415
+        from calseq.reachable import check_evening  # noqa: PLC0415
 
         reading = read_bench(path, document)
         if reading.bench:
-            document.problems += check_upload(reading.bench, os.environ)
+            document.problems += map(_softened, check_evening(reading.bench, os.environ))
         return reading.documents
     elif "calseq-calibrations" in data:
         check(document, stored_schema("calibrations"))
@@ -59,10 +61,22 @@ def judge(
         documents, sequence = read_whole(document, catalog, folder=path.parent)
         if bench and sequence:
             from calseq.compiler import compile_plan  # noqa: PLC0415 - only who names a bench pays for it
+            from calseq.reachable import check_evening  # noqa: PLC0415
 
-            documents[0].problems += compile_plan(sequence, bench).problems  # of a variant, that is the whole
+            compilation = compile_plan(sequence, bench)
+            whole = documents[0]  # also of a variant
+            whole.problems += compilation.problems
+            if compilation.plan:
+                whole.problems += map(_softened, check_evening(bench, os.environ, compilation.plan))
         return documents
     return [document]
+
+
+def _softened(problem: Problem) -> Problem:
+    """A new site is valid before it is filled in, and away from its monitors; a run of it is refused."""
+    if problem.code not in (NOT_FILLED_IN, NO_MONITOR):
+        return problem
+    return replace(problem, code=replace(problem.code, severity=Severity.WARNING))
 
 
 def _judge_json(document: Document, data: Mapping[str, object]) -> None:

@@ -11,7 +11,7 @@ from calseq import problems as codes
 from calseq.addresses import Further, shared
 from calseq.document import Document, Path
 from calseq.likeness import closest, did_you_mean, meant
-from calseq.physics import PHYSICS, beyond
+from calseq.physics import PHYSICS, SUPPLY_CLASSES, TAKEN, beyond
 from calseq.plaintext import printable
 from calseq.plan import BiasSupply, Instrument, Module
 from calseq.problems import Code, Problem, Severity
@@ -94,6 +94,20 @@ class Wiring(Struct, frozen=True):
             or (name not in used and _is_named_box(name))
         )
 
+    def unused(self) -> dict[str, str]:
+        """Instruments that no channel uses, each with the role that it may have, empty where nothing says which.
+
+        Boxes and climate chambers are not among them: those are used by hand.
+        """
+        used = {wire.instrument for wires in self.channels.values() for wire in wires.values()}
+        rest = {
+            name: _role_of(name, entry["class"])
+            for name, entry in self.instruments.items()
+            if name not in used
+        }
+        by_hand = {*self.hv_boxes(), "climate_chamber"}
+        return {name: role for name, role in rest.items() if role != Role.CB and name not in by_hand}
+
     def described(self) -> tuple[Instrument, ...]:
         """Give every instrument that some channel uses."""
         return tuple(self._described())
@@ -130,6 +144,11 @@ class Wiring(Struct, frozen=True):
         )
 
 
+def _role_of(name: str, kind: str) -> str:
+    match = _PREFIX.match(name)
+    return match.group(1) if match else SUPPLY_CLASSES[kind].role if kind in SUPPLY_CLASSES else ""
+
+
 def _is_named_box(name: str) -> bool:
     match = _PREFIX.match(name)
     return match is not None and match.group(1) == Role.HB
@@ -157,6 +176,9 @@ def read_wiring(document: Document, further: Further = lambda _: ()) -> Wiring |
     channels = _channels(document, channels_key, data, instruments)
     _check_channels(document, channels_key or instruments_key, channels, instruments, instruments_key)
     _check_supplies(document, instruments_key, channels, instruments)
+    _check_classes(document, instruments_key, channels, instruments)
+    if channels_key:
+        _check_outputs(document, channels_key, channels, instruments)
     _check_addresses(document, instruments_key, channels, instruments, further)
     if any(problem.is_error for problem in document.problems):
         return None
@@ -298,6 +320,62 @@ def _check_addresses(
             _note(document, (root, other, "resource"), codes.SHARED_ADDRESS, message, cure)
 
 
+def _check_classes(
+    document: Document, root: str, channels: Mapping[str, Mapping[Role, Wire]], instruments: Mapping[str, Any]
+) -> None:
+    """Keys that icicle's instruments have already, and classes of supplies that icicle 2.1 has not."""
+    used = {wire.instrument: role for wires in channels.values() for role, wire in wires.items()}
+    for name, entry in instruments.items():
+        path: Path = (root, name)
+        if name not in used or not isinstance(entry, dict) or document.is_spoilt(path):
+            continue
+        for key in TAKEN.intersection(entry):
+            message = f"icicle refuses '{key}' of '{printable(name, 40)}': its instruments have an attribute of that name"
+            _note(
+                document,
+                (*path, key),
+                codes.TAKEN_KEY,
+                message,
+                "delete it, or choose another name",
+                key=True,
+            )
+        kind = entry.get("class")
+        if used[name] in SUPPLIES and isinstance(kind, str) and kind not in SUPPLY_CLASSES:
+            known = [each for each, supply in SUPPLY_CLASSES.items() if supply.role == used[name]]
+            cure = (
+                did_you_mean(kind, known) or f"icicle 2.1 has {', '.join(known)}; 'calseq doctor' asks yours"
+            )
+            message = f"'{printable(kind, 40)}' is no class of icicle that calseq knows"
+            _note(document, (*path, "class"), codes.UNKNOWN_CLASS, message, cure)
+
+
+def _check_outputs(
+    document: Document, root: str, channels: Mapping[str, Mapping[Role, Wire]], instruments: Mapping[str, Any]
+) -> None:
+    """A supply's channel is a number, and one of those that its class has."""
+    for channel, wires in channels.items():
+        for role in SUPPLIES & wires.keys():
+            wire, path = wires[role], (root, channel, str(role))
+            entry = instruments.get(wire.instrument)
+            if document.is_spoilt(path) or not isinstance(entry, dict):
+                continue
+            number, shown = wire.entry.get("channel"), printable(wire.instrument, 40)
+            has = SUPPLY_CLASSES.get(str(entry.get("class")))
+            if number is None and has:
+                message, cure = (
+                    f"{role} of channel '{printable(channel, 20)}' has no 'channel'",
+                    'add "channel": 1',
+                )
+                _note(document, path, codes.BAD_CHANNEL, message, cure, key=True)
+            elif number is not None and (not isinstance(number, int) or isinstance(number, bool)):
+                message = f"'channel' of '{shown}' is a text, which icicle refuses"
+                _note(document, (*path, "channel"), codes.BAD_CHANNEL, message, "write a number, such as 1")
+            elif has and has.outputs and number not in has.outputs:
+                listed = ", ".join(map(str, has.outputs))
+                message = f"a {entry['class']} has no channel {number}"
+                _note(document, (*path, "channel"), codes.BAD_CHANNEL, message, f"it has {listed}")
+
+
 def _check_supplies(
     document: Document, root: str, channels: Mapping[str, Mapping[Role, Wire]], instruments: Mapping[str, Any]
 ) -> None:
@@ -334,6 +412,20 @@ def _check_physics(document: Document, path: Path, entry: Mapping[str, Any], rol
         why = beyond(quantity, value) if value is not None else ""
         if why and (code.severity is Severity.ERROR or not document.is_refused):
             _note(document, (*path, key), code, f"'{key}': {why}", PHYSICS[quantity].meant)
+    _check_class_limit(document, path, entry, role)
+
+
+def _check_class_limit(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:
+    has, volts = SUPPLY_CLASSES.get(str(entry.get("class"))), _number(entry.get("default_voltage"))
+    if (
+        has
+        and has.most_v
+        and volts is not None
+        and has.most_v < abs(volts) <= PHYSICS[f"{role} voltage"].most
+    ):
+        message = f"'default_voltage': {volts:g} V is beyond a {entry['class']} (at most {has.most_v:g} V)"
+        where = (*path, "default_voltage")
+        _note(document, where, codes.BAD_DEFAULT, message, PHYSICS[f"{role} voltage"].meant)
 
 
 def _check_values(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:

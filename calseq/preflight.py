@@ -10,18 +10,15 @@ from contextlib import suppress
 from msgspec import Struct
 
 from calseq import problems as codes
-from calseq.advice import PLACEHOLDER
 from calseq.bench import Bench
 from calseq.clocks import now_s
 from calseq.containers import out_of_reach
 from calseq.document import Path as Route
 from calseq.locks import VARIABLE, lock_folder
 from calseq.plaintext import printable
-from calseq.plan import Plan
 from calseq.problems import Problem, Refused
 from calseq.process import Child, NotStarted
-from calseq.reachable import check_upload, find_program, missing
-from calseq.site import REPLACE
+from calseq.reachable import find_program
 from calseq.stops import Stops
 
 HELP_TIMEOUT_S = 60.0
@@ -38,48 +35,7 @@ def check_machine(
         yield _problem(bench, codes.UNREADABLE, message, "make it, or set 'dirigent: {cwd: …}'", "cwd")
     elif not bench.all_simulated:  # what is simulated is not uploaded by itself, and not locked
         yield from check_reach(bench)
-        yield from check_upload(bench, environ)
         yield from _check_dirigent(bench, stops, {**environ, **bench.variables}, help_timeout_s)
-
-
-def check_evening(bench: Bench, plan: Plan, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Give what would be found out about in the night only: commands, examples' texts, steps without an end."""
-    around = {**environ, **bench.variables}
-    for index, monitor in enumerate(plan.monitors):
-        if why := missing(monitor.command[0], bench.cwd, around):
-            message = f"monitor '{printable(monitor.name, 40)}' cannot be started: {printable(why, 300)}"
-            place = bench.document.place(("monitors", index, "command"))
-            yield Problem(codes.NO_MONITOR, message, "name a program that is there", place)
-    if plan.on_finish and (why := missing(plan.on_finish.command[0], bench.cwd, around)):
-        message = f"the end of the run will not be told: {printable(why, 300)}"
-        place = bench.document.place(("on_finish", "command"))
-        yield Problem(codes.NO_NOTICE, message, "name a program that is there", place)
-    if not plan.all_simulated:
-        yield from _unfilled(plan)
-        yield from _endless(plan)
-
-
-def _unfilled(plan: Plan) -> Iterator[Problem]:
-    for instrument in plan.instruments:
-        if REPLACE in instrument.resource and not instrument.sim:
-            message = f"'{printable(instrument.resource, 80)}' of {printable(instrument.name, 40)} is no address yet"
-            yield Problem(codes.NOT_FILLED_IN, message, "put the instrument's own there, in instruments.json")
-    for step in plan.steps:
-        if not step.left_out and any(PLACEHOLDER in word for word in step.argv):
-            message = (
-                f"step {step.number}, {printable(step.name, 40)}: {PLACEHOLDER} is still to be filled in"
-            )
-            yield Problem(codes.NOT_FILLED_IN, message, "write what belongs there, in the sequence")
-
-
-def _endless(plan: Plan) -> Iterator[Problem]:
-    endless = [f"{step.number} {step.name}" for step in plan.steps if not (step.left_out or step.timeout_s)]
-    if endless:
-        steps = printable(", ".join(endless), 200)
-        message = f"no time-out: {steps} would keep the supplies on for as long as a child hangs"
-        yield Problem(
-            codes.NO_TIMEOUT, message, "write 'defaults: {timeout: 2h}', or a time-out at each step"
-        )
 
 
 def check_reach(bench: Bench) -> Iterator[Problem]:

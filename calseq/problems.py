@@ -270,6 +270,8 @@ NO_TIMEOUT = _code("CS476", "no-timeout", "a step that may run without end", _WA
 
 COLD_BOX_GIVEN = _code("CS477", "cold-box-given", "a calibration that would be given the cold box")
 SIM_BESIDE_REAL = _code("CS478", "sim-beside-real", "a simulated instrument where calseq holds real supplies")
+TAKEN_KEY = _code("CS479", "taken-key", "a key in instruments.json that icicle's instruments have already")
+UNKNOWN_CLASS = _code("CS480", "no-such-class", "a supply of a class that icicle is not known to have", _WARN)
 
 INTERNAL = _code("CS901", "internal-error", "a bug in calseq")
 

@@ -23,7 +23,8 @@ from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.power.guarded import Terminal as LastTerminal
-from calseq.preflight import check_evening, check_machine, choose_module, dirigent_version
+from calseq.preflight import check_machine, choose_module, dirigent_version
+from calseq.reachable import check_evening
 from calseq.report.courtesy import forget_report, leave_report
 from calseq.request import Request
 from calseq.run import Run, RunResult, prepare_run
@@ -61,7 +62,7 @@ def execute(request: Request, manner: Manner) -> int:
     with terminal.stops(manner.on_hangup) as stops:
         module, problems = choose_module(bench, manner.module)
         problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
-        problems += check_evening(bench, plan, os.environ)
+        problems += check_evening(bench, os.environ, plan)
         if stops.level:
             return stopped(stops)
         tell_problems(tuple(problems), gathered.files)

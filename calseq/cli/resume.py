@@ -20,8 +20,9 @@ from calseq.cli.where import Where
 from calseq.console.resumption import resumption_text
 from calseq.plaintext import printable
 from calseq.plan import Plan
-from calseq.preflight import check_evening, check_machine, dirigent_version
+from calseq.preflight import check_machine, dirigent_version
 from calseq.problems import Problem, Refused, refuse_errors
+from calseq.reachable import check_evening
 from calseq.resumption import Resumption
 from calseq.run import Run
 from calseq.sequel import EndedRun, go_on, gone_files, open_ended, reckon, settle, stored_plan
@@ -141,7 +142,7 @@ def _today(ended: EndedRun, stops: Stops) -> tuple[Plan, str, tuple[Problem, ...
         raise Refused(gathered.problems)
     about = [
         *check_machine(gathered.bench, stops, os.environ),
-        *check_evening(gathered.bench, gathered.plan, os.environ),
+        *check_evening(gathered.bench, os.environ, gathered.plan),
     ]
     refuse_errors(about)
     warnings = tuple(problem for problem in (*gathered.problems, *about) if not problem.is_error)

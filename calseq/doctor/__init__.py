@@ -43,10 +43,10 @@ def examine(
     sections: tuple[tuple[str, Iterable[Check]], ...] = (
         ("machine", examine_machine(machine, bench.locks if bench else None)),
         ("machine", examine_ph2_acf(bench, environ)),
-        ("bench", examine_stand(bench, refused)),
+        ("bench", examine_stand(bench, refused, machine.environ)),
         ("dirigent", examine_dirigent(bench, refused, ask)),
         ("instruments", examine_instruments(bench) if bench else ()),
-        ("power", examine_icicle(bench, ask) if bench else ()),
+        ("power", examine_icicle(bench, ask, machine.environ) if bench else ()),
     )
     for section, checks in sections:
         for check in checks:

@@ -23,6 +23,10 @@ def examine_instruments(bench: Bench) -> Iterator[Check]:
         else:
             its = look_at(instrument.resource)
             yield came_to(its.status, name, f"{shown}: {its.note}", its.cure)
+    for name, role in bench.wiring.unused().items():
+        wire = f'"{role or "lv|hv|ab"}": {{"instrument": "{name}", "channel": 1}}'
+        cure = f"add `{wire}` to its channel in {file}, or take it out"
+        yield warning(name, "no channel uses it: nothing is ever given it", cure)
     yield from _hv_box(bench)
 
 

@@ -1,6 +1,6 @@
 """The test stand's own files and folders: what its bench file names, and room for the runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from calseq.assets import BENCH_FILE
@@ -10,6 +10,7 @@ from calseq.doctor.folders import find_room, is_folder, within
 from calseq.locks import strange_locks
 from calseq.plan import PowerMode
 from calseq.problems import Refused
+from calseq.reachable import check_evening
 from calseq.runs import MIN_FREE_BYTES
 
 _DISK_PATIENCE_S = 5.0
@@ -20,7 +21,7 @@ _MODES = {
 }
 
 
-def examine_stand(bench: Bench | None, refused: str) -> Iterator[Check]:
+def examine_stand(bench: Bench | None, refused: str, environ: Mapping[str, str]) -> Iterator[Check]:
     """Say what a bench file brings, or why there is none; `refused` names one that cannot be used."""
     if bench is None:
         yield _no_bench(refused)
@@ -32,6 +33,10 @@ def examine_stand(bench: Bench | None, refused: str) -> Iterator[Check]:
     yield _modules(bench)
     yield from _locks(bench)
     yield from _runs(bench)
+    for problem in check_evening(bench, environ):
+        tell = failed if problem.is_error else warning
+        where = f"{problem.place.source.name}:{problem.place.span.line}: " if problem.place else ""
+        yield tell(problem.code.name, f"{where}{problem.message}", problem.cure)
 
 
 def _no_bench(refused: str) -> Check:

@@ -248,12 +248,7 @@ class IciclePower:
             raise IcicleFault("; ".join(failed))
 
     def _make(self, library: Any) -> Any:
-        options = {"instrument_dict": self._instruments, "channels_dict": self._channels}
-        if accepts(library.InstrumentCluster.__init__, "resource"):
-            # icicle locks clusters by this name, on the whole machine: benches are not to wait for each other.
-            addresses = sorted(str(settings.get("resource")) for settings in self._instruments.values())
-            options["resource"] = f"calseq-{zlib.crc32('|'.join(addresses).encode()):08x}"  # type: ignore[assignment]
-        return library.InstrumentCluster(**options)
+        return make_cluster(library, self._instruments, self._channels)
 
     def _named(self, roles: set[str]) -> list[str]:
         return [name for name, own in self._roles.items() if own & roles]
@@ -550,6 +545,16 @@ def check_settings(instruments: dict[str, Any]) -> None:
                 raise IcicleFault(f"{name}: {key!r} is nothing that can be passed on to icicle")
 
 
+def make_cluster(library: Any, instruments: dict[str, Any], channels: dict[str, Any]) -> Any:
+    """Build icicle's cluster, which opens nothing until it is entered."""
+    options: dict[str, Any] = {"instrument_dict": instruments, "channels_dict": channels}
+    if accepts(library.InstrumentCluster.__init__, "resource"):
+        # icicle locks clusters by this name, on the whole machine: benches are not to wait for each other.
+        addresses = sorted(str(settings.get("resource")) for settings in instruments.values())
+        options["resource"] = f"calseq-{zlib.crc32('|'.join(addresses).encode()):08x}"
+    return library.InstrumentCluster(**options)
+
+
 def load() -> Any:
     """Import icicle's cluster.
 
@@ -577,19 +582,25 @@ def check_library(library: Any, its_version: str) -> None:
     Raises:
         IcicleFault: with everything that it lacks.
     """
-    cluster = getattr(library, "InstrumentCluster", None)
-    if cluster is None:
+    if getattr(library, "InstrumentCluster", None) is None:
         raise IcicleFault(f"icicle {its_version} has no InstrumentCluster")
-    lacking = [f"InstrumentCluster({key}=...)" for key in CONSTRUCTOR if not accepts(cluster.__init__, key)]
-    lacking += [f"{name}()" for name in METHODS if not callable(getattr(cluster, name, None))]
+    lost = lacking(library)
+    if lost:
+        raise IcicleFault(f"icicle {its_version} cannot be used, it lacks: {', '.join(lost)}")
+
+
+def lacking(library: Any) -> list[str]:
+    """Give what icicle's cluster lacks of all that is asked of it here: methods, and arguments by their names."""
+    cluster = library.InstrumentCluster
+    lost = [f"InstrumentCluster({key}=...)" for key in CONSTRUCTOR if not accepts(cluster.__init__, key)]
+    lost += [f"{name}()" for name in METHODS if not callable(getattr(cluster, name, None))]
     for name in MOVES:
         method = getattr(cluster, name, None)
         if not callable(method):
-            lacking.append(f"{name}()")
+            lost.append(f"{name}()")
         elif not accepts(method, "module"):
-            lacking.append(f"{name}(module)")
-    if lacking:
-        raise IcicleFault(f"icicle {its_version} cannot be used, it lacks: {', '.join(lacking)}")
+            lost.append(f"{name}(module)")
+    return lost
 
 
 def accepts(function: Any, name: str) -> bool:

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from calseq.catalog import builtin
 from calseq.doctor import Check, Machine, Status, examine
 from calseq.stops import Stops
 
+NOBODY = 65534
 SIMULATOR = f"{shlex.quote(sys.executable)} -m calseq.simulator"
 
 INSTRUMENTS = {
@@ -82,11 +84,13 @@ def bench_file(
     python: object = "",
     dirigent: dict[str, object] | None = None,
     instruments: dict[str, dict[str, object]] | None = None,
+    channels: dict[str, object] | None = None,
     **keys: object,
 ) -> Path:
     """Write a bench file, in JSON, which is YAML, and its instruments.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "instruments.json").write_text(json.dumps({"instruments": instruments or INSTRUMENTS}))
+    wiring = {"instruments": instruments or INSTRUMENTS, **({"channels": channels} if channels else {})}
+    (folder / "instruments.json").write_text(json.dumps(wiring))
     power = {"mode": mode, **({"python": str(python)} if python else {})}
     bench = {
         "calseq-bench": 1,
@@ -148,3 +152,21 @@ def named(checks: list[Check], name: str) -> Check:
 def faults(checks: list[Check]) -> list[Check]:
     """Give what failed or is doubtful."""
     return [check for check in checks if check.status in (Status.FAILED, Status.WARNING)]
+
+
+@contextmanager
+def an_ordinary_user():
+    """Be one while the context lasts; root may read everything."""
+    if os.geteuid():
+        yield
+        return
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)

@@ -5,16 +5,22 @@ import os
 import pty
 import socket
 import stat
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from doctor_benches import INSTRUMENTS, a_bench, a_machine, bench_file, examined, faults, named
+from doctor_benches import (
+    INSTRUMENTS,
+    a_bench,
+    a_machine,
+    an_ordinary_user,
+    bench_file,
+    examined,
+    faults,
+    named,
+)
 
 from calseq.bench import read_bench
 from calseq.doctor import Status
-
-NOBODY = 65534
 
 
 @pytest.fixture
@@ -24,24 +30,6 @@ def device():
     yield Path(os.ttyname(program))
     os.close(person)
     os.close(program)
-
-
-@contextmanager
-def an_ordinary_user():
-    """Be one while the context lasts; root may read everything."""
-    if os.geteuid():
-        yield
-        return
-    groups = os.getgroups()
-    os.setgroups([])
-    os.setegid(NOBODY)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
 
 
 def with_board(tmp_path, resource: str, **keys):
@@ -257,3 +245,11 @@ def test_an_hv_box_is_named_with_what_it_means(tmp_path, stated, status, says):
     assert "hb_1 (PSIHVBox): calseq does not control it, bias is read at the supply" in check.finding
     assert says in check.finding
     assert ("hv_box: closed" in check.cure) is (status is Status.WARNING)
+
+
+def test_an_instrument_that_no_channel_uses_is_told_with_the_entry_that_is_missing(tmp_path):
+    spare = {**INSTRUMENTS["hv_1"], "resource": "TCPIP::192.0.2.99::5025::SOCKET"}
+    bench = a_bench(tmp_path, instruments={**INSTRUMENTS, "hv_2": spare}, dirigent={"command": "none"})
+    check = named(examined(a_machine(tmp_path), bench), "hv_2")
+    assert check.status is Status.WARNING
+    assert '`"hv": {"instrument": "hv_2", "channel": 1}`' in check.cure

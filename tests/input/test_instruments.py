@@ -56,6 +56,13 @@ CASES = {
     "step of a ramp zero": ([((*HV, "default_step_size"), 0)], "CS404", "'default_step_size'"),
     "step of a ramp negative": ([((*HV, "default_step_size"), -5)], "CS404", "'default_step_size'"),
     "wait of a ramp negative": ([((*HV, "default_delay"), -0.5)], "CS206", "'default_delay'"),
+    "key that icicle has": ([((*LV, "outputs"), 1)], "CS479", "'outputs'"),
+    "role of an instrument": ([((*HV, "role"), "hv")], "CS479", "'role'"),
+    "status of an instrument": ([((*HV, "status"), "ok")], "CS479", "'status'"),
+    "beyond its class": ([((*HV, "default_voltage"), -2000)], "CS404", "beyond a Keithley2410 (at most 1100 V)"),
+    "channel a text": ([(("channels", "0", "hv", "channel"), "1")], "CS402", "'channel' of 'hv_1' is a text"),
+    "channel that its class lacks": ([(("channels", "0", "hv", "channel"), 2)], "CS402", "Keithley2410 has no channel 2"),
+    "channel missing": ([(("channels", "0", "lv", "channel"), ...)], "CS402", "lv of channel '0' has no 'channel'"),
     "unknown role": ([(("channels", "0", "hw"), {"instrument": "hv_1"})], "CS402", "'hw'"),
     "unknown instrument": ([(("channels", "0", "ab", "instrument"), "ab_2")], "CS402", "'ab_2'"),
     "hv without lv": ([(("channels", "0", "lv"), ...)], "CS402", "no lv"),
@@ -192,3 +199,27 @@ def test_two_instruments_at_one_address_are_refused_where_both_are_real(resource
 def test_an_instrument_that_no_channel_uses_may_have_any_address():
     spare = {"class": "Keithley2410", "resource": "R1"}
     assert judged(changed((("instruments", "spare"), spare)))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"), [("Keithley2400", "did you mean 'Keithley2410'?"), ("Iseg", "icicle 2.1 has ")]
+)
+def test_a_class_that_icicle_is_not_known_to_have_is_a_doubt(kind, cure):
+    """Its versions differ: doctor asks the one that is there."""
+    wiring, problems = judged(changed(((*HV, "class"), kind)))
+    assert wiring is not None
+    assert [(problem.code.id, problem.is_error) for problem in problems] == [("CS480", False)]
+    assert problems[0].cure.startswith(cure)
+
+
+def test_unused_instruments_come_with_the_role_that_they_may_have():
+    spare = {"class": "Keithley2410", "resource": "R9"}
+    more = {
+        "spare": spare,
+        "lv_9": {**spare, "class": "X"},
+        "cb_1": spare,
+        "hb_1": spare,
+        "meter": {**spare, "class": "X"},
+    }
+    wiring, _ = judged(changed(*((("instruments", name), entry) for name, entry in more.items())))
+    assert wiring.unused() == {"spare": "hv", "lv_9": "lv", "meter": ""}

@@ -145,7 +145,11 @@ def test_init_makes_a_folder_in_which_everything_is_good(calseq, tmp_path, golde
     golden("init.txt", out)
     assert err == ""
     site = tmp_path / "site"
-    assert calseq("validate", cwd=site)[0] == "no problems in 3 files\n"
+    *told, count = calseq("validate", cwd=site)[0].splitlines()
+    assert [line.split(": ")[1] for line in told] == ["CS475 warning"] * 3, (
+        "its addresses are to be filled in"
+    )
+    assert count == "3 warnings in 1 of 3 files"
     calseq("plan", "sequences/first.yaml", "--simulate", cwd=site)
     calseq("plan", "sequences/first.yaml", "--simulate", "--bench", "bench.yaml", cwd=site)
     calseq("fmt", "--check", "bench.yaml", "sequences/first.yaml", cwd=site)

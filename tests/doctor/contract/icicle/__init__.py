@@ -1,0 +1,1 @@
+print("hello from icicle", end="")  # libraries print, and not whole lines

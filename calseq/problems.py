@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
@@ -284,20 +285,50 @@ class Refused(Exception):
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("; ".join(_sentence(problem) for problem in self.problems if problem.is_error))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Copy and pickle with the problems, not with their words."""
+        return type(self), (self.problems,)
 
-class InvalidCalibration(Refused):
+
+class _OfSequence(Refused):
+    """An exception of dirigent's `CalibrationSequence`, with what it has there: an owner and a message.
+
+    `owner` is the sequence that is wrong; where calseq raises it, the name of its file.
+    """
+
+    documented: ClassVar[str]
+
+    def __init__(self, owner: object, message: str = "", problems: Iterable[Problem] = ()) -> None:
+        super().__init__(problems)
+        self.owner = owner
+        self.message = message or self.documented
+        if not self.problems:
+            self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Copy and pickle with all that it has."""
+        return type(self), (self.owner, self.message, self.problems)
+
+
+class InvalidCalibration(_OfSequence):
     """A step names a calibration that neither dirigent nor the site has."""
 
+    documented = "Invalid dirigent calibration in calibration list."
 
-class MissingInstrument(Refused):
+
+class MissingInstrument(_OfSequence):
     """A required instrument is not in instruments.json."""
 
+    documented = "Missing instrument in JSON file."
 
-class MissingTuning(Refused):
+
+class MissingTuning(_OfSequence):
     """A tuning calibration has no tuning."""
 
+    documented = "Missing tuning list for calibration in calibration list."
 
-_EXCEPTIONS: dict[Code, type[Refused]] = {
+
+_EXCEPTIONS: dict[Code, type[_OfSequence]] = {
     UNKNOWN_CALIBRATION: InvalidCalibration,
     MISSING_INSTRUMENT: MissingInstrument,
     MISSING_TUNING: MissingTuning,
@@ -311,9 +342,11 @@ def refuse_errors(problems: Sequence[Problem]) -> None:
         InvalidCalibration, MissingInstrument, MissingTuning, Refused: with all `problems`.
     """
     errors = [problem for problem in problems if problem.is_error]
+    own = next((problem for problem in errors if problem.code in _EXCEPTIONS), None)
+    if own:
+        raise _EXCEPTIONS[own.code](own.place.source.name if own.place else "", problems=problems)
     if errors:
-        own = (_EXCEPTIONS[problem.code] for problem in errors if problem.code in _EXCEPTIONS)
-        raise next(own, Refused)(problems)
+        raise Refused(problems)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:

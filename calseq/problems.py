@@ -157,7 +157,9 @@ _WARN = Severity.WARNING
 
 UNREADABLE = _code("CS101", "unreadable-file", "the file is missing, not a file, or may not be read")
 NOT_UTF8 = _code("CS102", "not-utf8", "the file is not UTF-8 text")
-BAD_CHARACTER = _code("CS103", "bad-character", "a control, bidirectional or other invisible character")
+BAD_CHARACTER = _code(
+    "CS103", "bad-character", "a character that cannot be seen, or that only looks like another"
+)
 BAD_SYNTAX = _code("CS104", "bad-syntax", "not YAML, or not JSON where JSON belongs")
 DUPLICATE_KEY = _code("CS105", "duplicate-key", "a mapping has the same key twice")
 AMBIGUOUS = _code("CS106", "ambiguous-scalar", "YAML 1.1 and 1.2 read this text as different things")

@@ -18,6 +18,7 @@ from calseq.problems import CODES, Code, Edit, Place, Problem
 from calseq.quick import fits, schemas_at
 from calseq.scalars import plain_scalar
 from calseq.spellings import Spelling, retyped, slip
+from calseq.yaml_reader import read_past_slips
 
 if TYPE_CHECKING:
     import jsonschema
@@ -40,6 +41,14 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     Nothing is said about what is spoilt already, and each place is complained about once. References to
     other schemas are never fetched.
     """
+    if not document.readable:
+        return
+    _judge(document, schema)
+    if document.is_refused:
+        read_past_slips(document, lambda other: _judge(other, schema))
+
+
+def _judge(document: Document, schema: dict[str, Any]) -> None:
     if not document.readable:
         return
     _settle(document, schema)
@@ -73,12 +82,13 @@ def _settle(document: Document, schema: dict[str, Any]) -> None:
         index = next((index for index, each in enumerate(document.problems) if each is problem), None)
         if not judges or not path or index is None:
             continue
-        if len(allowed) == 1 and problem.place:
-            settled = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
-            document.problems[index] = settled
-        elif not allowed and not document.aliases:
+        is_text = problem.code is codes.BAD_CHARACTER and allowed == [readings[-1]]
+        if (is_text or not allowed) and not document.aliases:
             del document.problems[index]
             _take_as_text(document, path, readings[-1])
+        elif len(allowed) == 1 and problem.place:
+            settled = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
+            document.problems[index] = settled
 
 
 def _take_as_text(document: Document, path: Path, reading: str) -> None:

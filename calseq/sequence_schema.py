@@ -104,7 +104,7 @@ _ARGS: Schema = {
     "items": {
         "type": ["string", "number"],
         "maxLength": 4096,
-        **_without(OWNED_ARGUMENTS, "calseq's own argument: delete it"),
+        **_without(("--", *OWNED_ARGUMENTS), "calseq's own argument: delete it"),
     },
 }
 

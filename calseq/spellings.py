@@ -11,6 +11,7 @@ from calseq.plaintext import printable
 from calseq.problems import Edit, Place
 from calseq.quick import fits
 from calseq.scalars import plain_scalar
+from calseq.slips import has_lookalike, named, plain
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _WITH_UNIT = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?)\s*[A-Za-z%µ]{1,5}")
@@ -61,6 +62,9 @@ def _as_text(instance: float) -> Advice:
 
 
 def _as_number(text: str, types: list[str]) -> Advice:
+    if has_lookalike(text) and _is_number(plain(text)):
+        odd = named(next(filter(has_lookalike, text)))
+        return f"write {plain(text)}, without {odd}", Spelling(text, plain(text), "")
     if _is_number(text):
         is_right = fits(plain_scalar(text), {"type": types})
         cure = f"write it without quotes: {printable(text, 40)}"
@@ -69,7 +73,7 @@ def _as_number(text: str, types: list[str]) -> Advice:
     if with_unit:
         return f"write only the number: {with_unit.group(1)}", None
     if _WITH_COMMA.fullmatch(text):
-        return f"write {text.replace(',', '.')}", Spelling(text, text.replace(",", "."), "")
+        return f"a decimal comma? write {text.replace(',', '.')}", Spelling(text, text.replace(",", "."), "")
     return "", None
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(calseq.__file__).parent
 ORDER = [
     "plaintext", "regular", "problems", "assets", "clocks", "timelimit", "verdicts", "rails", "durations", "formats", "receiver", "confidential", "plan", "expectations", "physics",
     "grid", "headings", "modulename", "curves", "evidence", "iv", "comparison", "plots", "pages",
-    "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
+    "document", "slips", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
     "addresses", "instruments", "ramps", "bench", "reachable", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor",
@@ -37,7 +37,7 @@ DOORS = {
     "msgspec": set(ORDER),
 }
 PURE = [
-    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations", "scalars", "likeness", "yaml_text", "yaml_reader", "json_reader",
+    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations", "scalars", "likeness", "slips", "yaml_text", "yaml_reader", "json_reader",
     "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "overrides", "variant", "instruments", "ramps", "confidential",
     "compiler", "bias", "executor", "resumption", "yaml_writer", "yaml_tree", "layout", "template", "dirigent_class", "conversion", "site",
     "official", "physics", "grid", "headings", "modulename", "evidence", "iv", "comparison",

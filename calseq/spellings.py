@@ -1,5 +1,6 @@
 """Other spellings of a word in a file: the slip mended, or the same value as one of the right type."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -51,9 +52,24 @@ def retyped(instance: object, types: list[str], items: Any) -> Advice:
         return _as_number(instance, types)
     if types == ["boolean"] and instance in ("true", "false"):
         return f"write it without quotes: {instance}", Spelling(instance, instance, "")
-    if types == ["array"] and _WORD.fullmatch(instance) and fits([instance], {"items": items}):
-        return f"put it in brackets: [{printable(instance, 40)}]", Spelling(instance, f"[{instance}]", "")
-    return "", None
+    return _as_list(instance, items) if types == ["array"] else ("", None)
+
+
+def _as_list(text: str, items: Any) -> Advice:
+    if _WORD.fullmatch(text) and fits([text], {"items": items}):
+        return f"put it in brackets: [{printable(text, 40)}]", Spelling(text, f"[{text}]", "")
+    return json_unquoted(text, {"type": "array"})
+
+
+def json_unquoted(text: str, schema: dict[str, Any]) -> Advice:
+    """Say how a value is written that stands in quotes as JSON, if that fits a schema; without them it is YAML."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", None
+    if not fits(value, schema):
+        return "", None
+    return f"write it without the quotes around it: {printable(text, 60)}", Spelling(text, text, "")
 
 
 def _as_text(instance: float) -> Advice:

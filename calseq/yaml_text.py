@@ -72,6 +72,11 @@ class YamlText:
         return self.place(offset)
 
 
+_TUPLE = re.compile(r"[\[(,]\s*(\()\s*[\"'][^\"'\n]*[\"']\s*,")
+_PYTHON = re.compile(
+    r"^\s*(?:calibrations|title|tuning_step_args|required_instruments)\s*(?::[^=\n]*)?=|^(?:from \S+ )?import \S|^class \w+",
+    re.MULTILINE,
+)
 _OPENED = ("found unexpected end of stream", "expected ',' or")
 _EXPLANATIONS = [
     (
@@ -106,7 +111,11 @@ def explained(text: YamlText, error: Exception) -> Problem:
     """Say in an operator's words what ruamel has against a text."""
     told = str(getattr(error, "problem", None) or "")
     offset = _offset(text, error, told)
-    return _prose(text, offset) or Problem(codes.BAD_SYNTAX, *_words(text, told, offset))
+    return (
+        _python(text, offset)
+        or _prose(text, offset)
+        or Problem(codes.BAD_SYNTAX, *_words(text, told, offset))
+    )
 
 
 def _offset(text: YamlText, error: Exception, told: str) -> int:
@@ -115,6 +124,21 @@ def _offset(text: YamlText, error: Exception, told: str) -> int:
         names.reverse()
     mark = next((mark for name in names if (mark := getattr(error, name, None))), None)
     return min(mark.index, len(text.text)) if mark else 0
+
+
+def _python(text: YamlText, offset: int) -> Problem | None:
+    """A tuple, or a line of Python before what is no YAML."""
+    end = text.text.find("\n", offset)
+    end = len(text.text) if end < 0 else end
+    found = _TUPLE.search(text.text, 0, end)
+    if found:
+        cure = "write '- calibration: …' with its 'tuning:' below; 'calseq convert FILE' reads dirigent's own lists"
+        return Problem(codes.BAD_SYNTAX, "a tuple of Python", cure, text.place(found.start(1)))
+    if line := _PYTHON.search(text.text, 0, end):
+        start = line.end() - len(line.group().lstrip())
+        cure = "'calseq convert FILE' makes a sequence file of dirigent's Python lists"
+        return Problem(codes.BAD_SYNTAX, "Python, not YAML", cure, text.place(start, line.end() - start))
+    return None
 
 
 def _prose(text: YamlText, offset: int) -> Problem | None:

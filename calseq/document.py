@@ -176,7 +176,15 @@ def open_text(path: FilePath, name: str | None = None) -> Document:
         raw = _read_regular(path)
         resolved = str(path.resolve())
     except UnicodeEncodeError:
-        document.refuse(codes.UNREADABLE, f"cannot read '{shown}': its name is not UTF-8", "rename it")
+        message, cure = f"cannot read '{shown}': its name is not UTF-8", "rename it"
+        folder = next((each for each in path.parts[:-1] if not _is_utf8(each)), "")
+        if folder:
+            raw_name = folder.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            message = (
+                f"cannot read '{shown}': the name of the folder '{printable(raw_name, 60)}' is not UTF-8"
+            )
+            cure = "rename the folder"
+        document.refuse(codes.UNREADABLE, message, cure)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         document.refuse(codes.UNREADABLE, f"cannot read '{shown}': {reason}", _cure_for(error))
@@ -186,6 +194,11 @@ def open_text(path: FilePath, name: str | None = None) -> Document:
         document = from_bytes(raw, shown)
         document.path = resolved
     return document
+
+
+def _is_utf8(name: str) -> bool:
+    """Bytes of a name that are no UTF-8 are surrogates in Python's text of it."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def from_bytes(raw: bytes, name: str) -> Document:

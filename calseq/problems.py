@@ -1,6 +1,7 @@
 """Problems: what is wrong, where it stands, and what to do about it."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -167,6 +168,9 @@ NOT_FINITE = _code("CS107", "not-finite", "not a number, infinite, or too large 
 NOT_PLAIN = _code("CS108", "not-plain", "a YAML feature that calibration files do without")
 TOO_LARGE = _code("CS109", "too-large", "beyond a limit of size, depth or number")
 EMPTY = _code("CS110", "empty-file", "there is nothing in the file")
+NOTHING_TO_CHECK = _code(
+    "CS111", "nothing-to-check", "no file of calseq's in the folders that were to be checked"
+)
 
 WRONG_TYPE = _code("CS201", "wrong-type", "a value of another type belongs here")
 MISSING_KEY = _code("CS202", "missing-key", "a key that must be there is not")
@@ -365,6 +369,29 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     for problem in problems:
         once.setdefault((problem.code, problem.message, problem.place or problem.cure), problem)
     return sorted(once.values(), key=key)
+
+
+MOST_OF_A_KIND = 20
+"""So many problems of one kind in one file are told to a person; the others are counted."""
+
+
+def capped(problems: Iterable[Problem]) -> tuple[list[Problem], list[str]]:
+    """Give the first problems of each kind in each file, and a line on how many more there are of a kind."""
+    kept: list[Problem] = []
+    counts: Counter[tuple[str, Code]] = Counter()
+    for problem in problems:
+        kind = (problem.place.source.name if problem.place else "", problem.code)
+        counts[kind] += 1
+        if counts[kind] <= MOST_OF_A_KIND:
+            kept.append(problem)
+    more = [
+        f"{name}: and {count - MOST_OF_A_KIND:,} more {code}"
+        if name
+        else f"and {count - MOST_OF_A_KIND:,} more {code}"
+        for (name, code), count in counts.items()
+        if count > MOST_OF_A_KIND
+    ]
+    return kept, more
 
 
 def _sentence(problem: Problem) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -23,6 +24,9 @@ from calseq.yaml_reader import read_past_slips
 
 if TYPE_CHECKING:
     import jsonschema
+
+_MOST_SETTLED = 50
+"""So many doubts of one file are settled by its schema: each looks at all of it once."""
 
 _BRACES = re.compile(r"\{[^{}\n]*\}")
 _RAILS = {"hv", "lv", "bias", "voltage", "high_voltage", "low_voltage", "power"}
@@ -61,12 +65,14 @@ def _judge(document: Document, schema: dict[str, Any]) -> None:
 
     validator = jsonschema.Draft7Validator(schema, registry=Registry())
     meant: set[Path] = set()
+    withdrawn: set[int] = set()
     for error in sorted(validator.iter_errors(document.data), key=_rank):
         for finding in _findings(error):
             is_missing = error.validator == "required"
             meant.update(finding.means)
             if not (is_missing and (finding.path in meant or finding.path[:-1] in document.incomplete)):
-                _note(document, finding)
+                _note(document, finding, withdrawn)
+    document.problems = [problem for problem in document.problems if id(problem) not in withdrawn]
 
 
 @cache
@@ -78,19 +84,21 @@ def stored_schema(name: str) -> dict[str, Any]:
 
 def _settle(document: Document, schema: dict[str, Any]) -> None:
     """A text that YAMLs read differently has one certain cure where only one of its readings is allowed."""
-    for path, (problem, readings) in document.doubts.items():
+    where = {id(problem): index for index, problem in enumerate(document.problems)}
+    left: list[Problem | None] = list(document.problems)
+    for path, (problem, readings) in islice(document.doubts.items(), _MOST_SETTLED):
         judges = list(schemas_at(document.data, schema, path))
         allowed = [text for text in readings if all(fits(_value_of(text), judge) for judge in judges)]
-        index = next((index for index, each in enumerate(document.problems) if each is problem), None)
+        index = where.get(id(problem))
         if not judges or not path or index is None:
             continue
         is_text = problem.code is codes.BAD_CHARACTER and allowed == [readings[-1]]
         if (is_text or not allowed) and not document.aliases:
-            del document.problems[index]
+            left[index] = None
             _take_as_text(document, path, readings[-1])
         elif len(allowed) == 1 and problem.place:
-            settled = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
-            document.problems[index] = settled
+            left[index] = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
+    document.problems = [problem for problem in left if problem]
 
 
 def _take_as_text(document: Document, path: Path, reading: str) -> None:
@@ -124,10 +132,11 @@ class _Finding(Struct, frozen=True):
     listed: str = ""
 
 
-def _note(document: Document, finding: _Finding) -> None:
+def _note(document: Document, finding: _Finding, withdrawn: set[int]) -> None:
     if finding.key and finding.path in document.doubts and finding.path in document.spoilt:
-        doubt, _ = document.doubts[finding.path]  # a value is in no doubt where its key has no meaning
-        document.problems = [each for each in document.problems if each is not doubt]
+        withdrawn.add(
+            id(document.doubts[finding.path][0])
+        )  # a value is in no doubt where its key has no meaning
         document.spoilt.discard(finding.path)
     if document.is_spoilt(finding.path):
         return

@@ -37,7 +37,7 @@ _TYPE_MEANINGS = {
     StepType.TUNING: "LV on, sensor biased",
     StepType.OPENBUMPS: "LV on, sensor biased",
 }
-_CLASSES = {
+CLASSES = {
     "GeneralCalibration": StepType.GENERAL,
     "IVCurve": StepType.IVCURVE,
     "OpenBumps": StepType.OPENBUMPS,
@@ -443,7 +443,7 @@ def _classes(catalog: Catalog) -> dict[str, list[str]]:
     """What dirigent calls the class of each type, with the calibrations that are of it."""
     return {
         name: [each for each in catalog.names() if catalog.calibrations[each].type is type_]
-        for name, type_ in _CLASSES.items()
+        for name, type_ in CLASSES.items()
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from calseq import problems as codes
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.plan import Plan
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
@@ -124,7 +124,7 @@ def _check_over(folder: Path) -> None:
     if isinstance(standing, Damaged):
         raise unreadable(folder, standing.reason)
     if standing.phase in GOING_ON:
-        cure = f"'calseq attach {name}' shows it; upload it after its end"
+        cure = f"'calseq attach {word(folder.name)}' shows it; upload it after its end"
         raise Refused([Problem(codes.NOT_UPLOADABLE, f"{name} goes on still", cure)])
 
 

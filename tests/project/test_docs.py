@@ -160,7 +160,7 @@ def test_every_link_leads_somewhere(page):
 
 def test_every_command_shown_is_one_that_exists():
     known = {"validate", "plan", "execute", "calibrations", "schema", "power", "doctor", "explain"}
-    known |= {"new", "init", "fmt", "convert", "digest", "lsp"}
+    known |= {"new", "init", "fmt", "convert", "digest", "lsp", "help"}
     known |= {"runs", "status", "attach", "logs", "stop", "report", "compare", "upload"}
     for page in DOCS:
         used = set(

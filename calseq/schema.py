@@ -133,7 +133,8 @@ class _Finding(Struct, frozen=True):
 
 
 def _note(document: Document, finding: _Finding, withdrawn: set[int]) -> None:
-    if finding.key and finding.path in document.doubts and finding.path in document.spoilt:
+    is_unknown = finding.code in (codes.UNKNOWN_KEY, codes.UNKNOWN_OPTION)
+    if is_unknown and finding.path in document.doubts and finding.path in document.spoilt:
         withdrawn.add(
             id(document.doubts[finding.path][0])
         )  # a value is in no doubt where its key has no meaning

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from calseq.plaintext import printable, width
-from calseq.problems import Place, Problem, Severity
+from calseq.problems import Place, Problem, Severity, capped
 
 _MAX_LINE = 160
 _COLOURS = {Severity.ERROR: "31", Severity.WARNING: "33"}
@@ -21,8 +21,9 @@ def problem_text(problem: Problem, *, color: bool = False) -> str:
 
 
 def problems_text(problems: Iterable[Problem], *, color: bool = False) -> str:
-    """Give several problems, a blank line between them."""
-    return "\n\n".join(problem_text(problem, color=color) for problem in problems)
+    """Give several problems, a blank line between them; of many of one kind in one file the first, and how many more."""
+    told, more = capped(problems)
+    return "\n\n".join([*(problem_text(problem, color=color) for problem in told), *more])
 
 
 def count_text(problems: Iterable[Problem], files: int) -> str:

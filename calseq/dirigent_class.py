@@ -12,6 +12,7 @@ from calseq.document import Document, Path
 from calseq.likeness import did_you_mean
 from calseq.plaintext import printable
 from calseq.problems import Code, Place, Problem, Span
+from calseq.python_literals import NotLiteral, Scopes, changes, kind
 
 FIELDS = ("calibrations", "title", "tuning_step_args", "required_instruments")
 OWN_CLASS = "CalibrationSequence"
@@ -29,24 +30,6 @@ _CONSTANTS: dict[str, tuple[object, str]] = {
     ),
 }
 """The constants of dirigent's class: what they are there, and where calseq has what changes them."""
-
-_KINDS = {
-    ast.JoinedStr: "an f-string",
-    ast.Call: "a call",
-    ast.Name: "a name",
-    ast.Attribute: "a name",
-    ast.BinOp: "an expression",
-    ast.Starred: "an unpacking",
-    ast.ListComp: "a comprehension",
-    ast.GeneratorExp: "a comprehension",
-    ast.SetComp: "a comprehension",
-    ast.IfExp: "a choice",
-    ast.Subscript: "a part of something",
-    ast.Dict: "a dict",
-    ast.List: "a list",
-    ast.Tuple: "a tuple",
-    ast.Set: "a set",
-}
 
 
 class Text(Struct, frozen=True):
@@ -71,11 +54,13 @@ class Lists(Struct, frozen=True):
 
 
 class _Candidate(Struct):
-    """A class, a call or a module that looks like a sequence, with the expression of each field."""
+    """A class, a call or a module that looks like a sequence, with the expression of each field and the scopes of it."""
 
     name: str
     node: Any
     fields: dict[str, ast.expr]
+    scopes: tuple[ast.AST, ...]
+    inner: dict[str, ast.AST] = {}
     description: str = ""
     passed_over: list[str] = []
     problems: list[tuple[ast.AST, Code, str, str]] = []
@@ -142,6 +127,8 @@ def _listed(
     value = data.get(key)
     if value is None:
         return []
+    if key == "required_instruments" and isinstance(value, dict):
+        return [Text(name, document.place((key, name), key=True)) for name in value]
     if not isinstance(value, list):
         document.problem_at((key,), codes.WRONG_TYPE, f"'{key}' must be a list", "write a list of texts")
         return []
@@ -178,36 +165,66 @@ def _parsed(document: Document) -> ast.Module | None:
 
 
 def _candidates(tree: ast.Module) -> Iterator[_Candidate]:
-    module = _Candidate("module", tree, {})
+    module = _Candidate("module", tree, {}, (tree,))
     for node in tree.body:
         _take_assignment(module, node)
         if isinstance(node, ast.ClassDef):
-            candidate = _class(node)
+            candidate = _class(node, tree)
             if "calibrations" in candidate.fields or any(_name(base) == OWN_CLASS for base in node.bases):
                 yield candidate
         else:
-            yield from _calls(node)
+            yield from _calls(node, (tree,))
     if "calibrations" in module.fields:
+        _note_changes(module)
         yield module
 
 
-def _class(node: ast.ClassDef) -> _Candidate:
-    candidate = _Candidate(node.name, node, {}, ast.get_docstring(node) or "", [], [])
+def _class(node: ast.ClassDef, tree: ast.Module) -> _Candidate:
+    candidate = _Candidate(node.name, node, {}, (node, tree), description=ast.get_docstring(node) or "")
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             _take_init(candidate, statement)
-        elif not _take_assignment(candidate, statement) and not _is_silent(statement):
+        elif not (
+            _take_assignment(candidate, statement) or _is_silent(statement) or _is_used(statement, node)
+        ):
             candidate.passed_over.append(_statement_name(statement))
+    _note_changes(candidate)
     return candidate
 
 
-def _calls(statement: ast.stmt) -> Iterator[_Candidate]:
+def _is_used(statement: ast.stmt, node: ast.ClassDef) -> bool:
+    """It gives a name that the class itself refers to."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    return any(isinstance(each, ast.Attribute) and each.attr in names for each in ast.walk(node))
+
+
+def _note_changes(candidate: _Candidate) -> None:
+    """A field that a loop or a call fills is not what was assigned to it."""
+    for name in candidate.fields.keys() - candidate.inner.keys():
+        change = next(
+            (each for each in changes(candidate.node, name) if not isinstance(each, ast.AugAssign)), None
+        )
+        if change:
+            how = "a loop" if isinstance(change, (ast.For, ast.While)) else "what is done to it here"
+            message = f"'{name}' is changed by {how}"
+            candidate.problems.append((change, codes.NOT_LITERAL, message, _WRITE_OUT))
+
+
+_WRITE_OUT = "write the list out: Python is read here and never run"
+
+
+def _calls(statement: ast.stmt, scopes: tuple[ast.AST, ...]) -> Iterator[_Candidate]:
     """Find calls of dirigent's class in a statement; a variable that takes one gives it its name."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        for below in statement.body:
+            yield from _calls(below, (statement, *scopes))
+        return
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and _name(node.func) == OWN_CLASS:
             own = target.id if isinstance(target, ast.Name) else f"line {node.lineno}"
-            candidate = _Candidate(own, node, {}, "", [], [])
+            candidate = _Candidate(own, node, {}, scopes)
             _take_arguments(candidate, node, ("context", *FIELDS))
             yield candidate
 
@@ -244,15 +261,21 @@ def _take_init(candidate: _Candidate, function: ast.FunctionDef) -> None:
     for statement in function.body:
         call = statement.value if isinstance(statement, ast.Expr) else None
         if not isinstance(call, ast.Call) or _name(call.func) != "__init__":
-            if not _is_silent(statement):
+            names_only = isinstance(statement, (ast.Assign, ast.AnnAssign)) and not any(
+                isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+                for node in ast.walk(statement)
+            )
+            if not _is_silent(statement) and not names_only:
                 candidate.passed_over.append(f"{_statement_name(statement)} of __init__")
             continue
         of = call.func.value if isinstance(call.func, ast.Attribute) else None
         given = ("context", *FIELDS) if isinstance(of, ast.Call) else ("self", "context", *FIELDS)
-        _take_arguments(candidate, call, given)
+        _take_arguments(candidate, call, given, function)
 
 
-def _take_arguments(candidate: _Candidate, call: ast.Call, names: tuple[str, ...]) -> None:
+def _take_arguments(
+    candidate: _Candidate, call: ast.Call, names: tuple[str, ...], function: ast.AST | None = None
+) -> None:
     positional = dict(zip(names, call.args, strict=False))
     named = {keyword.arg or "**": keyword.value for keyword in call.keywords}
     for name, value in {**positional, **named}.items():
@@ -262,6 +285,8 @@ def _take_arguments(candidate: _Candidate, call: ast.Call, names: tuple[str, ...
             candidate.problems.append((value, codes.NOT_LITERAL, shown, "write the arguments out"))
         elif name in FIELDS and not refers:
             candidate.fields[name] = value
+            if function:
+                candidate.inner[name] = function
 
 
 class _Judge:
@@ -283,7 +308,7 @@ class _Judge:
         calibrations = self._texts("calibrations", fields.get("calibrations"))
         tunings = self._texts("tuning_step_args", fields.get("tuning_step_args"), nothing=True)
         required = self._texts("required_instruments", fields.get("required_instruments"))
-        title = self._text(fields["title"]) if "title" in fields else None
+        title = self._entry("title", fields["title"], nothing=False) if "title" in fields else None
         if document.is_refused or title is None:
             return None
         return Lists(
@@ -293,30 +318,53 @@ class _Judge:
             title=title,
             tunings=tuple(tunings),
             required=tuple(each for each in required if each),
-            has_required=not _is_nothing(fields.get("required_instruments")),
+            has_required=bool(required) or not _is_nothing(fields.get("required_instruments")),
             description=candidate.description,
             passed_over=tuple(candidate.passed_over),
         )
 
     def _texts(self, name: str, node: ast.expr | None, *, nothing: bool = False) -> list[Text | None]:
-        if _is_nothing(node) or (isinstance(node, ast.Call) and _is_empty_set(node)):
+        if node is None and name in FIELDS[:2]:
             return []
-        if not isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-            self._note(
-                node or self.candidate.node,
-                codes.NOT_LITERAL,
-                f"'{name}' is {_kind(node)}, not a list",
-                "write a list of texts",
-            )
+        found = self._literal(node, name) if node else None
+        if _is_nothing(found):
             return []
-        return [None if nothing and _is_nothing(each) else self._text(each) for each in node.elts]
+        if isinstance(found, ast.Dict) and name == "required_instruments" and None not in found.keys:
+            self.candidate.passed_over.append(f"what '{name}' says of each role (line {found.lineno})")
+            found = ast.copy_location(ast.List([key for key in found.keys if key]), found)
+        if not isinstance(found, (ast.List, ast.Tuple, ast.Set)):
+            if found:
+                message = f"'{name}' is {kind(found)}, not a list"
+                self._note(found, codes.NOT_LITERAL, message, "write a list of texts")
+            return []
+        return [self._entry(name, each, nothing=nothing) for each in found.elts]
+
+    def _entry(self, name: str, node: ast.expr, *, nothing: bool) -> Text | None:
+        found = self._literal(node, name)
+        return None if found is None or (nothing and _is_nothing(found)) else self._text(found)
+
+    def _literal(self, node: ast.expr, name: str) -> ast.expr | None:
+        """Give what an expression comes to; None if it has to be run, which is a problem then."""
+        inner = self.candidate.inner.get(name)
+        scopes = Scopes((*([inner] if inner else []), *self.candidate.scopes))
+        try:
+            return scopes.literal(node)
+        except NotLiteral as error:
+            self._note(error.node, codes.NOT_LITERAL, error.message, error.cure)
+        except RecursionError:
+            self._note(node, codes.NOT_LITERAL, "too much has to be put together", "write it out")
+        return None
 
     def _text(self, node: ast.expr) -> Text | None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return Text(node.value, self._place(node))
-        is_constant = isinstance(node, ast.Constant)
-        code = codes.WRONG_TYPE if is_constant else codes.NOT_LITERAL
-        self._note(node, code, f"a text belongs here, not {_kind(node)}", "write it out, in quotes")
+        code = codes.WRONG_TYPE if isinstance(node, ast.Constant) else codes.NOT_LITERAL
+        cure = (
+            "json.dumps(…) of it is read, too"
+            if isinstance(node, (ast.List, ast.Dict))
+            else "write it out, in quotes"
+        )
+        self._note(node, code, f"a text belongs here, not {kind(node)}", cure)
         return None
 
     def _note(self, node: ast.AST, code: Code, message: str, cure: str) -> None:
@@ -345,10 +393,6 @@ def _is_nothing(node: ast.expr | None) -> bool:
     return node is None or (isinstance(node, ast.Constant) and node.value is None)
 
 
-def _is_empty_set(node: ast.Call) -> bool:
-    return _name(node.func) in ("set", "frozenset") and not node.args and not node.keywords
-
-
 def _is_silent(node: ast.stmt) -> bool:
     """A docstring, `pass` or `...`: nothing is lost with it."""
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
@@ -356,12 +400,6 @@ def _is_silent(node: ast.stmt) -> bool:
 
 def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _kind(node: ast.expr | None) -> str:
-    if isinstance(node, ast.Constant):
-        return printable(repr(node.value), 40)
-    return _KINDS.get(type(node), "something to be computed")
 
 
 def _statement_name(node: ast.stmt) -> str:

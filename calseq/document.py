@@ -43,7 +43,7 @@ class Document(Struct):
     place of every alias, whose values stand elsewhere. `bad_characters` are the offsets of characters that no
     file needs; a reader may go on as if they were deleted. `doubts` gives what may be meant by a text that YAMLs
     read differently, with the problem it is; `unused` the anchors that no alias uses; `ignored` the lines and codes
-    of warnings that an author has silenced. `base` is what a variant was put together with, and `base_advice` what
+    of warnings that an author has silenced. `may_slip`: its slips of typing were not looked for yet. `base` is what a variant was put together with, and `base_advice` what
     is seldom meant in that alone.
     """
 
@@ -60,6 +60,7 @@ class Document(Struct):
     unused: dict[str, Place] = field(default_factory=dict)
     ignored: set[tuple[int, Code]] = field(default_factory=set)
     readable: bool = True
+    may_slip: bool = False
     raw: bytes = b""
     path: str = ""
     base: "Document | None" = None
@@ -134,10 +135,28 @@ class Document(Struct):
             fix = place.respelt(*slip) if slip[1] else None
             self.spoil(path, Problem(code, message, cure, place, fix=fix))
 
+    def take(self, other: "Document") -> None:
+        """Take all that was read and found in another document of the same source."""
+        for name in _READ:
+            setattr(self, name, getattr(other, name))
+
     def refuse(self, code: Code, message: str, cure: str, place: Place | None = None) -> None:
         """Note a problem after which nothing of the text can be taken."""
         self.problems.append(Problem(code, message, cure, place or self.top()))
         self.readable = False
+
+
+_READ = (
+    "data", "keys", "values", "aliases", "problems", "spoilt", "incomplete", "bad_characters", "doubts", "unused", "readable",
+)  # fmt: skip
+"""What a reader fills in a document."""
+
+
+def from_source(document: Document) -> Document:
+    """Give a document of the same text that has not been read yet."""
+    fresh = Document(document.source, raw=document.raw, path=document.path)
+    _note_bad_characters(fresh)
+    return fresh
 
 
 def routes(data: Data) -> Iterator[Path]:
@@ -157,7 +176,15 @@ def open_text(path: FilePath, name: str | None = None) -> Document:
         raw = _read_regular(path)
         resolved = str(path.resolve())
     except UnicodeEncodeError:
-        document.refuse(codes.UNREADABLE, f"cannot read '{shown}': its name is not UTF-8", "rename it")
+        message, cure = f"cannot read '{shown}': its name is not UTF-8", "rename it"
+        folder = next((each for each in path.parts[:-1] if not _is_utf8(each)), "")
+        if folder:
+            raw_name = folder.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            message = (
+                f"cannot read '{shown}': the name of the folder '{printable(raw_name, 60)}' is not UTF-8"
+            )
+            cure = "rename the folder"
+        document.refuse(codes.UNREADABLE, message, cure)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         document.refuse(codes.UNREADABLE, f"cannot read '{shown}': {reason}", _cure_for(error))
@@ -167,6 +194,11 @@ def open_text(path: FilePath, name: str | None = None) -> Document:
         document = from_bytes(raw, shown)
         document.path = resolved
     return document
+
+
+def _is_utf8(name: str) -> bool:
+    """Bytes of a name that are no UTF-8 are surrogates in Python's text of it."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def from_bytes(raw: bytes, name: str) -> Document:

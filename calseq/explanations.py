@@ -43,6 +43,10 @@ def find_code(word: str) -> Code | None:
 
 def near_code(word: str) -> str:
     """Suggest a code for a word that is none; empty if none is like it."""
+    sought = word.strip().upper().replace("O", "0")
+    by_number = CODES.get(sought) or CODES.get(f"CS{sought}")
+    if by_number:
+        return f"did you mean '{by_number.id}'?"
     return did_you_mean(word, [code.name for code in CODES.values()])
 
 

@@ -1,6 +1,7 @@
 """Text from outside made safe to show: no byte of it reaches a terminal as a command."""
 
 import unicodedata
+from shlex import quote
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
 
@@ -15,6 +16,11 @@ def printable(text: str, limit: int | None = None) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def word(text: str) -> str:
+    """Give `text` as one word of a command to be typed: in quotes, where a shell would take it for more."""
+    return quote(printable(text))
 
 
 def _escape(char: str) -> str:

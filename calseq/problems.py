@@ -1,9 +1,11 @@
 """Problems: what is wrong, where it stands, and what to do about it."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
@@ -156,7 +158,9 @@ _WARN = Severity.WARNING
 
 UNREADABLE = _code("CS101", "unreadable-file", "the file is missing, not a file, or may not be read")
 NOT_UTF8 = _code("CS102", "not-utf8", "the file is not UTF-8 text")
-BAD_CHARACTER = _code("CS103", "bad-character", "a control, bidirectional or other invisible character")
+BAD_CHARACTER = _code(
+    "CS103", "bad-character", "a character that cannot be seen, or that only looks like another"
+)
 BAD_SYNTAX = _code("CS104", "bad-syntax", "not YAML, or not JSON where JSON belongs")
 DUPLICATE_KEY = _code("CS105", "duplicate-key", "a mapping has the same key twice")
 AMBIGUOUS = _code("CS106", "ambiguous-scalar", "YAML 1.1 and 1.2 read this text as different things")
@@ -164,6 +168,9 @@ NOT_FINITE = _code("CS107", "not-finite", "not a number, infinite, or too large 
 NOT_PLAIN = _code("CS108", "not-plain", "a YAML feature that calibration files do without")
 TOO_LARGE = _code("CS109", "too-large", "beyond a limit of size, depth or number")
 EMPTY = _code("CS110", "empty-file", "there is nothing in the file")
+NOTHING_TO_CHECK = _code(
+    "CS111", "nothing-to-check", "no file of calseq's in the folders that were to be checked"
+)
 
 WRONG_TYPE = _code("CS201", "wrong-type", "a value of another type belongs here")
 MISSING_KEY = _code("CS202", "missing-key", "a key that must be there is not")
@@ -289,20 +296,50 @@ class Refused(Exception):
         self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("; ".join(_sentence(problem) for problem in self.problems if problem.is_error))
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Copy and pickle with the problems, not with their words."""
+        return type(self), (self.problems,)
 
-class InvalidCalibration(Refused):
+
+class _OfSequence(Refused):
+    """An exception of dirigent's `CalibrationSequence`, with what it has there: an owner and a message.
+
+    `owner` is the sequence that is wrong; where calseq raises it, the name of its file.
+    """
+
+    documented: ClassVar[str]
+
+    def __init__(self, owner: object, message: str = "", problems: Iterable[Problem] = ()) -> None:
+        super().__init__(problems)
+        self.owner = owner
+        self.message = message or self.documented
+        if not self.problems:
+            self.args = (self.message,)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Copy and pickle with all that it has."""
+        return type(self), (self.owner, self.message, self.problems)
+
+
+class InvalidCalibration(_OfSequence):
     """A step names a calibration that neither dirigent nor the site has."""
 
+    documented = "Invalid dirigent calibration in calibration list."
 
-class MissingInstrument(Refused):
+
+class MissingInstrument(_OfSequence):
     """A required instrument is not in instruments.json."""
 
+    documented = "Missing instrument in JSON file."
 
-class MissingTuning(Refused):
+
+class MissingTuning(_OfSequence):
     """A tuning calibration has no tuning."""
 
+    documented = "Missing tuning list for calibration in calibration list."
 
-_EXCEPTIONS: dict[Code, type[Refused]] = {
+
+_EXCEPTIONS: dict[Code, type[_OfSequence]] = {
     UNKNOWN_CALIBRATION: InvalidCalibration,
     MISSING_INSTRUMENT: MissingInstrument,
     MISSING_TUNING: MissingTuning,
@@ -316,9 +353,11 @@ def refuse_errors(problems: Sequence[Problem]) -> None:
         InvalidCalibration, MissingInstrument, MissingTuning, Refused: with all `problems`.
     """
     errors = [problem for problem in problems if problem.is_error]
+    own = next((problem for problem in errors if problem.code in _EXCEPTIONS), None)
+    if own:
+        raise _EXCEPTIONS[own.code](own.place.source.name if own.place else "", problems=problems)
     if errors:
-        own = (_EXCEPTIONS[problem.code] for problem in errors if problem.code in _EXCEPTIONS)
-        raise next(own, Refused)(problems)
+        raise Refused(problems)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -335,6 +374,29 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     for problem in problems:
         once.setdefault((problem.code, problem.message, problem.place or problem.cure), problem)
     return sorted(once.values(), key=key)
+
+
+MOST_OF_A_KIND = 20
+"""So many problems of one kind in one file are told to a person; the others are counted."""
+
+
+def capped(problems: Iterable[Problem]) -> tuple[list[Problem], list[str]]:
+    """Give the first problems of each kind in each file, and a line on how many more there are of a kind."""
+    kept: list[Problem] = []
+    counts: Counter[tuple[str, Code]] = Counter()
+    for problem in problems:
+        kind = (problem.place.source.name if problem.place else "", problem.code)
+        counts[kind] += 1
+        if counts[kind] <= MOST_OF_A_KIND:
+            kept.append(problem)
+    more = [
+        f"{name}: and {count - MOST_OF_A_KIND:,} more {code}"
+        if name
+        else f"and {count - MOST_OF_A_KIND:,} more {code}"
+        for (name, code), count in counts.items()
+        if count > MOST_OF_A_KIND
+    ]
+    return kept, more
 
 
 def _sentence(problem: Problem) -> str:

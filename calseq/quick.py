@@ -24,7 +24,17 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 _NUMBERS = (int, float)
 _SAYS_NOTHING = {"$schema", "title", "description", "definitions", "enumDescriptions", "errorMessage"}
 _SAYS_NOTHING |= {"patternErrorMessage", "x-code", "x-hint", "x-of", "x-calibrations", "x-options"}
-_SAYS_NOTHING |= {"x-inside", "x-instead", "x-reader", "defaultSnippets", "doNotSuggest"}
+_SAYS_NOTHING |= {
+    "x-called",
+    "x-classes",
+    "x-json",
+    "x-lists",
+    "x-inside",
+    "x-instead",
+    "x-reader",
+    "defaultSnippets",
+    "doNotSuggest",
+}
 _ENTRIES = {"properties", "patternProperties", "additionalProperties"}
 _BRANCHES = {"if", "then", "else"}
 _pattern = cache(re.compile)

@@ -12,6 +12,7 @@ from calseq.document import BAD_CHARACTERS, MAX_DIGITS, MAX_TEXT
 from calseq.durations import understood
 from calseq.plaintext import printable
 from calseq.problems import Code
+from calseq.slips import DASHES, lookalike_message
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 
@@ -44,9 +45,18 @@ def plain_scalar(text: str) -> "Scalar | Doubt":
     """Give what an unquoted scalar means, or why that is in doubt."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
+    if text[0] in DASHES and _FLOAT.match(text[1:]):
+        return _dashed(text)
     if text[0] not in "+-.0123456789yYnNoO":
         return text_doubt(text) or text
     return text_doubt(text) or _doubt(text) or _number(text)
+
+
+def _dashed(text: str) -> Doubt:
+    """A number behind a sign that only looks like a minus is a text, and seldom meant to be one."""
+    number = f"-{text[1:]}"
+    cure = f'write {number}, or "{text}" for the text'
+    return Doubt(codes.BAD_CHARACTER, lookalike_message(text), cure, (number, f'"{text}"'))
 
 
 def text_doubt(text: str) -> Doubt | None:

@@ -1,8 +1,10 @@
 """JSON Schema's verdicts on a document, in an operator's words."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -17,11 +19,16 @@ from calseq.plaintext import printable
 from calseq.problems import CODES, Code, Edit, Place, Problem
 from calseq.quick import fits, schemas_at
 from calseq.scalars import plain_scalar
-from calseq.spellings import Spelling, retyped, slip
+from calseq.spellings import Spelling, json_unquoted, retyped, slip
+from calseq.yaml_reader import read_past_slips
 
 if TYPE_CHECKING:
     import jsonschema
 
+_MOST_SETTLED = 50
+"""So many doubts of one file are settled by its schema: each looks at all of it once."""
+
+_BRACES = re.compile(r"\{[^{}\n]*\}")
 _RAILS = {"hv", "lv", "bias", "voltage", "high_voltage", "low_voltage", "power"}
 _WORDS = {
     "object": "a mapping (key: value)",
@@ -42,6 +49,14 @@ def check(document: Document, schema: dict[str, Any]) -> None:
     """
     if not document.readable:
         return
+    _judge(document, schema)
+    if document.is_refused:
+        read_past_slips(document, lambda other: _judge(other, schema))
+
+
+def _judge(document: Document, schema: dict[str, Any]) -> None:
+    if not document.readable:
+        return
     _settle(document, schema)
     if fits(document.data, schema):
         return
@@ -50,12 +65,14 @@ def check(document: Document, schema: dict[str, Any]) -> None:
 
     validator = jsonschema.Draft7Validator(schema, registry=Registry())
     meant: set[Path] = set()
+    withdrawn: set[int] = set()
     for error in sorted(validator.iter_errors(document.data), key=_rank):
         for finding in _findings(error):
             is_missing = error.validator == "required"
             meant.update(finding.means)
             if not (is_missing and (finding.path in meant or finding.path[:-1] in document.incomplete)):
-                _note(document, finding)
+                _note(document, finding, withdrawn)
+    document.problems = [problem for problem in document.problems if id(problem) not in withdrawn]
 
 
 @cache
@@ -67,18 +84,21 @@ def stored_schema(name: str) -> dict[str, Any]:
 
 def _settle(document: Document, schema: dict[str, Any]) -> None:
     """A text that YAMLs read differently has one certain cure where only one of its readings is allowed."""
-    for path, (problem, readings) in document.doubts.items():
+    where = {id(problem): index for index, problem in enumerate(document.problems)}
+    left: list[Problem | None] = list(document.problems)
+    for path, (problem, readings) in islice(document.doubts.items(), _MOST_SETTLED):
         judges = list(schemas_at(document.data, schema, path))
         allowed = [text for text in readings if all(fits(_value_of(text), judge) for judge in judges)]
-        index = next((index for index, each in enumerate(document.problems) if each is problem), None)
+        index = where.get(id(problem))
         if not judges or not path or index is None:
             continue
-        if len(allowed) == 1 and problem.place:
-            settled = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
-            document.problems[index] = settled
-        elif not allowed and not document.aliases:
-            del document.problems[index]
+        is_text = problem.code is codes.BAD_CHARACTER and allowed == [readings[-1]]
+        if (is_text or not allowed) and not document.aliases:
+            left[index] = None
             _take_as_text(document, path, readings[-1])
+        elif len(allowed) == 1 and problem.place:
+            left[index] = replace(problem, cure=f"write {allowed[0]}", fix=problem.place.edit(allowed[0]))
+    document.problems = [problem for problem in left if problem]
 
 
 def _take_as_text(document: Document, path: Path, reading: str) -> None:
@@ -98,7 +118,7 @@ class _Finding(Struct, frozen=True):
     """One thing to say: `path` is what it is about, `at` where to point if that is elsewhere.
 
     `means` are the keys that were probably meant: that they are missing is not worth another word. `spelling`
-    mends it for certain.
+    mends it for certain, `listed` does if it is written for a mapping in braces.
     """
 
     path: Path
@@ -109,9 +129,16 @@ class _Finding(Struct, frozen=True):
     at: Path | None = None
     means: tuple[Path, ...] = ()
     spelling: Spelling | None = None
+    listed: str = ""
 
 
-def _note(document: Document, finding: _Finding) -> None:
+def _note(document: Document, finding: _Finding, withdrawn: set[int]) -> None:
+    is_unknown = finding.code in (codes.UNKNOWN_KEY, codes.UNKNOWN_OPTION)
+    if is_unknown and finding.path in document.doubts and finding.path in document.spoilt:
+        withdrawn.add(
+            id(document.doubts[finding.path][0])
+        )  # a value is in no doubt where its key has no meaning
+        document.spoilt.discard(finding.path)
     if document.is_spoilt(finding.path):
         return
     place = document.place(finding.at or finding.path, key=finding.key)
@@ -131,6 +158,9 @@ def _fix(finding: _Finding, place: Place) -> Edit | None:
         return finding.spelling.fix(place)
     if finding.code is codes.CONTRADICTING_TYPE:
         return place.line_removed(f"{finding.path[-1]}: {place.text}")
+    if finding.listed:
+        braces = _BRACES.match(place.source.text, place.start)
+        return Edit(place.source, *braces.span(), finding.listed) if braces else None
     is_version = finding.code is codes.MISSING_KEY and finding.path == ("calseq",)
     is_block = is_version and finding.at is None and not place.text.startswith("{")
     margin = " " * (place.span.column - 1)
@@ -215,35 +245,18 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
     code = CODES[schema["x-code"]] if "x-code" in schema else codes.UNKNOWN_KEY
     free = tuple(name for name in known if name not in instance)
     listed = _choices(known if code is codes.UNKNOWN_OPTION else list(free), code)
+    pasted = _pasted(schema, instance)
+    if pasted:
+        yield _of_dirigent(path, schema, pasted)
     for key in instance:
-        if key in listed_keys or ("patternProperties" in schema and key.startswith("x-")):
+        if key in listed_keys or key in pasted or ("patternProperties" in schema and key.startswith("x-")):
             continue
         below = (*path, key)
         message = f"'{_shown(key)}' is not a key that belongs here"
         if code is codes.UNKNOWN_OPTION:
             message = f"{schema['x-of']} has no option '{_shown(key)}'"
-        elif key in schema.get("x-calibrations", ()) and "calibration" in free:
-            cure = f"write '- calibration: {key}', and its settings below"
-            alone = len(instance) == 1 and instance[key] is None
-            spelling = Spelling(key, f"calibration: {key}", "") if alone else None
-            named: tuple[Path, ...] = ((*path, "calibration"),)
-            yield _Finding(below, code, message, cure, key=True, means=named, spelling=spelling)
-            continue
-        elif key in schema.get("x-nowhere", {}):
-            yield _Finding(below, code, message, schema["x-nowhere"][key], key=True)
-            continue
-        elif key in schema.get("x-inside", {}):
-            inside = schema["x-inside"][key]
-            cure = f"it belongs into '{inside}:'"
-            yield _Finding(below, code, message, cure, key=True, means=((*path, inside),))
-            continue
-        elif "x-options" in schema and key.lower() in _RAILS:
-            cure = "delete it: the type of the calibration switches HV and LV"
-            yield _Finding(below, code, message, cure, key=True)
-            continue
-        elif key in schema.get("x-options", ()):
-            cure = "it is an option: write it in 'options:'"
-            yield _Finding(below, code, message, cure, key=True)
+        elif elsewhere := _elsewhere(path, schema, instance, key, free):
+            yield elsewhere
             continue
         close = closest(key, known) or _version_key(key, free)
         cure = f"did you mean '{close}'?" if close else listed
@@ -254,6 +267,49 @@ def _unknown(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Findi
         means = tuple((*path, name) for name in _meant_keys(schema, close))
         spelling = slip(key, free) if close else None
         yield _Finding(below, code, message, cure, key=True, means=means, spelling=spelling)
+
+
+def _pasted(schema: dict[str, Any], instance: dict[str, Any]) -> list[str]:
+    """Give the keys that dirigent's class has and no sequence; one alone may only be the wrong word for 'steps'."""
+    if "x-lists" not in schema:
+        return []
+    found = [key for key in instance if key in schema["x-lists"] or key.startswith(("class ", "def "))]
+    return found if len(found) > 1 or "calseq" not in instance else []
+
+
+def _of_dirigent(path: Path, schema: dict[str, Any], pasted: list[str]) -> _Finding:
+    means = tuple((*path, name) for name in schema["required"])
+    message = "these are the lists of dirigent's CalibrationSequence"
+    cure = "'calseq convert FILE' makes a sequence file of them"
+    return _Finding((*path, pasted[0]), codes.UNKNOWN_KEY, message, cure, key=True, means=means)
+
+
+def _elsewhere(
+    path: Path, schema: dict[str, Any], instance: dict[str, Any], key: str, free: tuple[str, ...]
+) -> _Finding | None:
+    """Say where a key belongs that has a meaning elsewhere, or by another name."""
+    below = (*path, key)
+    message = f"'{_shown(key)}' is not a key that belongs here"
+    means: tuple[Path, ...] = ()
+    spelling = None
+    if key in schema.get("x-calibrations", ()) and "calibration" in free:
+        cure, means = f"write '- calibration: {key}', and its settings below", ((*path, "calibration"),)
+        alone = len(instance) == 1 and instance[key] is None
+        spelling = Spelling(key, f"calibration: {key}", "") if alone else None
+    elif (right := schema.get("x-called", {}).get(key)) in free:
+        cure, means, spelling = f"did you mean '{right}'?", ((*path, right),), Spelling(key, right)
+    elif key in schema.get("x-nowhere", {}):
+        cure = schema["x-nowhere"][key]
+    elif key in schema.get("x-inside", {}):
+        inside = schema["x-inside"][key]
+        cure, means = f"it belongs into '{inside}:'", ((*path, inside),)
+    elif "x-options" in schema and key.lower() in _RAILS:
+        cure = "delete it: the type of the calibration switches HV and LV"
+    elif key in schema.get("x-options", ()):
+        cure = "it is an option: write it in 'options:'"
+    else:
+        return None
+    return _Finding(below, codes.UNKNOWN_KEY, message, cure, key=True, means=means, spelling=spelling)
 
 
 def _meant_keys(schema: dict[str, Any], close: str) -> Iterator[str]:
@@ -285,7 +341,14 @@ def _type(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
     if schema.get("x-code") == "CS209":
         yield _duration(path, instance)
         return
-    cure, spelling = retyped(instance, names, schema.get("items", False))
+    items = schema.get("items", False)
+    if names == ["array"] and isinstance(instance, dict) and fits(list(instance), {"items": items}):
+        listed = f"[{', '.join(instance)}]"
+        message = f"{_name(path)} must be {wanted}, not {_described(instance)}"
+        is_set = all(value is None for value in instance.values())
+        yield _Finding(path, codes.WRONG_TYPE, message, f"write {listed}", listed=listed if is_set else "")
+        return
+    cure, spelling = retyped(instance, names, items)
     cure = cure or schema.get("x-hint") or f"write {wanted}"
     message = f"{_name(path)} must be {wanted}, not {_described(instance)}"
     yield _Finding(path, codes.WRONG_TYPE, message, cure, spelling=spelling)
@@ -321,11 +384,14 @@ def _enum(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
                 "write a name such as iv_curve; 'calseq calibrations' lists them",
             )
             return
+        message = f"'{shown}' is not a known calibration"
+        if instance in schema.get("x-classes", {}):
+            yield _of_class(path, instance, schema["x-classes"][instance])
+            return
         cure = (
             did_you_mean(instance, values)
             or "'calseq calibrations' lists them; a site's own states its 'type:'"
         )
-        message = f"'{shown}' is not a known calibration"
         yield _Finding(path, codes.UNKNOWN_CALIBRATION, message, cure, spelling=slip(instance, values))
         return
     message = f"{_name(path)} cannot be {_quoted(instance)}"
@@ -335,6 +401,15 @@ def _enum(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]
     yield _Finding(
         path, codes.BAD_VALUE, message, did_you_mean(instance, values) or listed, spelling=spelling
     )
+
+
+def _of_class(path: Path, name: str, calibrations: list[str]) -> _Finding:
+    """dirigent has a class for each type; a step names a calibration of that type."""
+    message = f"'{_shown(name)}' is a class in dirigent, not a calibration"
+    listed = ", ".join(f"'{each}'" for each in calibrations[:6])
+    cure = f"did you mean {'one of ' * (len(calibrations) > 1)}{listed}?"
+    spelling = Spelling(name, calibrations[0]) if len(calibrations) == 1 else None
+    return _Finding(path, codes.UNKNOWN_CALIBRATION, message, cure, spelling=spelling)
 
 
 def _const(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Finding]:
@@ -360,6 +435,10 @@ def _forbidden(path: Path, error: "jsonschema.ValidationError") -> Iterator[_Fin
     schema, instance = _parts(error)
     code = CODES[schema["x-code"]]
     key = code in (codes.UNEXPECTED_TUNING, codes.UNKNOWN_KEY)
+    if "x-json" in schema:
+        cure, spelling = json_unquoted(instance, schema["x-json"])
+        yield _Finding(path, code, schema["errorMessage"], cure or schema["x-hint"], spelling=spelling)
+        return
     hint = schema.get("x-hint") or f"write it as '- calibration: {_shown(instance)}' with that key below"
     yield _Finding(path, code, schema["errorMessage"], hint, key=key)
 

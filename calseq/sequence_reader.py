@@ -1,6 +1,7 @@
 """A document to a sequence, or every problem of it at once."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from calseq.rails import Role, StepType
 from calseq.schema import check, within
 from calseq.sequence import Policies, Sequence, SequenceStep
 from calseq.sequence_schema import OWNED_ARGUMENTS, sequence_schema
+from calseq.slips import DASHES, lookalike_message
 from calseq.voltages import hv_limit, options_beyond
 
 MIN_STOP_GRACE_S = 30.0
@@ -139,7 +141,14 @@ class _Reader:
             option = next((option for option in calibration.options.values() if option.flag == flag), None)
             below = (*path, "args", index)
             shown = printable(word, 40)
-            if flag in OWNED_ARGUMENTS:
+            if flag[:1] and flag[:1] in DASHES:
+                meant = re.sub(f"^[{DASHES}]+", "--", word)
+                message = lookalike_message(word)
+                self._note(below, codes.BAD_CHARACTER, message, f"an option? write {printable(meant, 40)}")
+            elif flag == "--":
+                message = "'--' ends the options, and calseq's own come after it"
+                self._note(below, codes.OWNED_ARGUMENT, message, "delete it")
+            elif flag in OWNED_ARGUMENTS:
                 message = f"'{shown}' is calseq's own argument"
                 self._note(below, codes.OWNED_ARGUMENT, message, f"delete it: {OWNED_ARGUMENTS[flag]}")
             elif option:

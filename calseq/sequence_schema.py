@@ -37,10 +37,18 @@ _TYPE_MEANINGS = {
     StepType.TUNING: "LV on, sensor biased",
     StepType.OPENBUMPS: "LV on, sensor biased",
 }
+CLASSES = {
+    "GeneralCalibration": StepType.GENERAL,
+    "IVCurve": StepType.IVCURVE,
+    "OpenBumps": StepType.OPENBUMPS,
+    "SLDOCurves": StepType.SLDO,
+    "TuneModule": StepType.TUNING,
+}
 _JSON_TYPES = {"number": "number", "integer": "integer", "text": "string", "switch": "boolean"}
 _ROLES: Schema = {
     "type": "array",
     "maxItems": 5,
+    "x-hint": "write a list of roles: [lv, hv]",
     "items": {
         "enum": [str(role) for role in Role],
         "enumDescriptions": [ROLE_NAMES[role] for role in Role],
@@ -107,7 +115,7 @@ _ARGS: Schema = {
     "items": {
         "type": ["string", "number"],
         "maxLength": 4096,
-        **_without(OWNED_ARGUMENTS, "calseq's own argument: delete it"),
+        **_without(("--", *OWNED_ARGUMENTS), "calseq's own argument: delete it"),
     },
 }
 
@@ -158,6 +166,8 @@ def _whole() -> Schema:
             "extends": _EXTENDS,
         },
         "x-instead": {"extends": ["title", "steps"]},
+        "x-called": {"name": "title", "calibrations": "steps", "sequence": "steps"},
+        "x-lists": ["calibrations", "tuning_step_args"],
     }
 
 
@@ -341,7 +351,11 @@ def _top_properties() -> Schema:
             "additionalProperties": False,
             "description": "what no voltage of this sequence may exceed, on whatever bench",
             "properties": {
-                "hv": {"type": "number", "description": "limit of the high voltage in volts: -80"}
+                "hv": {
+                    "type": "number",
+                    "x-hint": "write the limit in volts, such as -80; with 0 nothing is biased",
+                    "description": "limit of the high voltage in volts: -80",
+                }
             },
         },
         "defaults": {
@@ -427,7 +441,16 @@ def _known_name(catalog: Catalog) -> Schema:
         "enum": names,
         "enumDescriptions": [catalog.calibrations[name].summary for name in names],
         "x-code": "CS203",
+        "x-classes": _classes(catalog),
         "description": "a calibration of the catalogue",
+    }
+
+
+def _classes(catalog: Catalog) -> dict[str, list[str]]:
+    """What dirigent calls the class of each type, with the calibrations that are of it."""
+    return {
+        name: [each for each in catalog.names() if catalog.calibrations[each].type is type_]
+        for name, type_ in CLASSES.items()
     }
 
 
@@ -631,5 +654,18 @@ def _tests() -> Schema:
             "maxLength": 256,
             "if": {"type": "object"},
             "then": test,
+            "allOf": [
+                {
+                    "not": {"type": "string", "pattern": r"^[ ]*[\[{]"},
+                    "errorMessage": "a JSON text in the place of a test",
+                    "x-code": "CS201",
+                    "x-json": {
+                        "type": "object",
+                        "required": ["name"],
+                        "additionalProperties": {"type": ["number", "string", "boolean"]},
+                    },
+                    "x-hint": "write the test without quotes: {name: PixelAlive, SETTING: 1}",
+                }
+            ],
         },
     }

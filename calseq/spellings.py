@@ -1,5 +1,6 @@
 """Other spellings of a word in a file: the slip mended, or the same value as one of the right type."""
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +12,7 @@ from calseq.plaintext import printable
 from calseq.problems import Edit, Place
 from calseq.quick import fits
 from calseq.scalars import plain_scalar
+from calseq.slips import has_lookalike, named, plain
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _WITH_UNIT = re.compile(r"([-+]?[0-9]+(?:\.[0-9]+)?)\s*[A-Za-z%µ]{1,5}")
@@ -50,9 +52,24 @@ def retyped(instance: object, types: list[str], items: Any) -> Advice:
         return _as_number(instance, types)
     if types == ["boolean"] and instance in ("true", "false"):
         return f"write it without quotes: {instance}", Spelling(instance, instance, "")
-    if types == ["array"] and _WORD.fullmatch(instance) and fits([instance], {"items": items}):
-        return f"put it in brackets: [{printable(instance, 40)}]", Spelling(instance, f"[{instance}]", "")
-    return "", None
+    return _as_list(instance, items) if types == ["array"] else ("", None)
+
+
+def _as_list(text: str, items: Any) -> Advice:
+    if _WORD.fullmatch(text) and fits([text], {"items": items}):
+        return f"put it in brackets: [{printable(text, 40)}]", Spelling(text, f"[{text}]", "")
+    return json_unquoted(text, {"type": "array"})
+
+
+def json_unquoted(text: str, schema: dict[str, Any]) -> Advice:
+    """Say how a value is written that stands in quotes as JSON, if that fits a schema; without them it is YAML."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", None
+    if not fits(value, schema):
+        return "", None
+    return f"write it without the quotes around it: {printable(text, 60)}", Spelling(text, text, "")
 
 
 def _as_text(instance: float) -> Advice:
@@ -61,6 +78,9 @@ def _as_text(instance: float) -> Advice:
 
 
 def _as_number(text: str, types: list[str]) -> Advice:
+    if has_lookalike(text) and _is_number(plain(text)):
+        odd = named(next(filter(has_lookalike, text)))
+        return f"write {plain(text)}, without {odd}", Spelling(text, plain(text), "")
     if _is_number(text):
         is_right = fits(plain_scalar(text), {"type": types})
         cure = f"write it without quotes: {printable(text, 40)}"
@@ -69,7 +89,7 @@ def _as_number(text: str, types: list[str]) -> Advice:
     if with_unit:
         return f"write only the number: {with_unit.group(1)}", None
     if _WITH_COMMA.fullmatch(text):
-        return f"write {text.replace(',', '.')}", Spelling(text, text.replace(",", "."), "")
+        return f"a decimal comma? write {text.replace(',', '.')}", Spelling(text, text.replace(",", "."), "")
     return "", None
 
 

@@ -4,7 +4,7 @@ No YAML loader is safe as it comes (alias bombs, deep nesting, implicit dates); 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from typing import Any, NoReturn
 
@@ -23,16 +23,21 @@ from calseq.document import (
     Data,
     Document,
     Path,
+    from_source,
     routes,
 )
 from calseq.likeness import closest, meant
 from calseq.plaintext import printable
 from calseq.problems import Code, Edit, Place, Problem
 from calseq.scalars import Doubt, plain_scalar, text_doubt
+from calseq.slips import Slip, slips
 from calseq.yaml_text import YamlText, explained
 
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*[ \t]+)+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,40}")
+_MOST_TRIED = 32
+"""So many slips are tried one by one; with more, all are told."""
+
 _CORE_TAG = "tag:yaml.org,2002:"
 _OVERFULL = f"more than {MAX_NODES} values, aliases expanded"
 
@@ -42,10 +47,71 @@ class _Stop(Exception):
 
 
 def read_yaml(document: Document) -> Document:
-    """Fill a document's data from its text; problems are collected in it, and nothing is raised."""
+    """Fill a document's data from its text; problems are collected in it, and nothing is raised.
+
+    A text that is no YAML for a slip of typing is read as if that were mended.
+    """
+    document.may_slip = document.readable
+    _read(document, ())
     if not document.readable:
-        return document
-    text = YamlText(document)
+        read_past_slips(document, lambda _: None)
+    return document
+
+
+def read_past_slips(document: Document, judge: Callable[[Document], None]) -> None:
+    """Take what a refused document says without its slips of typing, if it is judged to be better for that.
+
+    Each slip is then a problem in the place of what it brought about; one that mends nothing is none.
+    """
+    if not document.may_slip:
+        return
+    found = slips(document.source.text)
+    before = _badness(document)
+
+    def without(some: Sequence[Slip]) -> Document:
+        fresh = from_source(document)
+        _read(fresh, some)
+        judge(fresh)
+        return fresh
+
+    best = without(found) if found else document
+    if not found or _badness(best) >= before:
+        return
+    if len(found) <= _MOST_TRIED:
+        for slip in reversed(found):
+            fewer = [each for each in found if each is not slip]
+            other = without(fewer)
+            if _badness(other) <= _badness(best):
+                found, best = fewer, other
+    others = [problem for problem in document.problems if not _is_of(problem, document)]
+    document.take(best)
+    document.problems += [*others, *(_slip_problem(document, slip) for slip in found)]
+    document.may_slip = False
+
+
+def _badness(document: Document) -> float:
+    """Number of errors; a text that is no YAML is worse than any other, the sooner that shows the worse."""
+    errors = [problem for problem in document.problems if problem.is_error and _is_of(problem, document)]
+    if document.readable:
+        return len(errors)
+    place = errors[-1].place if errors else None
+    return 1e6 - (place.span.line / 1e6 if place else 0) if errors else 1e6
+
+
+def _is_of(problem: Problem, document: Document) -> bool:
+    return problem.place is not None and problem.place.source is document.source
+
+
+def _slip_problem(document: Document, slip: Slip) -> Problem:
+    source, (start, end) = document.source, slip.shown
+    fix = Edit(source, slip.start, slip.end, slip.mended(source.text)) if slip.is_certain else None
+    return Problem(codes.BAD_SYNTAX, slip.message, slip.cure, source.place(start, end - start), fix=fix)
+
+
+def _read(document: Document, mended: Sequence[Slip]) -> None:
+    if not document.readable:
+        return
+    text = YamlText(document, mended)
     try:
         _Builder(document, text).build()
     except _Stop:
@@ -62,7 +128,6 @@ def read_yaml(document: Document) -> Document:
     ) as error:
         document.problems.append(explained(text, error))
         document.readable = False
-    return document
 
 
 def events_of(text: str) -> Iterator[Any]:

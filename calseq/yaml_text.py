@@ -1,29 +1,28 @@
 """The text that YAML is parsed from, and in an operator's words what a parser has against it."""
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterable
 
 from calseq import problems as codes
 from calseq.document import Document
 from calseq.plaintext import printable
 from calseq.problems import Edit, Place, Problem
+from calseq.slips import Slip
 
 _DIRECTIVE = re.compile(r"(?:[ \t]*(?:#.*)?\n)*(%.*)")
 _PROSE = re.compile(r"([ \t]*(?:title|description|summary): +)([^\s'\"\[{|>&*!#%@`].*?)[ \t]*")
-_NO_BREAK = re.compile(r"(?:^[ \t]*|: *)(\u00a0+)", re.MULTILINE)
-_GLUED = re.compile(r"^[ \t]*(?:- +)?[A-Za-z_][A-Za-z0-9_-]*:(?=[^\s:/\\])[^\s]", re.MULTILINE)
 _ENTRY = re.compile(r"[ \t]*(?:[^\s#].*: +)?(?:- +)*-(?=\s|$)")
 
 
 class YamlText:
-    """The text that is parsed: without its bad characters and directives, each of which has its problem already."""
+    """The text that is parsed: without its bad characters, directives and slips, each of which has its problem already."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, mended: Iterable[Slip] = ()) -> None:
         self.source = document.source
-        text = self.source.text
-        self._bad = document.bad_characters
-        if self._bad:
-            bad = set(self._bad)
-            text = "".join(char for offset, char in enumerate(text) if offset not in bad)
+        edits = [(offset, offset + 1, "") for offset in document.bad_characters]
+        edits += [edit for slip in mended for edit in slip.edits]
+        text = self._edited(sorted(edits))
         self.directives: list[Place] = []
         while directive := _DIRECTIVE.match(text):
             start, end = directive.span(1)
@@ -31,11 +30,35 @@ class YamlText:
             text = f"{text[:start]}#{text[start + 1 :]}"
         self.text = text
 
+    def _edited(self, edits: list[tuple[int, int, str]]) -> str:
+        """Give the text with some edits in it; where each of them begins and ends is kept for the places."""
+        parts: list[str] = []
+        at, length = 0, 0
+        self._begins: list[int] = []
+        self._ends: list[int] = []
+        self._origins: list[tuple[int, int]] = []
+        for start, end, new in edits:
+            parts += [self.source.text[at:start], new]
+            self._begins.append(length + start - at)
+            length += start - at + len(new)
+            self._ends.append(length)
+            self._origins.append((start, end))
+            at = end
+        return "".join([*parts, self.source.text[at:]])
+
+    def _origin(self, offset: int) -> int:
+        """Give the offset in the file of an offset in the parsed text."""
+        index = bisect_right(self._begins, offset) - 1
+        if index < 0:
+            return offset
+        start, end = self._origins[index]
+        behind = offset - self._ends[index]
+        return end + behind if behind >= 0 else min(start + offset - self._begins[index], max(start, end - 1))
+
     def place(self, offset: int, length: int = 1) -> Place:
-        """Give the place of an offset in the parsed text."""
-        for bad in self._bad:
-            offset += bad <= offset
-        return self.source.place(offset, length)
+        """Give the place of a stretch of the parsed text."""
+        start = self._origin(offset)
+        return self.source.place(start, max(1, self._origin(offset + length - 1) + 1 - start))
 
     def dash(self, offset: int) -> Place:
         """Give the place of the '-' of an entry that has nothing behind it."""
@@ -49,6 +72,11 @@ class YamlText:
         return self.place(offset)
 
 
+_TUPLE = re.compile(r"[\[(,]\s*(\()\s*[\"'][^\"'\n]*[\"']\s*,")
+_PYTHON = re.compile(
+    r"^\s*(?:calibrations|title|tuning_step_args|required_instruments)\s*(?::[^=\n]*)?=|^(?:from \S+ )?import \S|^class \w+",
+    re.MULTILINE,
+)
 _OPENED = ("found unexpected end of stream", "expected ',' or")
 _EXPLANATIONS = [
     (
@@ -83,12 +111,11 @@ def explained(text: YamlText, error: Exception) -> Problem:
     """Say in an operator's words what ruamel has against a text."""
     told = str(getattr(error, "problem", None) or "")
     offset = _offset(text, error, told)
-    for cause in (_no_break_space, _glued, _prose):
-        problem = cause(text, offset)
-        if problem:
-            return problem
-    message, cure, place = _words(text, told, offset)
-    return Problem(codes.BAD_SYNTAX, message, cure, place)
+    return (
+        _python(text, offset)
+        or _prose(text, offset)
+        or Problem(codes.BAD_SYNTAX, *_words(text, told, offset))
+    )
 
 
 def _offset(text: YamlText, error: Exception, told: str) -> int:
@@ -99,31 +126,19 @@ def _offset(text: YamlText, error: Exception, told: str) -> int:
     return min(mark.index, len(text.text)) if mark else 0
 
 
-def _no_break_space(text: YamlText, offset: int) -> Problem | None:
-    """It comes with text that is copied from a web page, looks like a space and is none."""
+def _python(text: YamlText, offset: int) -> Problem | None:
+    """A tuple, or a line of Python before what is no YAML."""
     end = text.text.find("\n", offset)
-    found = _NO_BREAK.search(text.text, 0, len(text.text) if end < 0 else end)
-    if found is None:
-        return None
-    place = text.place(found.start(1), len(found.group(1)))
-    fix = place.edit(" " * place.span.length)
-    return Problem(
-        codes.BAD_SYNTAX, "a no-break space where a space belongs", "write a space", place, fix=fix
-    )
-
-
-def _glued(text: YamlText, offset: int) -> Problem | None:
-    """A key whose ':' has no space behind it is a word to YAML, on the line of the error or the one before."""
-    end = text.text.find("\n", offset)
-    start = text.text.rfind("\n", 0, max(0, text.text.rfind("\n", 0, offset))) + 1
-    found = _GLUED.search(text.text, start, len(text.text) if end < 0 else end)
-    if found is None:
-        return None
-    place = text.place(found.end() - 1)
-    fix = Edit(place.source, place.start, place.start, " ")
-    return Problem(
-        codes.BAD_SYNTAX, "no space after the ':' of a key", "put a space before it", place, fix=fix
-    )
+    end = len(text.text) if end < 0 else end
+    found = _TUPLE.search(text.text, 0, end)
+    if found:
+        cure = "write '- calibration: …' with its 'tuning:' below; 'calseq convert FILE' reads dirigent's own lists"
+        return Problem(codes.BAD_SYNTAX, "a tuple of Python", cure, text.place(found.start(1)))
+    if line := _PYTHON.search(text.text, 0, end):
+        start = line.end() - len(line.group().lstrip())
+        cure = "'calseq convert FILE' makes a sequence file of dirigent's Python lists"
+        return Problem(codes.BAD_SYNTAX, "Python, not YAML", cure, text.place(start, line.end() - start))
+    return None
 
 
 def _prose(text: YamlText, offset: int) -> Problem | None:

@@ -13,7 +13,9 @@ from calseq.console.line import Line, Span, line, sheet
 from calseq.console.table import Column, table
 from calseq.durations import spelled
 from calseq.likeness import did_you_mean
+from calseq.plaintext import printable
 from calseq.rails import BIASED, RAIL_RULES, ROLE_NAMES, SUPPLIES, StepType
+from calseq.sequence_schema import CLASSES
 from calseq.verdicts import ExitCode
 
 _COLUMNS = (
@@ -40,8 +42,10 @@ def calibrations(name: str | None, bench: Path | None) -> int:
         return int(ExitCode.GOOD)
     calibration = catalog.calibrations.get(name)
     if calibration is None:
-        hint = did_you_mean(name, catalog.calibrations) or "'calseq calibrations' lists them"
-        message(f"calseq: no calibration is named {name!r}: {hint}")
+        of_class = [each.name for each in catalog.calibrations.values() if each.type is CLASSES.get(name)]
+        hint = f"it is a class in dirigent, of {', '.join(of_class)}" if of_class else ""
+        hint = hint or did_you_mean(name, catalog.calibrations) or "'calseq calibrations' lists them"
+        message(f"calseq: no calibration is named '{printable(name, 60)}': {hint}")
         return int(ExitCode.FAILED)
     _show(_told(calibration))
     return int(ExitCode.GOOD)

@@ -81,6 +81,32 @@ def explain(
     raise typer.Exit(command(code))
 
 
+@app.command("help")
+def help_(
+    ctx: typer.Context,
+    command: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[COMMAND]", help="Which command. Default: all.", autocompletion=completion.commands
+        ),
+    ] = None,
+) -> None:
+    """Show the help of a command, as its --help does."""
+    from calseq.cli.commands import COMMANDS  # noqa: PLC0415
+    from calseq.likeness import did_you_mean  # noqa: PLC0415
+    from calseq.plaintext import printable  # noqa: PLC0415
+
+    root = ctx.find_root()
+    if command is None:
+        typer.echo(root.get_help())
+    elif command in COMMANDS:
+        found = root.command.get_command(root, command)  # type: ignore[attr-defined]
+        found.main(["--help"], prog_name=command, parent=root, standalone_mode=False)
+    else:
+        known = did_you_mean(command, COMMANDS) or "'calseq help' lists them"
+        raise typer.BadParameter(f"no command is called '{printable(command, 40)}': {known}")
+
+
 @app.command()
 def calibrations(
     name: Annotated[

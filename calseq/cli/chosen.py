@@ -10,7 +10,7 @@ from calseq.archive import LATEST, find_run
 from calseq.cli.where import Where
 from calseq.console.statusview import Glance, glance_at
 from calseq.console.view import RunView, begin, fold
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.problems import Problem, Refused
 from calseq.replay import Skim, skim
 from calseq.runs import read_plan
@@ -74,5 +74,5 @@ def _begin(standing: Standing) -> RunView:
 
 def _damaged(folder: Path, reason: str) -> Refused:
     message = f"{printable(folder.name)}: {printable(reason, 300)}"
-    cure = f"'calseq runs verify {printable(folder.name)}' says what of it is good"
+    cure = f"'calseq runs verify {word(folder.name)}' says what of it is good"
     return Refused([Problem(codes.DAMAGED_RUN, message, cure)])

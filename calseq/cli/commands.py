@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 COMMANDS = {
     "validate": ("checking", "Check files: every problem of all of them at once."),
     "explain": ("checking", "Say what the code of a problem means, with an example."),
+    "help": ("checking", "Show the help of a command."),
     "plan": ("running", "Show what a run would do; touches nothing."),
     "execute": ("running", "Run a sequence, or go on with a run; safe in every ending."),
     "runs": ("watching", "List runs; 'runs verify' proves that a record is whole."),

@@ -33,13 +33,41 @@ def steps(ctx: typer.Context, incomplete: str) -> list[str]:
     from calseq.problems import Refused  # noqa: PLC0415
     from calseq.settings import step_names  # noqa: PLC0415
 
-    # behind an option that still waits for its value click has parsed no argument
-    typed = ctx.params.get("sequence") or next(iter(ctx.args), "")
     try:
-        (document, *_), _ = load_sequence(find_sequence(str(typed)), builtin())
+        (document, *_), _ = load_sequence(find_sequence(_sequence(ctx)), builtin())
     except Refused:
         return []
     return [name for name in step_names(document).values() if name.startswith(incomplete)]
+
+
+def settings(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Give what may follow `--set`: the steps of the sequence that is typed already, behind a '.' the options of one."""
+    from calseq.catalog import builtin  # noqa: PLC0415
+    from calseq.loading import find_sequence, load_sequence  # noqa: PLC0415
+    from calseq.problems import Refused  # noqa: PLC0415
+
+    try:
+        _, sequence = load_sequence(find_sequence(_sequence(ctx)), builtin())
+    except Refused:
+        return []
+    steps = {step.name: step.calibration for step in sequence.steps} if sequence else {}
+    name, dot, _ = incomplete.rpartition(".")
+    if not dot:
+        return [f"{step}." for step, known in steps.items() if known.options and step.startswith(incomplete)]
+    words = [f"{name}.{option}=" for option in steps[name].options] if name in steps else []
+    return [text for text in words if text.startswith(incomplete)]
+
+
+def _sequence(ctx: typer.Context) -> str:
+    """Give the sequence that is typed: behind an option that still waits for its value click has parsed no argument."""
+    return str(ctx.params.get("sequence") or next(iter(ctx.args), ""))
+
+
+def commands(incomplete: str) -> list[tuple[str, str]]:
+    """Give the commands that begin so, each with its line of help."""
+    from calseq.cli.commands import COMMANDS  # noqa: PLC0415
+
+    return [(name, told) for name, (_, told) in COMMANDS.items() if name.startswith(incomplete)]
 
 
 def codes(incomplete: str) -> list[tuple[str, str]]:

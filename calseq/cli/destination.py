@@ -8,7 +8,7 @@ from calseq import problems as codes
 from calseq.assets import bench_file
 from calseq.bench import BenchReading, read_bench
 from calseq.cli.where import Where, near
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.problems import Problem, Refused
 from calseq.receiver import Upload
 from calseq.upload.entries import Queued
@@ -55,7 +55,7 @@ def otherwise(wanted: Queued, ledger: Ledger, today: Upload | None, typed: str) 
     shown = printable(str(near(path)))
     bench = _reading(path).bench
     if bench is None:
-        return f"  {shown} cannot be understood now: calseq validate {shown}"
+        return f"  {shown} cannot be understood now: calseq validate {word(str(near(path)))}"
     if bench.upload is None:
         return f"  {shown} does not say any more where results go"
     what = _difference(wanted.upload, bench.upload)

@@ -9,7 +9,7 @@ from calseq.assets import schemas
 from calseq.catalog import builtin
 from calseq.cli.terminal import results
 from calseq.cli.writing import cannot_write, tell_refusal, write_new
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.problems import Refused
 from calseq.sequence_schema import sequence_schema
 from calseq.site import FIRST, bench_name, site_files
@@ -70,8 +70,8 @@ def _next(folder: Path, found: dict[str, str]) -> Iterator[str]:
         yield f"next: look through {_shown(folder / 'bench.yaml')}, which points to {found['instruments.json']}"
     else:
         yield f"next: put your addresses into {_shown(folder / 'instruments.json')}, where it says REPLACE-ME"
-    yield f"      try it on the simulator: calseq execute {_shown(folder / FIRST)} --simulate"
-    yield f"      see what is missing:     calseq doctor --bench {_shown(folder / 'bench.yaml')}"
+    yield f"      try it on the simulator: calseq execute {word(str(folder / FIRST))} --simulate"
+    yield f"      see what is missing:     calseq doctor --bench {word(str(folder / 'bench.yaml'))}"
 
 
 def _shown(path: Path) -> str:

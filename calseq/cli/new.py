@@ -14,7 +14,7 @@ from calseq.cli.writing import exists, tell_refusal, write_new
 from calseq.document import from_bytes
 from calseq.likeness import did_you_mean
 from calseq.loading import read_whole
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order, refuse_errors
 from calseq.template import STARTING, new_sequence, starting_sequence, titled
 from calseq.verdicts import ExitCode
@@ -64,8 +64,8 @@ def _say(path: Path, schema: str, text: str) -> None:
     if PLACEHOLDER in text:
         message(f"fill in what says {PLACEHOLDER}")
     if not (path.parent / schema).is_file():
-        message(f"for help in the editor: calseq schema > {printable(str(path.parent / schema))}")
-    message(f"next: calseq plan {shown} --simulate")
+        message(f"for help in the editor: calseq schema > {word(str(path.parent / schema))}")
+    message(f"next: calseq plan {word(str(path))} --simulate")
 
 
 def _catalog() -> Catalog:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from calseq.cli.terminal import message
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.plan import Plan
 from calseq.problems import Refused
 from calseq.process import Child, NotStarted, end_child
@@ -26,13 +26,11 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         return False
     receiver = plan.upload.receiver.to
     if record.simulated:
-        typed = (
-            f"calseq upload {printable(_near(folder))} --allow-simulated{' --allow-part' * is_in_part(plan)}"
-        )
+        typed = f"calseq upload {word(_near(folder))} --allow-simulated{' --allow-part' * is_in_part(plan)}"
         message(f"not queued for {receiver}: SIMULATED, nothing was measured; {typed} sends it all the same")
         return False
     if is_in_part(plan):
-        typed = f"calseq upload {printable(_near(folder))} --allow-part"
+        typed = f"calseq upload {word(_near(folder))} --allow-part"
         message(
             f"not queued for {receiver}: {record.verdict} in part, steps were left out; {typed} sends what there is"
         )
@@ -50,7 +48,7 @@ def queue_run(plan: Plan, record: RunRecord, folder: Path) -> bool:
         return False
     missing = sum(gap.measured for gap in wanted.gaps)
     told = f"; {missing} cannot be sent, 'calseq upload --list' tells why" if missing else ""
-    message(f"{count} results are queued for {receiver}{told}: calseq upload {printable(_near(folder))}")
+    message(f"{count} results are queued for {receiver}{told}: calseq upload {word(_near(folder))}")
     return bool(count)
 
 

@@ -36,7 +36,12 @@ Simulate = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Override an option of a step. May be repeated."),
+    typer.Option(
+        "--set",
+        metavar="STEP.OPTION=VALUE",
+        help="Override an option of a step. May be repeated.",
+        autocompletion=completion.settings,
+    ),
 ]
 Only = Annotated[
     list[str] | None,

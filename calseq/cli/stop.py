@@ -16,7 +16,7 @@ from calseq.console.outlet import outlet
 from calseq.console.plain import Plain
 from calseq.console.statusview import word_of
 from calseq.events import Stamped
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.presence import ask_to_stop
 from calseq.problems import Refused
 from calseq.rails import Role
@@ -37,7 +37,7 @@ def stop(where: Where, text: str | None, *, wait: bool) -> int:
         return int(ExitCode.GOOD)
     if len(meant) > 1:
         message(f"{len(meant)} runs go on: say which")
-        _say("\n".join(f"calseq stop {printable(each.folder.name)}{_mark(each)}" for each in meant))
+        _say("\n".join(f"calseq stop {word(each.folder.name)}{_mark(each)}" for each in meant))
         return int(ExitCode.REFUSED)
     return _stopped(meant[0], wait=wait)
 
@@ -55,11 +55,13 @@ def _stopped(standing: Standing | Damaged, *, wait: bool) -> int:
         return int(ExitCode.REFUSED)
     if standing.phase is Phase.ELSEWHERE:
         host = printable(standing.record.host)
-        message(f"{name} runs on {host}: it can only be stopped there; type there: calseq stop {name}")
+        message(
+            f"{name} runs on {host}: it can only be stopped there; type there: calseq stop {word(standing.folder.name)}"
+        )
         return int(ExitCode.REFUSED)
     if standing.phase is Phase.UNSEEN:
         message(
-            f"{name} belongs to {_owner(standing)}: {UNSEEN}; ask them, or root, to type: calseq stop {name}"
+            f"{name} belongs to {_owner(standing)}: {UNSEEN}; ask them, or root, to type: calseq stop {word(standing.folder.name)}"
         )
         return int(ExitCode.REFUSED)
     if standing.phase in (Phase.ENDED, Phase.DIED):
@@ -78,10 +80,14 @@ def _asked(standing: Standing, *, wait: bool) -> int:
             return int(ExitCode.GOOD)
         shown.until_let_go(Stops())
     except PermissionError:
-        message(f"{name} belongs to {_owner(standing)}: ask them, or root, to type: calseq stop {name}")
+        message(
+            f"{name} belongs to {_owner(standing)}: ask them, or root, to type: calseq stop {word(standing.folder.name)}"
+        )
         return int(ExitCode.REFUSED)
     except KeyboardInterrupt:  # whether it was asked by then, only its record says
-        message(f"no longer watched: 'calseq status {name}' says how far its stopping is")
+        message(
+            f"no longer watched: 'calseq status {word(standing.folder.name)}' says how far its stopping is"
+        )
         return int(ExitCode.INTERRUPTED)
     return _after(stand(standing.folder), told=True)
 

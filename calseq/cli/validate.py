@@ -15,7 +15,7 @@ from calseq.diagnostics import count_text, plural, problems_text
 from calseq.document import MAX_BYTES, Document, from_bytes, open_text
 from calseq.inspection import is_ours, judge, read
 from calseq.plaintext import printable
-from calseq.problems import Problem, in_order
+from calseq.problems import NOTHING_TO_CHECK, Problem, in_order
 from calseq.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -44,19 +44,22 @@ class _Ground(NamedTuple):
 class _Checked(Struct):
     """All files that were looked at, by path, and what came of fixing them.
 
-    `bases` are those of variants: what is wrong with them is told, and left to whoever gives them as files.
+    `bases` are those of variants: what is wrong with them is told, and left to whoever gives them as files. `others` are
+    problems of no file.
     """
 
     documents: dict[str, Document]
     paths: dict[str, Path]
     bases: dict[str, Document] = {}
+    others: list[Problem] = []
     skipped: int = 0
     fixed: int = 0
     refusals: list[str] = []
     differences: list[str] = []
 
     def problems(self) -> list[Problem]:
-        return in_order(problem for document in self.all() for problem in document.problems)
+        found = (problem for document in self.all() for problem in document.problems)
+        return in_order([*self.others, *found])
 
     def all(self) -> list[Document]:
         return list({**self.bases, **self.documents}.values())
@@ -76,11 +79,23 @@ def validate(paths: list[Path], bench: Path | None, manner: Manner) -> int:
         for judged in (first, *others):
             known = checked.bases if judged is first.base else checked.documents
             known.setdefault(_key(judged), judged)
+    if not checked.documents:
+        checked.others.append(_nothing(paths, checked.skipped))
     if manner.fix or manner.diff:
         _mend(checked, ground, manner)
     _print(checked, manner)
     bad = [problem for problem in checked.problems() if problem.is_error or manner.strict]
     return int(ExitCode.FAILED if bad or checked.differences else ExitCode.GOOD)
+
+
+def _nothing(paths: list[Path], skipped: int) -> Problem:
+    """No file is no good file."""
+    shown = ", ".join("this folder" if path == Path() else printable(str(path), 80) for path in paths[:5])
+    message = f"nothing to check in {shown}"
+    cure = "give a file or a folder with some, or begin one with 'calseq new'"
+    if skipped:
+        cure = "none of its YAML files says that it is calseq's ('calseq: 1'): give the file that should"
+    return Problem(NOTHING_TO_CHECK, message, cure)
 
 
 def _key(document: Document) -> str:

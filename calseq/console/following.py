@@ -3,7 +3,7 @@
 from shlex import quote
 
 from calseq.console.view import BAD, State
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.prospect import forbidding, prospect
 from calseq.request import Request
 from calseq.runs import RunRecord
@@ -15,7 +15,7 @@ _WITHOUT_LOG = State.NOT_STARTED
 
 def next_words(standing: Standing) -> tuple[str, ...]:
     """Say what to type next, a command to a line, the most important first."""
-    name = standing.name
+    name = word(standing.name)
     match standing.phase:
         case Phase.RUNNING:
             return (f"calseq attach {name}   shows it live", f"calseq stop {name}   stops it safely")
@@ -48,13 +48,13 @@ def dead_end(standing: Standing) -> tuple[str, ...]:
 
 
 def _next_after_end(standing: Standing) -> tuple[str, ...]:
-    name = standing.name
+    name = word(standing.name)
     if standing.safe is False:
         return _make_safe(standing)
     if standing.record.verdict == RunVerdict.PASSED:
         return (f"calseq runs verify {name}   finds damage to its record",)
     go_on = dead_end(standing) or (f"calseq execute --resume {name}   goes on with it",)
-    return (*_log(standing.record, name), *go_on)
+    return (*_log(standing.record, standing.name), *go_on)
 
 
 def _make_safe(standing: Standing) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def _log(record: RunRecord, run: str) -> tuple[str, ...]:
     if not step:
         return ()
     what = "how far it came" if verdict == State.INTERRUPTED.value else "what failed"
-    return (f"calseq logs {quote(step)} --run {run}   shows {what}",)
+    return (f"calseq logs {quote(step)} --run {word(run)}   shows {what}",)
 
 
 def _anew(request: Request, curve: str) -> str:

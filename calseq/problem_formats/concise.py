@@ -1,12 +1,13 @@
 """One line per problem, `file:line:col: CS203 message; cure`: what vim reads as `%f:%l:%c: %m`."""
 
 from calseq.problem_formats.report import Report, told
-from calseq.problems import Problem
+from calseq.problems import Problem, capped
 
 
 def text(report: Report) -> str:
     """Write the lines of a report."""
-    return "\n".join(map(_line, report.problems))
+    kept, more = capped(report.problems)
+    return "\n".join([*map(_line, kept), *more])
 
 
 def _line(problem: Problem) -> str:

@@ -1,12 +1,13 @@
 """GitHub's workflow commands: each problem becomes an annotation of a line in a pull request."""
 
 from calseq.problem_formats.report import Report, told
-from calseq.problems import Problem
+from calseq.problems import Problem, capped
 
 
 def text(report: Report) -> str:
     """Write the commands of a report."""
-    return "\n".join(map(_command, report.problems))
+    kept, more = capped(report.problems)
+    return "\n".join([*map(_command, kept), *(f"::notice title=calseq::{_data(line)}" for line in more)])
 
 
 def _command(problem: Problem) -> str:

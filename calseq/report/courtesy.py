@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq.clocks import now_s
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.process import Child, NotStarted, end_child
 from calseq.report import REPORT, clear_drafts
 from calseq.stops import Stops
@@ -61,7 +61,7 @@ def leave_report(
         if page.is_file() and not (wrong and is_old):  # it is put there whole
             return Left(page)
     wrong = wrong or "what writes it ended without it"
-    again = f"'calseq report {printable(folder.name)}' makes it"
+    again = f"'calseq report {word(folder.name)}' makes it"
     return Left(complaint=f"no report: {printable(wrong, 200)}; {again}")
 
 

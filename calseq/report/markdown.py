@@ -9,7 +9,7 @@ from calseq.console.times import spoken
 from calseq.console.wording import state_word
 from calseq.curves import IvCurve
 from calseq.iv import breakdown_words, figures_in
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.report.attention import attention
 from calseq.report.dossier import Dossier
 from calseq.report.html import SIGNS, moment
@@ -163,6 +163,6 @@ def _proof(dossier: Dossier) -> str:
             f"- plan: {code(record.digest)}",
             f"- sequence: {code(record.sequence_digest or 'not recorded')}",
             f"- seal: {seal}",
-            f"- to check it: {code(f'calseq runs verify {dossier.standing.name}')}",
+            f"- to check it: {code(f'calseq runs verify {word(dossier.standing.name)}')}",
         ]
     )

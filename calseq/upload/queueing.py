@@ -9,7 +9,7 @@ import msgspec
 
 from calseq import problems as codes
 from calseq.acceptance import acceptance, needs_module_type, refusal
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.plan import STAND_IN_SAYS, Plan
 from calseq.problems import Problem, Refused
 from calseq.receiver import FelisReceiver, Upload
@@ -137,7 +137,7 @@ def _check_over(folder: Path) -> None:
     if isinstance(standing, Damaged):
         raise unreadable(folder, standing.reason)
     if standing.phase in GOING_ON:
-        cure = f"'calseq attach {name}' shows it; upload it after its end"
+        cure = f"'calseq attach {word(folder.name)}' shows it; upload it after its end"
         raise Refused([Problem(codes.NOT_UPLOADABLE, f"{name} goes on still", cure)])
 
 

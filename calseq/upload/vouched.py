@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from calseq import problems as codes
 from calseq.journal import read_journal
-from calseq.plaintext import printable
+from calseq.plaintext import printable, word
 from calseq.plan import Plan
 from calseq.problems import Problem, Refused
 from calseq.regular import PLAN_BYTES, read_whole
@@ -75,12 +75,12 @@ def _check_plan(folder: Path, name: str, digest: str, said_by: Mapping[str, str]
     if witnesses or not any(vouched.values()):
         by = f", by {' and '.join(witnesses)}" if witnesses else " as far as is known: nothing has its digest"
         message = f"{shown}: {printable(name)} is not the plan that was run{by}"
-        cure = f"put the original back: it says where results go; 'calseq runs verify {shown}' tells more"
+        cure = f"put the original back: it says where results go; 'calseq runs verify {word(folder.name)}' tells more"
         raise Refused([Problem(codes.NOT_UPLOADABLE, message, cure)])
 
 
 def unreadable(folder: Path, why: str) -> Refused:
     """Give what is said of a run whose record cannot be read."""
     message = f"{printable(folder.name)}: {printable(why, 300).lower()}"
-    cure = f"'calseq runs verify {printable(folder.name)}' says what of it is good"
+    cure = f"'calseq runs verify {word(folder.name)}' says what of it is good"
     return Refused([Problem(codes.DAMAGED_RUN, message, cure)])

@@ -1,5 +1,6 @@
 """The table of commands is what the files of the command line declare."""
 
+import shlex
 from importlib import import_module
 
 import pytest
@@ -36,3 +37,45 @@ def test_a_misspelt_command_is_told_what_was_meant():
     done = CliRunner().invoke(app, ["exectue"])
     assert done.exit_code == 2
     assert "Did you mean 'execute'?" in done.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_is_its_own_help(name):
+    runner = CliRunner()
+    told = runner.invoke(app, ["help", name])
+    assert told.exit_code == 0
+    assert told.output == runner.invoke(app, [name, "--help"]).output
+
+
+def test_help_alone_is_that_of_calseq_and_an_unknown_command_is_told_what_was_meant():
+    runner = CliRunner()
+    assert runner.invoke(app, ["help"]).output == runner.invoke(app, ["--help"]).output
+    done = runner.invoke(app, ["help", "exectue"])
+    assert done.exit_code == 2
+    assert "no command is called 'exectue': did you mean 'execute'?" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["explain", "CS2O3"], "did you mean 'CS203'?"),
+        (["explain", "203"], "did you mean 'CS203'?"),
+        (["explain", "unkown-option"], "did you mean 'unknown-option'?"),
+        (["calibrations", "iv_curv"], "did you mean 'iv_curve'?"),
+        (["calibrations", "OpenBumps"], "it is a class in dirigent, of crosstalk_method"),
+        (["calibrations", "a\x1b[2Jb"], "'a\\e[2Jb'"),
+    ],
+)
+def test_a_name_that_is_none_is_told_what_was_meant(words, hint):
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    assert hint in done.output
+
+
+@pytest.mark.parametrize("name", ["a b.yaml", "it's.yaml", "$(x).yaml", "plain.yaml"])
+def test_a_command_that_is_shown_can_be_typed(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["new", name, "--from-list", "iv_curve"])
+    assert done.exit_code == 0, done.output
+    [shown] = [line.partition("next: ")[2] for line in done.output.splitlines() if line.startswith("next: ")]
+    assert shlex.split(shown) == ["calseq", "plan", name, "--simulate"]

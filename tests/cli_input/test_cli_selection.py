@@ -169,3 +169,26 @@ def test_tab_works_in_a_shell():
         argv, capture_output=True, text=True, timeout=30, check=False, env=os.environ | asked
     )
     assert told.stdout.split() == ["tune_1000"], told.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("iv_curve.max", ["iv_curve.max_voltage="]),
+        ("iv", ["iv_curve."]),
+        ("iv_curve.st", ["iv_curve.start_voltage=", "iv_curve.step_size="]),
+        ("nothing.", []),
+    ],
+)
+def test_tab_completes_what_may_be_set(tmp_path, typed, offered):
+    words = f"calseq plan panthera --set {typed}"
+    asked = {"_CALSEQ_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "4"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from calseq.cli import app; app(prog_name='calseq')"],
+        cwd=tmp_path,
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == offered

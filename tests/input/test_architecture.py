@@ -14,9 +14,9 @@ PACKAGE = Path(calseq.__file__).parent
 ORDER = [
     "plaintext", "regular", "problems", "assets", "clocks", "timelimit", "verdicts", "rails", "durations", "formats", "receiver", "confidential", "plan", "acceptance", "expectations", "physics",
     "grid", "headings", "modulename", "curves", "evidence", "iv", "comparison", "plots", "pages",
-    "document", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
+    "document", "slips", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
-    "overrides", "variant", "template", "dirigent_class", "conversion", "site", "official",
+    "overrides", "variant", "template", "python_literals", "dirigent_class", "conversion", "site", "official",
     "addresses", "instruments", "ramps", "bench", "reachable", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor",
     "events", "bias", "stops", "process", "locks", "containers", "monitors", "complaints", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "aftermath", "archive", "standing", "memory", "clearance", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "upload", "sequel", "prospect", "doctor", "console", "report", "record_schema", "api", "cli",
@@ -37,9 +37,9 @@ DOORS = {
     "msgspec": set(ORDER),
 }
 PURE = [
-    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations", "scalars", "likeness", "yaml_text", "yaml_reader", "json_reader",
+    "plaintext", "problems", "verdicts", "rails", "durations", "formats", "receiver", "plan", "expectations", "scalars", "likeness", "slips", "yaml_text", "yaml_reader", "json_reader",
     "diagnostics", "quick", "spellings", "ignores", "fixes", "sequence_schema", "sequence", "voltages", "advice", "sequence_reader", "selection", "request", "settings", "overrides", "variant", "instruments", "ramps", "confidential",
-    "compiler", "bias", "executor", "resumption", "yaml_writer", "yaml_tree", "layout", "template", "dirigent_class", "conversion", "site",
+    "compiler", "bias", "executor", "resumption", "yaml_writer", "yaml_tree", "layout", "template", "python_literals", "dirigent_class", "conversion", "site",
     "official", "physics", "grid", "headings", "modulename", "evidence", "iv", "comparison",
     "report/timeline", "report/chronicle", "report/folding", "report/attention", "report/power", "report/verdict",
     "official", "upload/results", "upload/entries", "upload/ledger", "upload/scrubbing",

@@ -1,6 +1,8 @@
 """The Python API refuses with every problem at once, in the class of the first reason that has one."""
 
+import copy
 import json
+import pickle
 
 import pytest
 from input_texts import BENCH, HEAD, INSTRUMENTS, SOUND, bench_in
@@ -69,3 +71,38 @@ def test_no_defect_inside_a_duplicated_value_is_an_exception(tmp_path):
     for text in ("a: 1\na: " + "[" * 100, "a: 1\na: &x [*x]\n", '{"a": 1, "a": ' + "[" * 100):
         with pytest.raises(Refused):
             calseq.load(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("kind", "documented"),
+    [
+        (InvalidCalibration, "Invalid dirigent calibration in calibration list."),
+        (MissingInstrument, "Missing instrument in JSON file."),
+        (MissingTuning, "Missing tuning list for calibration in calibration list."),
+    ],
+)
+def test_the_exceptions_of_dirigents_class_keep_their_contract(kind, documented):
+    owner = object()
+    error = kind(owner)
+    assert (error.owner, error.message, str(error)) == (owner, documented, documented)
+    assert error.problems == ()
+    error = kind("panthera", "no such thing")
+    assert (error.owner, error.message, str(error)) == ("panthera", "no such thing", "no such thing")
+    assert (kind(owner=1, message="m").owner, kind(1, message="m").message) == (1, "m")
+    assert issubclass(kind, Refused)
+
+
+def test_an_exception_that_is_raised_for_a_file_names_it_and_survives_a_copy(tmp_path):
+    path = written(tmp_path, HEAD + "steps: [iv_curv]\n")
+    with pytest.raises(InvalidCalibration) as caught:
+        calseq.load(path)
+    error = caught.value
+    assert error.owner == str(path)
+    assert error.message == "Invalid dirigent calibration in calibration list."
+    assert "'iv_curv' is not a known calibration" in str(error)
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (other.owner, other.message, str(other)) == (error.owner, error.message, str(error))
+        assert other.problems == error.problems
+    with pytest.raises(Refused) as plain:
+        calseq.load("panthra")
+    assert str(pickle.loads(pickle.dumps(plain.value))) == str(plain.value)

@@ -156,7 +156,8 @@ def test_the_same_keys_are_read_from_yaml_and_json(calseq, tmp_path, suffix):
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ('calibrations = ["iv_curve", f"x{1}"]', "CS343 2:33"),
+        ('calibrations = ["iv_curve", f"x{make()}"]', "CS343 2:37"),
+        ('calibrations = ["iv_curve", f"x{1}"]', "CS203 2:33"),
         ('calibrations = ["iv_curve", name]', "CS343 2:33"),
         ('calibrations = ["é", make()]', "CS343 2:26"),
         ('calibrations = ["iv_curve"] + MORE', "CS343 2:20"),
@@ -184,6 +185,98 @@ def test_the_same_keys_are_read_from_yaml_and_json(calseq, tmp_path, suffix):
 )  # fmt: skip
 def test_what_is_no_list_of_texts_is_told_where_it_stands(body, problem):
     assert told(f"class A(CalibrationSequence):\n    {body}\n    title = 'T'\n") == [problem]
+
+
+SCRIPT = '''\
+import json
+from dirigent.sequences import CalibrationSequence
+
+KE = 1000
+TITLE = "Night"
+ROLES = frozenset({"lv", "hv"})
+NAME: str = f"ThresholdAdjustment_{KE}"
+TESTS = [{"name": NAME, "TargetThr": 1100}, {"name": "PixelAlive"}]
+FIRST = ["iv_curve"]
+
+
+class NightShift(CalibrationSequence):
+    """Overnight tuning"""
+
+    LAST = "crosstalk_method"
+
+    def __init__(self, context):
+        tuning = json.dumps(TESTS, sort_keys=True)
+        steps = [*FIRST, "custom_sequence"] + [self.LAST]
+        super().__init__(context, steps, title=TITLE + "!", tuning_step_args=[tuning], required_instruments=ROLES)
+'''
+
+
+def test_names_given_once_and_what_is_made_of_literals_are_read():
+    lists, problems = python(SCRIPT)
+    assert problems == []
+    text = to_yaml(lists)
+    assert 'title: "Night!"' in text
+    assert "required_instruments: [lv, hv]" in text
+    assert "{TargetThr: 1100, name: ThresholdAdjustment_1000}" in text
+    assert "crosstalk_method" in text
+    assert lists.passed_over == ()
+
+
+@pytest.mark.parametrize("made", ["set", "frozenset", "list", "tuple"])
+@pytest.mark.parametrize("inner", ['{"lv", "hv"}', '["lv", "hv"]', '("lv", "hv")', '{"lv": 1, "hv": 2}'])
+def test_required_instruments_may_be_any_collection_of_roles(made, inner):
+    for roles in (inner, f"{made}({inner})"):
+        lists, problems = python(
+            f'calibrations = ["iv_curve"]\ntitle = "T"\nrequired_instruments = {roles}\n'
+        )
+        assert problems == []
+        assert {text.value for text in lists.required} == {"lv", "hv"}
+        assert len(lists.passed_over) == (":" in inner)
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["A", "B"]), st.integers() | st.booleans() | st.text(max_size=9)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_json_dumps_of_a_literal_is_the_json_that_python_writes(tests):
+    tests = [{"name": "PixelAlive", **test} for test in tests]
+    text = f"import json\nTESTS = {tests!r}\ncalibrations = ['custom_sequence']\ntitle = 'T'\ntuning_step_args = [json.dumps(TESTS)]\n"
+    lists, problems = python(text)
+    assert problems == []
+    assert lists.tunings[0].value == json.dumps(tests)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("calibrations = []\nfor n in (1, 2):\n    calibrations.append('iv_curve')\n", "2:1", "a loop; write the list out"),
+        ("calibrations = ['iv_curve']\ncalibrations.append('x')\n", "2:1", "is done to it here; write the list out"),
+        ("steps = []\nfor n in (1, 2):\n    steps.append('iv_curve')\ncalibrations = steps\n", "2:1", "on line 2"),
+        ("steps = ['a']\nsteps = ['b']\ncalibrations = steps\n", "3:16", "more than once"),
+        ("def f(n):\n    return CalibrationSequence(0, [n], 'T')\n", "2:36", "parameter"),
+        ("calibrations = [steps]\n", "1:17", "given nowhere in this file"),
+        ("a = b\nb = a\ncalibrations = a\n", "3:16", "too much"),
+        ("calibrations = [f'{n!r:>9}' for n in x]\n", "1:16", "a comprehension"),
+        ("calibrations = json.dumps({1, 2}, default=str)\n", "1:16", "a call"),
+        ("calibrations = ['custom_sequence']\ntuning_step_args = [['PixelAlive']]\n", "2:21", "json.dumps"),
+    ],
+)  # fmt: skip
+def test_what_has_to_be_run_is_told_with_its_place_and_what_to_do(text, place, words):
+    _, problems = python(text if text.startswith("def") else text + "title = 'T'\n")
+    first = problems[0]
+    assert f"{first.place.span.line}:{first.place.span.column}" in place.split("|") or not place
+    assert words in f"{first.message}; {first.cure}"
+    assert first.cure
+
+
+def test_a_mapping_of_required_instruments_is_understood_in_yaml(calseq, tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "calibrations: [iv_curve]\ntitle: T\nrequired_instruments: {lv: TTI, hv: null}\n"
+    )
+    assert "required_instruments: [lv, hv]" in calseq("convert", "a.yaml")[0]
 
 
 def test_a_title_that_no_sequence_can_have_is_refused():

@@ -13,16 +13,17 @@ from calseq.bench import Bench, read_bench
 from calseq.catalog import builtin
 from calseq.compiler import compile_plan as _compile
 from calseq.compiler import rehearsal
+from calseq.evening import check_evening
 from calseq.events import Listener
 from calseq.loading import find_sequence, load_sequence, simulated
 from calseq.plan import Plan
 from calseq.preflight import check_faults, check_machine
 from calseq.problems import in_order, refuse_errors
-from calseq.reachable import check_evening, is_stand_in
 from calseq.report.courtesy import forget_report, leave_report
 from calseq.run import RunResult
 from calseq.selection import Selection, select
 from calseq.sequence import Sequence
+from calseq.stand_in import is_stand_in
 from calseq.stops import SignalStops
 
 

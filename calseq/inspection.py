@@ -48,7 +48,7 @@ def judge(
     elif "calseq-bench" in data:
         # most files are sequences: 10 ms for those that are not
         from calseq.bench import read_bench  # noqa: PLC0415
-        from calseq.reachable import check_evening  # noqa: PLC0415
+        from calseq.evening import check_evening  # noqa: PLC0415
 
         reading = read_bench(path, document)
         if reading.bench:
@@ -61,7 +61,7 @@ def judge(
         documents, sequence = read_whole(document, catalog, folder=path.parent)
         if bench and sequence:
             from calseq.compiler import compile_plan  # noqa: PLC0415 - only who names a bench pays for it
-            from calseq.reachable import check_evening  # noqa: PLC0415
+            from calseq.evening import check_evening  # noqa: PLC0415
 
             compilation = compile_plan(sequence, bench)
             whole = documents[0]  # also of a variant

@@ -19,12 +19,12 @@ from calseq.console.following import dead_end
 from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
 from calseq.console.view import RunView, begin, fold
+from calseq.evening import check_evening
 from calseq.events import Stamped
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.power.guarded import Terminal as LastTerminal
 from calseq.preflight import check_machine, choose_module, dirigent_version
-from calseq.reachable import check_evening
 from calseq.report.courtesy import forget_report, leave_report
 from calseq.request import Request
 from calseq.run import Run, RunResult, prepare_run

@@ -23,10 +23,10 @@ from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_faults
 from calseq.problems import Place, Problem, Refused, Source, Span, in_order
-from calseq.reachable import is_stand_in
 from calseq.request import Request
 from calseq.selection import select
 from calseq.sequence import Sequence
+from calseq.stand_in import is_stand_in
 
 
 class Gathered(Struct, frozen=True):

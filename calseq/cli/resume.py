@@ -18,11 +18,11 @@ from calseq.cli.inputs import gather, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where import Where
 from calseq.console.resumption import resumption_text
+from calseq.evening import check_evening
 from calseq.plaintext import printable
 from calseq.plan import Plan
 from calseq.preflight import check_machine, dirigent_version
 from calseq.problems import Problem, Refused, refuse_errors
-from calseq.reachable import check_evening
 from calseq.resumption import Resumption
 from calseq.run import Run
 from calseq.sequel import EndedRun, go_on, gone_files, open_ended, reckon, settle, stored_plan

@@ -7,10 +7,10 @@ from calseq.assets import BENCH_FILE
 from calseq.bench import Bench
 from calseq.doctor.checks import Check, failed, ok, quoted, skipped, warning
 from calseq.doctor.folders import find_room, is_folder, within
+from calseq.evening import check_evening
 from calseq.locks import strange_locks
 from calseq.plan import PowerMode
 from calseq.problems import Refused
-from calseq.reachable import check_evening
 from calseq.runs import MIN_FREE_BYTES
 
 _DISK_PATIENCE_S = 5.0

@@ -17,7 +17,7 @@ ORDER = [
     "document", "slips", "scalars", "likeness", "yaml_writer", "yaml_text", "yaml_reader", "yaml_tree", "layout", "json_reader", "diagnostics", "quick", "spellings", "schema",
     "catalog", "sequence_schema", "sequence", "voltages", "ignores", "advice", "sequence_reader", "selection", "request", "settings",
     "overrides", "variant", "template", "python_literals", "dirigent_class", "conversion", "site", "official",
-    "addresses", "instruments", "ramps", "bench", "reachable", "limits", "compiler", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor",
+    "addresses", "instruments", "ramps", "bench", "reachable", "stand_in", "limits", "compiler", "evening", "loading", "inspection", "fixes", "explanations", "problem_formats", "editor",
     "events", "bias", "stops", "process", "locks", "containers", "monitors", "complaints", "attempt", "course",
     "simulator", "power", "presence", "supervision", "journal", "runs", "aftermath", "archive", "standing", "memory", "clearance", "replay", "steplogs", "seal", "history", "notice", "executor", "resumption", "preflight", "supply", "run", "upload", "sequel", "prospect", "doctor", "console", "report", "record_schema", "api", "cli",
 ]  # fmt: skip

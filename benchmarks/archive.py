@@ -13,8 +13,8 @@ from pathlib import Path
 
 from measure import CALSEQ, Figure, Times, alone, alternate, environment, judged, scratch_folder, seconds
 
-from calseq.events import RunStarted, Stamped, StepProgressed, StepStarted
-from calseq.journal import encode
+from calseq.model.events import RunStarted, Stamped, StepProgressed, StepStarted
+from calseq.record.journal import encode
 
 RUNS = 10_000
 JOURNAL_BYTES = 100_000_000

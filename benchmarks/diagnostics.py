@@ -25,8 +25,8 @@ from typing import Any
 
 from measure import CALSEQ, PYTHON, ROOT, scratch_folder, scratch_venv
 
-from calseq.document import open_text
-from calseq.inspection import read
+from calseq.documents.document import open_text
+from calseq.planning.validation import read
 
 CORPUS = ROOT / "tests" / "input" / "corpus"
 SCHEMAS = {

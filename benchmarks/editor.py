@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests" / "editor"))
 from editor_agreement import BEYOND, IN_THE_SCHEMA, IN_THE_YAML, SEQUENCES, VARIANTS, Agreement, agreement
 from language_server import VERSIONS, LanguageServer, NoServer, installed, serving
 
-from calseq.catalog import builtin
+from calseq.sequence.catalog import builtin
 
 SCHEMA = ROOT / "schemas" / "sequence.schema.json"
 STEPS = "calseq: 1\ntitle: T\nsteps:\n"

@@ -14,14 +14,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["calseq"]):
-    from calseq.catalog import builtin
-    from calseq.diagnostics import count_text, problems_text
-    from calseq.document import Document, from_bytes
-    from calseq.fixes import mend
-    from calseq.inspection import judge, read
-    from calseq.plaintext import printable
-    from calseq.problem_formats import FORMATS, Report, report_text
-    from calseq.problems import in_order
+    from calseq.documents.document import Document, from_bytes
+    from calseq.documents.fixes import mend
+    from calseq.planning.validation import judge, read
+    from calseq.problems.diagnostics import count_text, problems_text
+    from calseq.problems.formats import FORMATS, Report, report_text
+    from calseq.problems.plaintext import printable
+    from calseq.problems.refused import in_order
+    from calseq.sequence.catalog import builtin
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("f.yaml", "instruments.json", "site.yaml", "f.yaml")

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from calseq.locks import lock_folder
+from calseq.system.locks import lock_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable

@@ -20,13 +20,14 @@ from pathlib import Path
 import msgspec
 from measure import Figure, Times, alone, alternate, ratio, scratch_folder
 
-from calseq.archive import run_folders
-from calseq.events import Bus, ChildStarted, Event, StepEnded, StepProgressed, StepStarted
-from calseq.expectations import Timing
-from calseq.history import MAX_FOLDERS, read_history
-from calseq.journal import Journal, encode
-from calseq.runs import RunRecord
-from calseq.verdicts import Verdict
+from calseq.model.events import ChildStarted, Event, StepEnded, StepProgressed, StepStarted
+from calseq.model.expectations import Timing
+from calseq.model.verdicts import Verdict
+from calseq.record.find import run_folders
+from calseq.record.history import MAX_FOLDERS, read_history
+from calseq.record.journal import Journal, encode
+from calseq.record.run_folder import RunRecord
+from calseq.run.bus import Bus
 
 REPEATS = 9
 FOLDERS = 10_000

@@ -38,10 +38,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from calseq.journal import read_journal  # noqa: E402
-from calseq.locks import FolderLock  # noqa: E402
+from calseq.record.journal import read_journal  # noqa: E402
 from calseq.simulator.state import born  # noqa: E402
 from calseq.simulator.supplies import SimulatedBench  # noqa: E402
+from calseq.system.locks import FolderLock  # noqa: E402
 
 PATIENCE_S = 90.0
 SHIPPED = sorted(path.stem for path in (ROOT / "sequences").glob("*.yaml"))

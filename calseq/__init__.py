@@ -2,11 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from calseq.model.version import __version__
+
 if TYPE_CHECKING:
     from calseq.api import compile_plan, execute, load, load_bench, preflight, resume
-    from calseq.problems import InvalidCalibration, MissingInstrument, MissingTuning, Problem, Refused
+    from calseq.model.plan import from_json, to_json
+    from calseq.model.request import Selection
+    from calseq.problems.problem import Problem
+    from calseq.problems.refused import InvalidCalibration, MissingInstrument, MissingTuning, Refused
 
-__version__ = "0.2.0"
 
 __all__ = [
     "InvalidCalibration",
@@ -14,22 +18,33 @@ __all__ = [
     "MissingTuning",
     "Problem",
     "Refused",
+    "Selection",
     "__version__",
     "compile_plan",
     "execute",
+    "from_json",
     "load",
     "load_bench",
     "preflight",
     "resume",
+    "to_json",
 ]
 
-_API = {"compile_plan", "execute", "load", "load_bench", "preflight", "resume"}
+_HOMES = {
+    **dict.fromkeys(("compile_plan", "execute", "load", "load_bench", "preflight", "resume"), "calseq.api"),
+    **dict.fromkeys(("from_json", "to_json"), "calseq.model.plan"),
+    "Selection": "calseq.model.request",
+    "Problem": "calseq.problems.problem",
+    **dict.fromkeys(
+        ("InvalidCalibration", "MissingInstrument", "MissingTuning", "Refused"), "calseq.problems.refused"
+    ),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for only then: the command line starts fast."""
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'calseq' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    return getattr(import_module("calseq.api" if name in _API else "calseq.problems"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -7,24 +7,26 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from calseq import run, sequel
-from calseq.assets import bench_file, shipped_bench
-from calseq.bench import Bench, read_bench
-from calseq.catalog import builtin
-from calseq.compiler import compile_plan as _compile
-from calseq.compiler import rehearsal
-from calseq.evening import check_evening
-from calseq.events import Listener
-from calseq.loading import find_sequence, load_sequence, simulated
-from calseq.plan import Plan
-from calseq.preflight import check_faults, check_machine
-from calseq.problems import in_order, refuse_errors
-from calseq.report.courtesy import forget_report, leave_report
-from calseq.run import RunResult
-from calseq.selection import Selection, select
-from calseq.sequence import Sequence
-from calseq.stand_in import is_stand_in
-from calseq.stops import SignalStops
+from calseq.bench.bench import Bench, read_bench
+from calseq.bench.stand_in import is_stand_in
+from calseq.model.events import Listener
+from calseq.model.plan import Plan
+from calseq.model.request import Selection
+from calseq.planning.compiler import compile_plan as _compile
+from calseq.planning.compiler import rehearsal
+from calseq.planning.evening_check import check_evening
+from calseq.planning.loading import find_sequence, load_sequence, simulated
+from calseq.planning.preflight import check_faults, check_machine
+from calseq.problems.refused import in_order, refuse_errors
+from calseq.report.after_run import forget_report, leave_report
+from calseq.run import resume as sequel
+from calseq.run import run
+from calseq.run.run import RunResult
+from calseq.sequence.catalog import builtin
+from calseq.sequence.selection import select
+from calseq.sequence.sequence import Sequence
+from calseq.system.assets import bench_file, shipped_bench
+from calseq.system.signals import SignalStops
 
 
 def load(path: str | Path, *, bench: Bench | None = None, settings: Iterable[str] = ()) -> Sequence:

@@ -1,13 +1,14 @@
-"""Writes docs/codes.md: every code with its page, from the list of codes and calseq/codes.toml.
+"""Writes docs/codes.md: every code with its page, from the list of codes and calseq/problems/codes.toml.
 
 python docs/codes_page.py > docs/codes.md
 """
 
 import sys
 
-from calseq.explanations import Explanation, explanation
-from calseq.plaintext import printable
-from calseq.problems import CODES, Code, Severity
+from calseq.problems.codes import CODES
+from calseq.problems.explanations import Explanation, explanation
+from calseq.problems.plaintext import printable
+from calseq.problems.problem import Code, Severity
 
 HEAD = """\
 # Problems and their codes

@@ -20,15 +20,15 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.text import Text
 
-from calseq.console.alphabet import alphabet
+from calseq.console.characters import alphabet
 from calseq.console.frame import Moment, frame
-from calseq.console.logtail import Tail, tail_lines
-from calseq.console.view import begin, fold
-from calseq.events import StepProgressed
-from calseq.journal import read_journal
-from calseq.plan import from_json
-from calseq.report.dossier import read_dossier
+from calseq.model.events import StepProgressed
+from calseq.model.plan import from_json
+from calseq.record.journal import read_journal
+from calseq.record.log_tail import Tail, tail_lines
+from calseq.record.view import begin, fold
 from calseq.report.html import text
+from calseq.report.run_data import read_dossier
 
 DOCS = Path(__file__).parent
 SAMPLE = DOCS / "sample-run"

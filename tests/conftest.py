@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from calseq.locks import VARIABLE
+from calseq.system.locks import VARIABLE
 
 # How long an example takes depends on the neighbours of the machine; a failure must not.
 settings.register_profile(

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from calseq import events as happened
-from calseq.events import Stamped
-from calseq.rails import V_SAFE, Move
+from calseq.model import events as happened
+from calseq.model.events import Stamped
+from calseq.model.rails import V_SAFE, Move
 
 SLACK_S = 0.015
 """A process's start is known to 10 ms; an event's time is cut to 1 ms."""

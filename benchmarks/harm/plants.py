@@ -22,21 +22,21 @@ PLANTS = {
         "breakdown",
         "biased",
         calseq="""
-import calseq.executor
-from calseq.bias import Decision
-calseq.executor.decide = lambda *_: Decision(True, "not read")
+import calseq.run.executor
+from calseq.planning.bias import Decision
+calseq.run.executor.decide = lambda *_: Decision(True, "not read")
 """,
     ),
     "file-alone": Plant(
         "breakdown",
         "vouch for",
         calseq="""
-import calseq.executor
-from calseq.bias import decide
+import calseq.run.executor
+from calseq.planning.bias import decide
 from msgspec.structs import replace
 def alone(supplies, left, rule, *more):
     return decide(supplies, left, replace(rule, witnesses="breakdowns"), *more)
-calseq.executor.decide = alone
+calseq.run.executor.decide = alone
 """,
     ),
     "sigkill-first": Plant(
@@ -44,8 +44,8 @@ calseq.executor.decide = alone
         "first signal to the child",
         calseq="""
 import signal
-import calseq.supervision
-calseq.supervision.SIGNALS[calseq.supervision.Stage.ASKED] = signal.SIGKILL
+import calseq.run.supervision
+calseq.run.supervision.SIGNALS[calseq.run.supervision.Stage.ASKED] = signal.SIGKILL
 """,
     ),
     "sigkill-untold": Plant(
@@ -53,7 +53,7 @@ calseq.supervision.SIGNALS[calseq.supervision.Stage.ASKED] = signal.SIGKILL
         "died of SIGKILL",
         calseq="""
 import signal
-from calseq.attempt import FolderAttempt
+from calseq.run.attempt import FolderAttempt
 send = FolderAttempt.send
 FolderAttempt.send = lambda self, number: send(self, signal.SIGKILL)
 """,
@@ -62,8 +62,8 @@ FolderAttempt.send = lambda self, number: send(self, signal.SIGKILL)
         "breakdown",
         "before its step-started",
         calseq="""
-from calseq.course import Course
-from calseq.events import ChildStarted, StepStarted
+from calseq.run.progress import Course
+from calseq.model.events import ChildStarted, StepStarted
 tell, kept = Course.tell, []
 def late(self, event):
     if isinstance(event, StepStarted):
@@ -79,8 +79,8 @@ Course.tell = late
         "breakdown",
         "later than its child",
         calseq="""
-from calseq.course import Course
-from calseq.events import ChildStarted, StepStarted
+from calseq.run.progress import Course
+from calseq.model.events import ChildStarted, StepStarted
 tell, kept = Course.tell, []
 def late(self, event):
     if isinstance(event, StepStarted):
@@ -96,7 +96,7 @@ Course.tell = late
         "drift",
         "nobody ended the step",
         calseq="""
-from calseq.power.rig import Rig
+from calseq.run.rails import Rig
 lost = Rig.lost
 def ignored(self):
     lost(self)
@@ -108,7 +108,7 @@ Rig.lost = ignored
         "curve-dies",
         "HV was on when",
         calseq="""
-from calseq.power.rig import Rig
+from calseq.run.rails import Rig
 def take_back(self, given, step):
     if given:
         self._power.take_back(given)
@@ -132,9 +132,10 @@ guard.Tree.end = end
 _CALSEQ = """
 from pathlib import Path
 import calseq.power.guarded
+import calseq.system.assets
 from calseq.cli import main
 if GUARD:
-    calseq.power.guarded.GUARD = Path(GUARD)
+    calseq.power.guarded.GUARD = calseq.system.assets.GUARD = Path(GUARD)
 PLANT
 main()
 """

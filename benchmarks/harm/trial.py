@@ -20,10 +20,10 @@ from harm.plants import Plant, write_driver
 from harm.shortages import Shortage
 from harm.witnesses import biased_beyond
 
-from calseq import events as happened
-from calseq.journal import read_journal
+from calseq.model import events as happened
 from calseq.power.guard import DISK_LIMIT_S as GUARDS_DISK_LIMIT_S
 from calseq.power.guard import SILENCE_S
+from calseq.record.journal import read_journal
 from calseq.simulator.interlocks import Level
 from calseq.simulator.misdeeds import DAEMON
 from calseq.simulator.state import born

@@ -8,7 +8,7 @@ from typing import Any
 
 from harm.judge import raised
 
-from calseq.rails import V_SAFE
+from calseq.model.rails import V_SAFE
 from calseq.simulator.supplies import SimulatedBench
 
 

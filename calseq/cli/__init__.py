@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from calseq import __version__
-from calseq.cli.commands import Commands
+from calseq.cli.table import Commands
+from calseq.model.version import __version__
 
 SIGNAL_BASE = 128
 """What a shell adds to the number of the signal that a program died of."""

@@ -5,10 +5,12 @@ import sys
 import tempfile
 import traceback
 
-from calseq.diagnostics import problem_text
-from calseq.plaintext import printable
-from calseq.problems import INTERNAL, Problem, Refused
-from calseq.verdicts import ExitCode
+from calseq.model.verdicts import ExitCode
+from calseq.problems.codes import INTERNAL
+from calseq.problems.diagnostics import problem_text
+from calseq.problems.plaintext import printable
+from calseq.problems.problem import Problem
+from calseq.problems.refused import Refused
 
 
 def report_crash(error: Exception) -> int:

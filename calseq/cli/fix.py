@@ -7,8 +7,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from calseq.document import Document
-from calseq.plaintext import printable
+from calseq.documents.document import Document
+from calseq.problems.plaintext import printable
 
 
 def replace_file(path: Path, old: Document, new: Document) -> str:

@@ -7,26 +7,27 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq import problems as codes
-from calseq.assets import BUILTIN, bench_file, is_shipped_bench, shipped_bench, shipped_sequence
-from calseq.bench import Bench, BenchReading, read_bench
-from calseq.catalog import builtin
+from calseq.bench.bench import Bench, BenchReading, read_bench
+from calseq.bench.stand_in import is_stand_in
 from calseq.cli.terminal import has_color, message
-from calseq.cli.where import Where, near
-from calseq.compiler import compile_plan
-from calseq.diagnostics import count_text, problems_text
-from calseq.document import Document
-from calseq.likeness import did_you_mean
-from calseq.loading import compared, find_sequence, load_sequence, simulated
-from calseq.official import not_official
-from calseq.plaintext import printable
-from calseq.plan import Plan
-from calseq.preflight import check_faults
-from calseq.problems import Place, Problem, Refused, Source, Span, in_order
-from calseq.request import Request
-from calseq.selection import select
-from calseq.sequence import Sequence
-from calseq.stand_in import is_stand_in
+from calseq.cli.where_runs import Where, near
+from calseq.documents.document import Document
+from calseq.model.plan import Plan
+from calseq.model.request import Request
+from calseq.planning.compiler import compile_plan
+from calseq.planning.loading import compared, find_sequence, load_sequence, simulated
+from calseq.planning.preflight import check_faults
+from calseq.problems import codes
+from calseq.problems.diagnostics import count_text, problems_text
+from calseq.problems.plaintext import printable
+from calseq.problems.problem import Place, Problem, Source, Span
+from calseq.problems.refused import Refused, in_order
+from calseq.problems.suggestions import did_you_mean
+from calseq.sequence.catalog import builtin
+from calseq.sequence.digest import not_official
+from calseq.sequence.selection import select
+from calseq.sequence.sequence import Sequence
+from calseq.system.assets import BUILTIN, bench_file, is_shipped_bench, shipped_bench, shipped_sequence
 
 
 class Gathered(Struct, frozen=True):

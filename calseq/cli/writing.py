@@ -5,11 +5,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from calseq import problems as codes
 from calseq.cli.terminal import has_color, message
-from calseq.diagnostics import problems_text
-from calseq.plaintext import printable
-from calseq.problems import Problem, Refused
+from calseq.problems import codes
+from calseq.problems.diagnostics import problems_text
+from calseq.problems.plaintext import printable
+from calseq.problems.problem import Problem
+from calseq.problems.refused import Refused
 
 
 def write_new(path: Path, text: str) -> None:

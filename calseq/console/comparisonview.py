@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from calseq.comparison import (
+from calseq.console.characters import Alphabet, alphabet
+from calseq.console.line import Line, Span, line, sheet, stacked
+from calseq.console.runlist import typable
+from calseq.console.statusview import VERDICTS
+from calseq.console.table import GAP, Column, table
+from calseq.console.times import spoken
+from calseq.console.wording import STYLES, state_word
+from calseq.measurement.comparison import (
     NOTABLE_RATIO,
     Comparison,
     CurveRow,
@@ -13,15 +20,8 @@ from calseq.comparison import (
     Value,
     breakdown_of,
 )
-from calseq.console.alphabet import Alphabet, alphabet
-from calseq.console.line import Line, Span, line, sheet, stacked
-from calseq.console.runlist import typable
-from calseq.console.statusview import VERDICTS
-from calseq.console.table import GAP, Column, table
-from calseq.console.times import spoken
-from calseq.console.view import State
-from calseq.console.wording import STYLES, state_word
-from calseq.plaintext import width as wide
+from calseq.problems.plaintext import width as wide
+from calseq.record.view import State
 
 MARK = " *"
 NOT_REACHED = "not reached"

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from calseq.console.alphabet import Alphabet
+from calseq.console.characters import Alphabet
 from calseq.console.times import about, clocked, spoken
-from calseq.console.view import RunView, State, StepView
-from calseq.expectations import Expectation
+from calseq.model.expectations import Expectation
+from calseq.record.view import RunView, State, StepView
 
 SLOW = 1.5
 """A step that takes so many times as long as expected is slow."""

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from calseq.console.alphabet import Alphabet, pad
+from calseq.console.characters import Alphabet, pad
 from calseq.console.forecast import bar, is_long, lateness, longest_silence_s, pace, remaining, silence, usual
 from calseq.console.line import Line, Span, line, line_width
-from calseq.console.logtail import Tail
 from calseq.console.table import Column, table
 from calseq.console.times import clocked, rounded, spoken
-from calseq.console.view import RunView, State, StepView
 from calseq.console.wording import (
     MOVES,
     STANDINGS,
@@ -22,7 +20,9 @@ from calseq.console.wording import (
     rails_line,
     stop_hints,
 )
-from calseq.plaintext import width
+from calseq.problems.plaintext import width
+from calseq.record.log_tail import Tail
+from calseq.record.view import RunView, State, StepView
 
 _ROUNDS = (
     ("steps", 1), ("hint", 1), ("rails", 1), ("header", 1), ("child", 1), ("log", 1), ("steps", 3), ("notes", 1),

@@ -9,15 +9,14 @@ from msgspec import Struct, field
 from rich.console import Console
 from rich.text import Text
 
-from calseq.console.alphabet import alphabet
+from calseq.console.characters import alphabet
 from calseq.console.frame import Moment, frame
 from calseq.console.line import Line, text_of
-from calseq.console.logtail import LogTail, Tail
-from calseq.console.outlet import Outlet
-from calseq.console.screen import LEAVE, OLD_TITLE
-from calseq.console.view import RunView, fold
 from calseq.console.wording import window_title
-from calseq.events import RunEnded, Stamped, StopAsked
+from calseq.console.writer import LEAVE, OLD_TITLE, Outlet
+from calseq.model.events import RunEnded, Stamped, StopAsked
+from calseq.record.log_tail import LogTail, Tail
+from calseq.record.view import RunView, fold
 
 PERIOD_S = 1.0
 """A picture lasts so long; only an answer to Ctrl-C comes sooner."""

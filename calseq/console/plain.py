@@ -5,13 +5,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.console.alphabet import alphabet
-from calseq.console.logtail import LogTail
-from calseq.console.narration import heartbeat, narrate
-from calseq.console.outlet import Outlet
+from calseq.console.characters import alphabet
+from calseq.console.event_lines import heartbeat, narrate
 from calseq.console.times import moment
-from calseq.console.view import RunView, StepView, fold
-from calseq.events import Stamped
+from calseq.console.writer import Outlet
+from calseq.model.events import Stamped
+from calseq.record.log_tail import LogTail
+from calseq.record.view import RunView, StepView, fold
 
 HEARTBEAT_S = 60.0
 

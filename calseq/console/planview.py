@@ -7,18 +7,18 @@ from pathlib import PurePath
 
 from msgspec import Struct
 
-from calseq.confidential import is_secret
-from calseq.console.alphabet import Alphabet, alphabet, gathered
+from calseq.console.characters import Alphabet, alphabet, gathered
 from calseq.console.forecast import remaining, usual
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.table import Column, table
 from calseq.console.times import rounded
-from calseq.console.view import RunView, begin, expecting
 from calseq.console.wording import MOVES, bias_target, hv_box_words, power_words, volts
-from calseq.expectations import Expectation
-from calseq.plaintext import printable
-from calseq.plan import DIRECTORY, OnFailure, Plan, Step
-from calseq.rails import BOTH_OFF, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
+from calseq.model.confidential import is_secret
+from calseq.model.expectations import Expectation
+from calseq.model.plan import DIRECTORY, OnFailure, Plan, Step
+from calseq.model.rails import BOTH_OFF, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
+from calseq.problems.plaintext import printable
+from calseq.record.view import RunView, begin, expecting
 
 _COLUMNS = (
     Column("#", worth=8, right=True),

@@ -3,14 +3,14 @@
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from calseq.console.alphabet import Alphabet, alphabet
+from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.table import Column, table
 from calseq.console.times import spoken
-from calseq.console.view import State
 from calseq.console.wording import STYLES
-from calseq.rails import StepType
-from calseq.resumption import Resumption, Row
+from calseq.model.rails import StepType
+from calseq.planning.resumption import Resumption, Row
+from calseq.record.view import State
 
 _LABEL = 9
 _COLUMNS = (

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from calseq.aftermath import PowerState
-from calseq.console.alphabet import Alphabet, alphabet
+from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.statusview import word_of
 from calseq.console.table import Column, table
 from calseq.console.times import spoken
 from calseq.console.wording import run_reason
-from calseq.standing import Damaged, Phase, Standing
-from calseq.verdicts import RunVerdict
+from calseq.model.verdicts import RunVerdict
+from calseq.record.aftermath import PowerState
+from calseq.record.status import Damaged, Phase, Standing
 
 _COLUMNS = (
     Column("run", worth=9),

@@ -9,11 +9,11 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
-from calseq.console.outlet import Outlet, outlet
 from calseq.console.plain import HEARTBEAT_S, Plain
-from calseq.console.view import RunView, begin
-from calseq.events import Stamped, StepProgressed
-from calseq.plan import Plan
+from calseq.console.writer import LEAVE, OLD_TITLE, Outlet, outlet
+from calseq.model.events import Stamped, StepProgressed
+from calseq.model.plan import Plan
+from calseq.record.view import RunView, begin
 
 Mode = Literal["auto", "live", "plain", "none"]
 
@@ -21,11 +21,6 @@ _PENDING = 1000
 """So many events may wait for a stuck terminal; after that, progress inside a step is not kept."""
 
 _SOONEST_S = 0.1
-
-LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
-"""Gives the terminal back as it was before the live view."""
-OLD_TITLE = "\x1b]2;\a\x1b[23;2t"
-"""Gives its title back; a terminal that cannot do that has none at least."""
 
 
 class Screen(Protocol):

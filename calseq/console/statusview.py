@@ -5,20 +5,20 @@ from datetime import datetime, tzinfo
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.aftermath import PowerState, seen
-from calseq.console.alphabet import Alphabet, alphabet
-from calseq.console.following import next_words
+from calseq.console.characters import Alphabet, alphabet
 from calseq.console.forecast import longest_silence_s, pace, silence
 from calseq.console.frame import Moment, all_steps
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
-from calseq.console.logtail import LogTail, Tail
+from calseq.console.next_steps import next_words
 from calseq.console.summary import labelled, supplies_lines
 from calseq.console.times import moment as at_moment
 from calseq.console.times import spoken
-from calseq.console.view import RunView, State, StepView
 from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, run_reason, step_place
-from calseq.standing import UNSEEN, Phase, Standing
-from calseq.verdicts import RunVerdict
+from calseq.model.verdicts import RunVerdict
+from calseq.record.aftermath import PowerState, seen
+from calseq.record.log_tail import LogTail, Tail
+from calseq.record.status import UNSEEN, Phase, Standing
+from calseq.record.view import RunView, State, StepView
 
 _NOTES = 3
 _LABEL = 9

@@ -3,11 +3,10 @@
 from pathlib import Path
 from shlex import quote
 
-from calseq.console.alphabet import Alphabet, alphabet
+from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.table import Column, table
 from calseq.console.times import spoken
-from calseq.console.view import BAD, RunView, State, StepView
 from calseq.console.wording import (
     STANDINGS,
     STYLES,
@@ -20,16 +19,10 @@ from calseq.console.wording import (
     state_word,
     step_place,
 )
-from calseq.plan import Plan, PowerMode
-from calseq.rails import Role
-from calseq.verdicts import (
-    NOT_CONTROLLED,
-    NOT_READ,
-    TRIES_ON,
-    UNKNOWN_HARDWARE,
-    WHAT_TO_DO,
-    RunVerdict,
-)
+from calseq.model.plan import Plan, PowerMode
+from calseq.model.rails import Role
+from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
+from calseq.record.view import BAD, RunView, State, StepView
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from calseq.console.alphabet import Alphabet, pad
+from calseq.console.characters import Alphabet, pad
 from calseq.console.line import Line, Span
-from calseq.plaintext import width
+from calseq.problems.plaintext import width
 
 GAP = "  "
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import singledispatch
 
-from calseq.console.alphabet import Alphabet, alphabet
+from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.table import Column, table
-from calseq.plaintext import printable
+from calseq.problems.plaintext import printable
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.ledger import Item, Ledger

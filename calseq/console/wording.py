@@ -5,14 +5,14 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from calseq.console.alphabet import Alphabet
+from calseq.console.characters import Alphabet
 from calseq.console.line import Line, Span
 from calseq.console.times import rounded, spoken
-from calseq.console.view import RunView, State, StepView
-from calseq.events import StepEnded
-from calseq.plan import Plan, PowerMode
-from calseq.rails import Move, Reading, Role
-from calseq.verdicts import UNKNOWN_HARDWARE, RunVerdict
+from calseq.model.events import StepEnded
+from calseq.model.plan import Plan, PowerMode
+from calseq.model.rails import Move, Reading, Role
+from calseq.model.verdicts import UNKNOWN_HARDWARE, RunVerdict
+from calseq.record.view import RunView, State, StepView
 
 STYLES = {
     State.WAITING: "dim",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from calseq.bench import Bench
-from calseq.doctor.asking import PATIENCE_S, Asking
+from calseq.bench.bench import Bench
+from calseq.doctor.bench import examine_stand
 from calseq.doctor.checks import Check, Status
 from calseq.doctor.dirigent import examine_dirigent
 from calseq.doctor.folders import is_folder
@@ -17,9 +17,9 @@ from calseq.doctor.icicle import examine_icicle
 from calseq.doctor.instruments import examine_instruments
 from calseq.doctor.machine import Machine, examine_machine, this_machine
 from calseq.doctor.ph2_acf import examine_ph2_acf
-from calseq.doctor.stand import examine_stand
-from calseq.run import CHILD_VARIABLES
-from calseq.stops import Stops
+from calseq.doctor.probe import PATIENCE_S, Asking
+from calseq.run.run import CHILD_VARIABLES
+from calseq.system.signals import Stops
 
 __all__ = ["PATIENCE_S", "Check", "Machine", "Status", "examine", "this_machine"]
 

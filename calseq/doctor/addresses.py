@@ -11,8 +11,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from calseq.bench.site import REPLACE
 from calseq.doctor.checks import Status, quoted
-from calseq.site import REPLACE
 
 _DEVICE = re.compile(r"(?:ASRL)?(/.*)", re.IGNORECASE | re.DOTALL)
 _NETWORK = re.compile(

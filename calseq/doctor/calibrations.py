@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from calseq.catalog import Calibration
-from calseq.doctor.asking import Answer
 from calseq.doctor.checks import Check, failed, ok, warning
+from calseq.doctor.probe import Answer
+from calseq.sequence.catalog import Calibration
 
 _SITE = "in the file that `calibrations:` of the bench file names"
 

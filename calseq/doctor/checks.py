@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.plaintext import printable
+from calseq.problems.plaintext import printable
 
 
 class Status(StrEnum):

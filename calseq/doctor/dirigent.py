@@ -8,13 +8,13 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.bench import FLAGS, Bench
-from calseq.catalog import Catalog, builtin
-from calseq.compiler import SIMULATED_DIRIGENT
-from calseq.doctor.asking import Answer, Asking
+from calseq.bench.bench import FLAGS, Bench
 from calseq.doctor.calibrations import compare
 from calseq.doctor.checks import Check, Status, failed, ok, quoted, skipped
-from calseq.plan import PowerMode
+from calseq.doctor.probe import Answer, Asking
+from calseq.model.plan import PowerMode
+from calseq.planning.compiler import SIMULATED_DIRIGENT
+from calseq.sequence.catalog import Catalog, builtin
 
 _SIGN_OF_CMS = "iv_curve"
 _OWNED = ("--instruments-dict", "--channels-dict", "--directory")

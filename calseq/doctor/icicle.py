@@ -10,14 +10,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.bench import Bench
-from calseq.doctor.asking import Answer, Asking
+from calseq.bench.bench import Bench
 from calseq.doctor.checks import Check, failed, ok, skipped, warning
 from calseq.doctor.icicle_locks import examine_locks
-from calseq.plan import PowerMode
+from calseq.doctor.probe import Answer, Asking
+from calseq.model.plan import PowerMode
+from calseq.model.rails import SUPPLIES, Role
 from calseq.power import construction
-from calseq.rails import SUPPLIES, Role
-from calseq.supply import guard_environment
+from calseq.run.supplies import guard_environment
 
 _CLUSTER = "icicle cluster"
 _OLDEST_GUARD = (3, 8)

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from calseq.bench import Bench
+from calseq.bench.bench import Bench
 from calseq.doctor.checks import Check, failed, ok, quoted, skipped
 from calseq.doctor.folders import is_folder
-from calseq.rails import SUPPLIES
+from calseq.model.rails import SUPPLIES
 
 _FOLDER = "/tmp/icicle"  # noqa: S108 - icicle's own
 _NAME = "icicle's locks"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from calseq.bench import Bench
+from calseq.bench.bench import Bench
 from calseq.doctor.addresses import look_at
 from calseq.doctor.checks import Check, came_to, ok, skipped, warning
-from calseq.plan import Instrument, PowerMode
-from calseq.rails import Role
+from calseq.model.plan import Instrument, PowerMode
+from calseq.model.rails import Role
 
 
 def examine_instruments(bench: Bench) -> Iterator[Check]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from msgspec import Struct
 
 import calseq
-from calseq import locks
-from calseq.containers import out_of_reach
 from calseq.doctor.checks import Check, failed, ok, quoted, warning
 from calseq.doctor.folders import file_system
+from calseq.system import locks
+from calseq.system.containers import out_of_reach
 
 _REMOTE = re.compile(
     r"nfs4?|afs|auristorfs|cifs|smb3|smbfs|9p|virtiofs|ceph|lustre|gpfs|beegfs|glusterfs|fuse(\..*)?"

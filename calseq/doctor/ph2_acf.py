@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from calseq.bench import Bench
+from calseq.bench.bench import Bench
 from calseq.doctor.checks import Check, failed, ok, skipped, warning
 from calseq.doctor.folders import is_folder
-from calseq.plan import PowerMode
+from calseq.model.plan import PowerMode
 
 _NAME = "Ph2_ACF"
 _CURE = "`source setup.sh` in your Ph2_ACF folder, then start calseq from that shell"

@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from calseq.document import Document
-from calseq.plaintext import printable
-from calseq.problem_formats.report import told
-from calseq.problems import Edit, Problem, Source, in_order
+from calseq.documents.document import Document
+from calseq.problems.formats.report import told
+from calseq.problems.plaintext import printable
+from calseq.problems.problem import Edit, Problem, Source
+from calseq.problems.refused import in_order
 
 Point: TypeAlias = tuple[int, int]
 

@@ -7,10 +7,10 @@ from pygls.lsp.server import LanguageServer
 from pygls.uris import to_fs_path
 from pygls.workspace import PositionCodec, TextDocument
 
-from calseq import __version__
 from calseq.editor.marks import Change, Mark, Point, at, changes, marks
 from calseq.editor.sheet import judged, mended, tidy
-from calseq.explanations import explanation, find_code
+from calseq.model.version import __version__
+from calseq.problems.explanations import explanation, find_code
 
 SOURCE = "calseq"
 

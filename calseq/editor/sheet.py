@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from calseq.assets import find_bench
-from calseq.bench import read_bench
-from calseq.catalog import Catalog, builtin
-from calseq.document import Document, from_bytes, open_text
-from calseq.fixes import mend
-from calseq.inspection import belongs, is_ours, judge, key_order_of, read
-from calseq.layout import laid_out
-from calseq.problems import Problem
+from calseq.bench.bench import read_bench
+from calseq.documents.document import Document, from_bytes, open_text
+from calseq.documents.fixes import mend
+from calseq.documents.layout import laid_out
+from calseq.planning.validation import belongs, is_ours, judge, key_order_of, read
+from calseq.problems.problem import Problem
+from calseq.sequence.catalog import Catalog, builtin
+from calseq.system.assets import find_bench
 
 
 def judged(path: Path, text: str) -> list[Document]:

@@ -589,7 +589,7 @@ def _write(folder: int, name: str, text: str) -> None:
 
 
 class Locks:
-    """The lock files of the supplies. How the last run on them ended stands in there, as calseq/locks.py writes and reads it.
+    """The lock files of the supplies. How the last run on them ended stands in there, as calseq/system/locks.py writes and reads it.
 
     A file that cannot be written costs its word, and nothing else.
     """

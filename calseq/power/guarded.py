@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from calseq.clocks import now_s
+from calseq.model.rails import Move, Readings, Role
 from calseq.power.protocol import PowerFault, Watched
-from calseq.rails import Move, Readings, Role
+from calseq.system.assets import GUARD
+from calseq.system.clock import now_s
 
-GUARD = Path(__file__).with_name("guard.py")
 MOVE_TIMEOUT_S = 240.0
 CALL_TIMEOUT_S = 140.0
 """Both rails, one after the other, each as long as it may be silent."""

@@ -38,7 +38,7 @@ RAILS = ("lv", "hv")
 MAX_OPENINGS = 64
 RAMP_STEP_V, RAMP_DELAY_S = 5.0, 1.0
 RAMP_STEP_MOST_V, RAMP_DELAY_LEAST_S = 10.0, 0.1
-"""Of calseq/rails.py, which a test compares: this file may run where calseq cannot be imported."""
+"""Of calseq/model/rails.py, which a test compares: this file may run where calseq cannot be imported."""
 CUT_V = 10.0
 """Up to this voltage an output may go off, or change its level, at once."""
 IMPLAUSIBLE = 1e6

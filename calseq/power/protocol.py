@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from calseq.rails import Move, Readings, Role
+from calseq.model.rails import Move, Readings, Role
 
 
 class PowerFault(Exception):

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from calseq import __version__
+from calseq.model.rails import Move, Reading, Readings, Role
+from calseq.model.version import __version__
 from calseq.power.protocol import PowerFault
-from calseq.rails import Move, Reading, Readings, Role
 from calseq.simulator.supplies import SimulatedBench, SupplyError
 
 WHO = "calseq"

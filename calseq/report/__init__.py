@@ -10,7 +10,7 @@ from pathlib import Path
 REPORT = "report.html"
 """The page's name in a run folder."""
 
-_MODULES = {"html": "html", "json": "facts", "junit": "junit", "markdown": "markdown"}
+_MODULES = {"html": "html", "json": "as_json", "junit": "junit", "markdown": "markdown"}
 FORMATS = tuple(_MODULES)
 
 
@@ -21,7 +21,7 @@ def report_text(folder: Path, format_: str, may_go_on: Callable[[], bool] = lamb
         Refused: the folder has no run.json that can be read.
         InterruptedError: `may_go_on` said no.
     """
-    from calseq.report.dossier import read_dossier  # noqa: PLC0415 - a run that writes no report pays nothing
+    from calseq.report.run_data import read_dossier  # noqa: PLC0415 - a run that writes no report pays nothing
 
     dossier = read_dossier(folder)
     module = import_module(f"calseq.report.{_MODULES[format_]}")
@@ -46,7 +46,7 @@ def place_report(path: Path, content: bytes) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    from calseq.runs import replace_file  # noqa: PLC0415
+    from calseq.record.run_folder import replace_file  # noqa: PLC0415
 
     clear_drafts(path)
     draft = f".{os.getpid()}.new"  # two may write the report of one run

@@ -5,9 +5,9 @@ import signal
 import sys
 from pathlib import Path
 
-from calseq.plaintext import printable
+from calseq.problems.plaintext import printable
 from calseq.report import write_report
-from calseq.report.courtesy import LIMIT_S, why
+from calseq.report.after_run import LIMIT_S, why
 
 _ORPHANED_S = int(LIMIT_S) + 10
 """If calseq itself is killed meanwhile, nobody else ends what hangs."""

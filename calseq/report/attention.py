@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from calseq.aftermath import PowerState
 from calseq.console.forecast import SLOW
 from calseq.console.times import spoken
-from calseq.console.view import State
 from calseq.console.wording import ending_said, hv_box_words, state_said
-from calseq.curves import NotUnderstood
-from calseq.report.dossier import Dossier
-from calseq.report.story import StepStory
-from calseq.verdicts import NOT_READ
+from calseq.measurement.curves import NotUnderstood
+from calseq.model.verdicts import NOT_READ
+from calseq.record.aftermath import PowerState
+from calseq.record.view import State
+from calseq.report.run_data import Dossier
+from calseq.report.steps import StepStory
 
 MOST_NAMED = 8
 """So many steps are named in one sentence."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from calseq.regular import read_regular
+from calseq.system.files import read_regular
 
 MOST_FILES = 2000
 """So many files of one attempt are looked at."""

@@ -9,23 +9,23 @@ from msgspec import Struct
 
 from calseq.console.planview import quoted
 from calseq.console.times import about, rounded, spoken
-from calseq.console.view import State
 from calseq.console.wording import power_words, state_word
-from calseq.pages import page
-from calseq.plots import can_plot
-from calseq.rails import Role
+from calseq.measurement.plots import can_plot
+from calseq.model.rails import Role
+from calseq.model.verdicts import WHAT_TO_DO
+from calseq.record.status import GOING_ON
+from calseq.record.view import State
 from calseq.report.attention import attention
-from calseq.report.chronicle import LANE_STATES, LANES
-from calseq.report.dossier import Dossier
 from calseq.report.files import is_below, link
-from calseq.report.folding import Group, folded, range_of, states_of
+from calseq.report.grouping import Group, folded, range_of, states_of
+from calseq.report.history import LANE_STATES, LANES
+from calseq.report.pages import page
 from calseq.report.pictures import Drawing, Picture, drawings, not_understood, pictures, plots_of, sensors
 from calseq.report.power import evidence
-from calseq.report.story import StepStory
+from calseq.report.run_data import Dossier
+from calseq.report.steps import StepStory
 from calseq.report.timeline import Bar, Span, Tick, bars, breaks, lane, merged, ticks, usual_bar
 from calseq.report.verdict import following, headline
-from calseq.standing import GOING_ON
-from calseq.verdicts import WHAT_TO_DO
 
 MOST_BYTES = 300_000
 """A page is not larger than this, dirigent's own pictures aside."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from calseq.console.comparisonview import microamperes
-from calseq.iv import Breakdown, CurrentAt, IvFigures, Told, agree
+from calseq.measurement.iv import Breakdown, CurrentAt, IvFigures, Told, agree
 
 _TOLD_AT_V = 80.0
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
-from calseq.aftermath import PowerState
-from calseq.console.view import State
-from calseq.plaintext import printable
-from calseq.report.dossier import Dossier
-from calseq.report.story import StepStory
+from calseq.problems.plaintext import printable
+from calseq.record.aftermath import PowerState
+from calseq.record.view import State
+from calseq.report.run_data import Dossier
+from calseq.report.steps import StepStory
 from calseq.report.verdict import headline
 
 _FAILURES = (State.FAILED, State.TIMED_OUT, State.MISSING_OUTPUT)

@@ -3,21 +3,21 @@
 import re
 from datetime import datetime, tzinfo
 
-from calseq.aftermath import PowerState
 from calseq.console.forecast import usual
 from calseq.console.times import spoken
 from calseq.console.wording import state_word
-from calseq.curves import IvCurve
-from calseq.iv import breakdown_words, figures_in
-from calseq.plaintext import printable, word
+from calseq.measurement.curves import IvCurve
+from calseq.measurement.iv import breakdown_words, figures_in
+from calseq.model.verdicts import WHAT_TO_DO
+from calseq.problems.plaintext import printable, word
+from calseq.record.aftermath import PowerState
+from calseq.record.status import GOING_ON
 from calseq.report.attention import attention
-from calseq.report.dossier import Dossier
 from calseq.report.html import SIGNS, moment
 from calseq.report.power import evidence
-from calseq.report.story import StepStory, told_in
+from calseq.report.run_data import Dossier
+from calseq.report.steps import StepStory, told_in
 from calseq.report.verdict import following, headline
-from calseq.standing import GOING_ON
-from calseq.verdicts import WHAT_TO_DO
 
 MOST_ROWS = 200
 """So many steps have a row of their own."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.curves import IvCurve, NotUnderstood, ViCurve
-from calseq.iv import figures_in, module_of
-from calseq.plan import Plan
-from calseq.plots import HOW_TO_INSTALL, iv_svg, vi_svg
-from calseq.report.dossier import Dossier
+from calseq.measurement.curves import IvCurve, NotUnderstood, ViCurve
+from calseq.measurement.iv import figures_in, module_of
+from calseq.measurement.plots import HOW_TO_INSTALL, iv_svg, vi_svg
+from calseq.model.plan import Plan
 from calseq.report.files import PICTURE_BYTES, PICTURES_BYTES, Listed, read_picture
 from calseq.report.ivtable import Rows, breakdown_v, iv_line, iv_rows
-from calseq.report.story import StepStory, told_in
+from calseq.report.run_data import Dossier
+from calseq.report.steps import StepStory, told_in
 
 _NO_MATPLOTLIB = f"not drawn: matplotlib is not installed ({HOW_TO_INSTALL})"
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from calseq.aftermath import GUARD, Aftermath, PowerState
 from calseq.console.times import spoken
-from calseq.rails import Reading
-from calseq.report.chronicle import Chronicle
-from calseq.standing import Phase, Standing
+from calseq.model.rails import Reading
+from calseq.record.aftermath import GUARD, Aftermath, PowerState
+from calseq.record.status import Phase, Standing
+from calseq.report.history import Chronicle
 
 _NO_READING = (
     "run.json says that HV and LV are off, but the reading itself is missing from events.jsonl: "

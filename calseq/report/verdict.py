@@ -2,14 +2,14 @@
 
 from msgspec import Struct
 
-from calseq.aftermath import PowerState
-from calseq.console.following import next_words
+from calseq.console.next_steps import next_words
 from calseq.console.times import spoken
-from calseq.console.view import State
 from calseq.console.wording import counted, ending_said, run_reason, state_said
-from calseq.report.dossier import Dossier
-from calseq.standing import GOING_ON, UNSEEN, Phase
-from calseq.verdicts import RunVerdict
+from calseq.model.verdicts import RunVerdict
+from calseq.record.aftermath import PowerState
+from calseq.record.status import GOING_ON, UNSEEN, Phase
+from calseq.record.view import State
+from calseq.report.run_data import Dossier
 
 _WORDS = {
     RunVerdict.PASSED: ("Passed", "good", "✓"),

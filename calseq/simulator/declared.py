@@ -7,10 +7,10 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatch
 
-from calseq.catalog import Calibration
-from calseq.curves import SET_VOLTAGE
-from calseq.headings import UNITS
-from calseq.plan import Column, CurveTable, Output
+from calseq.measurement.curves import SET_VOLTAGE
+from calseq.measurement.headings import UNITS
+from calseq.model.plan import Column, CurveTable, Output
+from calseq.sequence.catalog import Calibration
 from calseq.simulator import outputs, script
 from calseq.simulator.outputs import BREAKDOWNS, CHIPS, safe
 from calseq.simulator.plot import plot

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from calseq.catalog import Calibration
-from calseq.plan import STAND_IN_SAYS, CurveKind, CurveTable
-from calseq.rails import Role, StepType
+from calseq.model.plan import STAND_IN_SAYS, CurveKind, CurveTable
+from calseq.model.rails import Role, StepType
+from calseq.sequence.catalog import Calibration
 from calseq.simulator import declared, faults, outputs, script, site, sweep
 from calseq.simulator.faults import FAULTS, Misbehaviour
 from calseq.simulator.script import SCRIPTS, Script

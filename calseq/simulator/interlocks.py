@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from calseq.rails import V_SAFE, Role, StepType
+from calseq.model.rails import V_SAFE, Role, StepType
 from calseq.simulator.wiring import Output, Wiring
 
 HARD_OFF_V = 10.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.rails import StepType
+from calseq.model.rails import StepType
 
 _GREEN, _PLAIN = "\x1b[1m\x1b[32m", "\x1b[0m"
 _TICKS = (25, 50, 75, 100)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from calseq.rails import V_SAFE, Role, StepType
+from calseq.model.rails import V_SAFE, Role, StepType
 from calseq.simulator import script as scripts
 from calseq.simulator.faults import Misbehaviour
 from calseq.simulator.misdeeds import BadStatusForOperationError, Ended, misbehave, prepare

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from calseq.catalog import Calibration, Catalog, adhoc, builtin, with_site
-from calseq.rails import StepType
+from calseq.model.rails import StepType
+from calseq.sequence.catalog import Calibration, Catalog, adhoc, builtin, with_site
 from calseq.simulator.script import SCRIPTS, Script
 
 CATALOG_VARIABLE = "CALSEQ_CALIBRATIONS"
@@ -84,8 +84,8 @@ def _catalog() -> Catalog:
     path = os.environ.get(CATALOG_VARIABLE)
     if not path:
         return builtin()
-    from calseq.document import open_text  # noqa: PLC0415 - only a site with calibrations of its own pays for it
-    from calseq.yaml_reader import read_yaml  # noqa: PLC0415
+    from calseq.documents.document import open_text  # noqa: PLC0415 - only a site with calibrations of its own pays for it
+    from calseq.documents.yaml_reader import read_yaml  # noqa: PLC0415
 
     document = read_yaml(open_text(Path(path)))
     if document.is_refused:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from calseq.rails import Reading, Readings, Role, StepType
+from calseq.model.rails import Reading, Readings, Role, StepType
 from calseq.simulator import faults as misbehaviours
 from calseq.simulator import interlocks
 from calseq.simulator.faults import Misbehaviour

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from calseq.rails import Role
+from calseq.model.rails import Role
 
 Instruments = Mapping[str, Mapping[str, object]]
 Channels = Mapping[str, Mapping[str, Mapping[str, object]]]

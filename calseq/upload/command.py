@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from calseq.clocks import now_s
-from calseq.process import Child, Exit, NotStarted, adopt_orphans, end_child
-from calseq.reachable import missing
-from calseq.receiver import CommandReceiver
+from calseq.model.destinations import CommandReceiver
+from calseq.system.clock import now_s
+from calseq.system.process import Child, Exit, NotStarted, adopt_orphans, end_child
+from calseq.system.reachable import missing
+from calseq.upload.backoff import Patience
 from calseq.upload.batch import Batch, Waiting
 from calseq.upload.entries import State
 from calseq.upload.ledger import Item
-from calseq.upload.patience import Patience
-from calseq.upload.workplace import last_line
+from calseq.upload.work_folder import last_line
 
 LOG = "command.log"
 FORMAT = 1

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from calseq.receiver import Upload
+from calseq.model.destinations import Upload
 from calseq.upload.results import Gap, Result
 
 QUEUE_FORMAT = 1

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from calseq.acceptance import acceptance
-from calseq.plan import Module
-from calseq.receiver import FelisReceiver
+from calseq.measurement.acceptance import acceptance
+from calseq.model.destinations import FelisReceiver
+from calseq.model.plan import Module
 from calseq.upload.batch import Batch, Doing
 from calseq.upload.entries import State
 from calseq.upload.felis_process import SILENCE_S, Felis, FelisFailed
 from calseq.upload.post import poster
 from calseq.upload.queue import Queue
+from calseq.upload.redact import Scrubber
 from calseq.upload.relay import Relay
-from calseq.upload.scrubbing import Scrubber
-from calseq.upload.workplace import SCRATCH
+from calseq.upload.work_folder import SCRATCH
 
 
 def send(

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from calseq.clocks import now_s
+from calseq.system.clock import now_s
 from calseq.upload.batch import Batch
+from calseq.upload.redact import Scrubber
 from calseq.upload.relay import Relay
-from calseq.upload.scrubbing import Scrubber
-from calseq.upload.workplace import last_line
+from calseq.upload.work_folder import last_line
 
 INSIDE = Path(__file__).with_name("inside_felis.py")
 LOG = "felis.log"

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from calseq.journal import sync_folder
-from calseq.receiver import FolderReceiver
-from calseq.seal import seal
+from calseq.model.destinations import FolderReceiver
+from calseq.record.journal import sync_folder
+from calseq.record.seal import seal
 from calseq.upload.batch import Batch
 from calseq.upload.entries import State
 from calseq.upload.ledger import Item

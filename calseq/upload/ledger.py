@@ -6,7 +6,7 @@ from functools import singledispatch
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from calseq.receiver import FelisReceiver, Upload
+from calseq.model.destinations import FelisReceiver, Upload
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.results import Result
 

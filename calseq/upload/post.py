@@ -16,7 +16,7 @@ from urllib.request import OpenerDirector, Request
 
 from msgspec import Struct
 
-from calseq.upload.watch import Watch, opener
+from calseq.upload.deadline import Watch, opener
 
 _LONGEST_ANSWER = 4 << 20
 _LONGEST_PAGE = 64 << 10

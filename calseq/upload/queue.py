@@ -14,15 +14,16 @@ from typing import Any, Self
 
 import msgspec
 
-from calseq import problems as codes
-from calseq.formats import refuse_newer
-from calseq.journal import cut_tail, sync_folder, with_checksum, without_checksum
-from calseq.locks import FolderLock
-from calseq.plaintext import printable
-from calseq.problems import Problem, Refused
+from calseq.model.formats import refuse_newer
+from calseq.problems import codes
+from calseq.problems.plaintext import printable
+from calseq.problems.problem import Problem
+from calseq.problems.refused import Refused
+from calseq.record.journal import cut_tail, sync_folder, with_checksum, without_checksum
+from calseq.system.locks import FolderLock
 from calseq.upload.entries import KINDS, QUEUE_FORMAT, Entry, Queued
 from calseq.upload.ledger import Ledger, after, fold
-from calseq.upload.workplace import WORK, Odd, holders, occupied, open_own, read_file
+from calseq.upload.work_folder import WORK, Odd, holders, occupied, open_own, read_file
 
 QUEUE = "upload.jsonl"
 _NAMES = {type_: name for name, type_ in KINDS.items()}

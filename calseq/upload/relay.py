@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from calseq.clocks import now_s
-from calseq.plaintext import printable
+from calseq.problems.plaintext import printable
+from calseq.system.clock import now_s
+from calseq.upload.backoff import Patience
 from calseq.upload.batch import Batch, Waiting
 from calseq.upload.entries import SequenceAsked, SequenceFailed, SequenceOpened, State
-from calseq.upload.listener import Asked, Listener
-from calseq.upload.patience import Patience
+from calseq.upload.local_server import Asked, Listener
 from calseq.upload.post import Answer, Judgement
-from calseq.upload.scrubbing import Scrubber
+from calseq.upload.redact import Scrubber
 
 FELIS_WAITS_S = 240.0
 _MARGIN_S = 40.0

@@ -8,8 +8,8 @@ from hashlib import sha256
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.modulename import modules_named
-from calseq.plan import Module, Plan, ResultRule, Step
+from calseq.measurement.module_names import modules_named
+from calseq.model.plan import Module, Plan, ResultRule, Step
 
 SCANS = {
     "pixelalive": "pixelalive",

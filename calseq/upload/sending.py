@@ -4,15 +4,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from calseq.confidential import told
-from calseq.plan import Plan
-from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver, Upload
+from calseq.model.confidential import told
+from calseq.model.destinations import CommandReceiver, FelisReceiver, FolderReceiver, Upload
+from calseq.model.plan import Plan
 from calseq.upload import command, felis, folder
 from calseq.upload.batch import Batch, Tell
+from calseq.upload.enqueue import changed
 from calseq.upload.entries import State
 from calseq.upload.ledger import stranded
 from calseq.upload.queue import Queue
-from calseq.upload.queueing import changed
 from calseq.upload.results import module_of
 
 Ask = Callable[[FelisReceiver], str]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from calseq.archive import find_run, run_folders
-from calseq.problems import Refused
+from calseq.problems.refused import Refused
+from calseq.record.find import find_run, run_folders
 
 NAMES = (
     "20261122-180000-panthera-rh0007",

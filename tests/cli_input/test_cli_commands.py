@@ -8,12 +8,12 @@ import typer
 from typer.testing import CliRunner
 
 from calseq.cli import app
-from calseq.cli.commands import COMMANDS
+from calseq.cli.table import COMMANDS
 
 
 @pytest.mark.parametrize("file", sorted({file for file, _ in COMMANDS.values()}))
 def test_every_command_that_a_file_declares_is_in_the_table(file):
-    declared = typer.main.get_group(import_module(f"calseq.cli.{file}").app).commands
+    declared = typer.main.get_group(import_module(f"calseq.cli.options.{file}").app).commands
     assert {name for name, (where, _) in COMMANDS.items() if where == file} == set(declared)
 
 

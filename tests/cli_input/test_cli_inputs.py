@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from calseq.assets import sequences
 from calseq.cli.inputs import Request, gather
+from calseq.system.assets import sequences
 
 SHIPPED = sequences()
 GOOD = "calseq: 1\ntitle: T\nsteps:\n  - calibration: iv_curve\n    options: {max_voltage: -80}\n"

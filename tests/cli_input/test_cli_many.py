@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from calseq.problems import MOST_OF_A_KIND
+from calseq.problems.problem import MOST_OF_A_KIND
 
 HEAD = "calseq: 1\ntitle: T\nsteps:\n  - calibration: iv_curve\n    options:\n      max_voltage: -80\n"
 

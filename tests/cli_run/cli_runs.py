@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from calseq.events import RailMoved, RunEnded, RunStarted, SafeEndFinished, StepEnded, StepSkipped
-from calseq.journal import read_journal
-from calseq.rails import Move
+from calseq.model.events import RailMoved, RunEnded, RunStarted, SafeEndFinished, StepEnded, StepSkipped
+from calseq.model.rails import Move
+from calseq.record.journal import read_journal
 from calseq.simulator.supplies import SimulatedBench
 
 PATIENCE_S = 40.0

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from calseq.console.view import RunView, begin, fold
-from calseq.events import (
+from calseq.model.events import (
     BiasDecided,
     ChildSignalled,
     ChildStarted,
@@ -29,7 +28,7 @@ from calseq.events import (
     StepStarted,
     StopAsked,
 )
-from calseq.plan import (
+from calseq.model.plan import (
     DIRECTORY,
     BiasSupply,
     Environment,
@@ -42,8 +41,9 @@ from calseq.plan import (
     Simulation,
     Step,
 )
-from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, Move, Reading, Readings, Role, StepType
-from calseq.verdicts import RunVerdict, Verdict
+from calseq.model.rails import BIASED, BOTH_OFF, RAIL_RULES, Move, Reading, Readings, Role, StepType
+from calseq.model.verdicts import RunVerdict, Verdict
+from calseq.record.view import RunView, begin, fold
 
 AT = 1795399200.0  # 2026-11-23 02:00:00 UTC
 OFF = Readings(Reading(False, 0.0, 0.0), Reading(False, 0.0, 0.0))

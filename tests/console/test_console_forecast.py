@@ -4,7 +4,7 @@ import pytest
 from console_runs import a_plan, after, stamped, started, step_start, stopped, until_tuning
 from msgspec.structs import replace
 
-from calseq.console.alphabet import ASCII, UNICODE, alphabet
+from calseq.console.characters import ASCII, UNICODE, alphabet
 from calseq.console.forecast import (
     bar,
     is_long,
@@ -18,10 +18,10 @@ from calseq.console.forecast import (
 )
 from calseq.console.frame import Moment, frame
 from calseq.console.line import sheet
-from calseq.console.logtail import Tail
 from calseq.console.planview import plan_text
-from calseq.console.view import begin, fold
-from calseq.expectations import Expectation
+from calseq.model.expectations import Expectation
+from calseq.record.log_tail import Tail
+from calseq.record.view import begin, fold
 
 MEASURED = Expectation(4, 600.0, 10, 900.0)
 ALL = (

@@ -16,14 +16,14 @@ from console_runs import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calseq.console.alphabet import alphabet
+from calseq.console.characters import alphabet
 from calseq.console.frame import Moment, allot, frame, window
 from calseq.console.line import line_width, sheet, text_of
-from calseq.console.logtail import Tail
-from calseq.console.view import begin
-from calseq.events import ChildSignalled, RailsRead, SafeEndStarted, StepProgressed
-from calseq.plan import PowerMode
-from calseq.rails import StepType
+from calseq.model.events import ChildSignalled, RailsRead, SafeEndStarted, StepProgressed
+from calseq.model.plan import PowerMode
+from calseq.model.rails import StepType
+from calseq.record.log_tail import Tail
+from calseq.record.view import begin
 
 LOG = tuple(f"2026-11-23 02:10:{s:02d} INFO calibrate_module - Progress: {s}%" for s in range(20))
 SIZES = ((40, 8), (80, 24), (120, 40))

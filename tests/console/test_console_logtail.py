@@ -1,6 +1,6 @@
 import os
 
-from calseq.console.logtail import LINE_CHARS, READ_BYTES, LogTail, tail_lines
+from calseq.record.log_tail import LINE_CHARS, READ_BYTES, LogTail, tail_lines
 
 
 def lines_of(tmp_path, octets, count=10):

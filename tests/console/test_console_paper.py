@@ -23,12 +23,12 @@ from msgspec.structs import replace
 
 from calseq.console.planview import lanes, plan_script, plan_text
 from calseq.console.summary import summary
-from calseq.console.view import begin
-from calseq.events import RunEnded, StopAsked
-from calseq.plaintext import width as columns_of
-from calseq.plan import DIRECTORY, Environment, OnFailure, PowerMode
-from calseq.rails import BIASED, Role, StepType
-from calseq.verdicts import RunVerdict
+from calseq.model.events import RunEnded, StopAsked
+from calseq.model.plan import DIRECTORY, Environment, OnFailure, PowerMode
+from calseq.model.rails import BIASED, Role, StepType
+from calseq.model.verdicts import RunVerdict
+from calseq.problems.plaintext import width as columns_of
+from calseq.record.view import begin
 
 FOLDER = Path("/srv/runs/20261123-020000-panthera-C2HQ0")
 WIDTHS = (40, 80, 120)

@@ -15,10 +15,10 @@ from console_runs import (
     until_tuning,
 )
 
-from calseq.console.outlet import Outlet
 from calseq.console.plain import Plain
-from calseq.console.view import begin
-from calseq.plan import PowerMode
+from calseq.console.writer import Outlet
+from calseq.model.plan import PowerMode
+from calseq.record.view import begin
 
 
 def told(events, plan=None, *, encoding="utf-8"):

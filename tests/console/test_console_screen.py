@@ -14,10 +14,10 @@ import pytest
 from console_runs import a_plan, a_step, good_run, stamped, step_start, stopped, until_tuning
 
 from calseq.console.live import Live
-from calseq.console.outlet import Outlet, outlet
 from calseq.console.screen import Dark, ScreenLostError, Threaded, open_screen, suits_live
-from calseq.console.view import begin, fold
-from calseq.events import Stamped, StepProgressed, StopAsked
+from calseq.console.writer import Outlet, outlet
+from calseq.model.events import Stamped, StepProgressed, StopAsked
+from calseq.record.view import begin, fold
 
 TERM = {"TERM": "xterm-256color"}
 HERE = Path(__file__).parent

@@ -19,8 +19,7 @@ from console_runs import (
     until_tuning,
 )
 
-from calseq.console.view import State, begin, fold
-from calseq.events import (
+from calseq.model.events import (
     BiasDecided,
     LeftoversEnded,
     PowerFailed,
@@ -32,9 +31,10 @@ from calseq.events import (
     StepSkipped,
     StepStarted,
 )
-from calseq.plan import PowerMode
-from calseq.rails import Move, Reading, Role
-from calseq.verdicts import Verdict
+from calseq.model.plan import PowerMode
+from calseq.model.rails import Move, Reading, Role
+from calseq.model.verdicts import Verdict
+from calseq.record.view import State, begin, fold
 
 
 def test_a_run_that_has_not_begun_waits_at_every_step():

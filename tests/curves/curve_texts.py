@@ -4,10 +4,10 @@ from console_runs import a_plan, failed_run, good_run, until_tuning
 from msgspec.structs import replace
 from watch_runs import write_run
 
-from calseq.catalog import builtin
-from calseq.curves import IvCurve, IvPoint, read_curve
-from calseq.events import StepEnded
-from calseq.plan import BiasSupply, Module
+from calseq.measurement.curves import IvCurve, IvPoint, read_curve
+from calseq.model.events import StepEnded
+from calseq.model.plan import BiasSupply, Module
+from calseq.sequence.catalog import builtin
 
 IV = builtin().calibrations["iv_curve"].curves[0]
 VI = builtin().calibrations["sldo_vi_curves"].curves[0]

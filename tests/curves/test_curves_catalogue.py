@@ -9,16 +9,16 @@ from curve_texts import DOUBLE, IV, VI, curved_plan
 from eta_runs import SAMPLES
 from msgspec.structs import replace
 
-from calseq.assets import sequences, shipped_bench
-from calseq.bench import read_bench
-from calseq.catalog import builtin, with_site
-from calseq.compiler import compile_plan
-from calseq.document import from_bytes
-from calseq.loading import load_sequence, simulated
-from calseq.plan import BiasSupply, Column, CurveTable, Module, from_json, to_json
-from calseq.schema import check, stored_schema
-from calseq.sequel import _who
-from calseq.yaml_reader import read_yaml
+from calseq.bench.bench import read_bench
+from calseq.documents.document import from_bytes
+from calseq.documents.schema import check, stored_schema
+from calseq.documents.yaml_reader import read_yaml
+from calseq.model.plan import BiasSupply, Column, CurveTable, Module, from_json, to_json
+from calseq.planning.compiler import compile_plan
+from calseq.planning.loading import load_sequence, simulated
+from calseq.run.resume import _who
+from calseq.sequence.catalog import builtin, with_site
+from calseq.system.assets import sequences, shipped_bench
 
 HEAD = "calseq-calibrations: 1\ncalibrations:\n"
 

@@ -12,9 +12,9 @@ from curve_texts import DOUBLE, csv_of, curved_plan, failed_run, rising, until_t
 from msgspec.structs import replace
 from watch_runs import calseq, snapshot, write_run
 
-from calseq.cli.gathered import last_outputs
-from calseq.events import RunResumed, Stamped, StepEnded
-from calseq.verdicts import Verdict
+from calseq.cli.compared import last_outputs
+from calseq.model.events import RunResumed, Stamped, StepEnded
+from calseq.model.verdicts import Verdict
 
 GOOD = csv_of(rising(120))
 

@@ -7,12 +7,12 @@ import pytest
 from curve_texts import curve, rising
 from msgspec.structs import replace
 
-from calseq.cli.compare import comparison_json, comparison_page
-from calseq.comparison import CurveFact, RunFacts, StepFact, compare
+from calseq.cli.commands.compare import comparison_json, comparison_page
 from calseq.console.comparisonview import comparison_text, microamperes
-from calseq.curves import NotUnderstood
-from calseq.iv import Told, figures
-from calseq.plaintext import width as columns_of
+from calseq.measurement.comparison import CurveFact, RunFacts, StepFact, compare
+from calseq.measurement.curves import NotUnderstood
+from calseq.measurement.iv import Told, figures
+from calseq.problems.plaintext import width as columns_of
 
 STEPS = (
     StepFact("sldo_vi_curves", "passed", 92.4),

@@ -7,8 +7,8 @@ from curve_texts import VI, csv_of, iv, rising, vi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calseq.curves import IvCurve, NotUnderstood, ViCurve, read_curve
-from calseq.iv import figures
+from calseq.measurement.curves import IvCurve, NotUnderstood, ViCurve, read_curve
+from calseq.measurement.iv import figures
 
 GOOD = csv_of(rising())
 SLDO = "Current (mA),VIN,VDDD_ROC0 (mV)\n1000,1.5,1200\n2000,1.6,1201\n3000,1.7,1202\n"

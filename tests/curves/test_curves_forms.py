@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from curve_texts import iv
 
-from calseq.curves import IvCurve, IvPoint, NotUnderstood
-from calseq.iv import figures
+from calseq.measurement.curves import IvCurve, IvPoint, NotUnderstood
+from calseq.measurement.iv import figures
 
 PAGE = (Path(__file__).parents[2] / "docs" / "curves.md").read_text()
 TABLE = PAGE.partition("## Forms of files")[2]

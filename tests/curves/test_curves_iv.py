@@ -4,10 +4,19 @@ import pytest
 from curve_texts import DOUBLE, MODULES, curve, curved_plan, rising
 from msgspec.structs import replace
 
-from calseq.bias import told_of
-from calseq.curves import Hole
-from calseq.iv import Breakdown, Told, agree, area_cm2, figures, figures_in, find_breakdown, module_of
-from calseq.plan import BiasSupply, Module
+from calseq.measurement.curves import Hole
+from calseq.measurement.iv import (
+    Breakdown,
+    Told,
+    agree,
+    area_cm2,
+    figures,
+    figures_in,
+    find_breakdown,
+    module_of,
+)
+from calseq.model.plan import BiasSupply, Module
+from calseq.planning.bias import told_of
 
 
 def sweep(*currents_na, start=0, step=5):

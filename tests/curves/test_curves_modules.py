@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calseq.modulename import modules_named
+from calseq.measurement.module_names import modules_named
 
 NAMES = st.lists(st.text("AM12-_.", min_size=1, max_size=5), min_size=1, max_size=6, unique=True)
 

@@ -11,11 +11,11 @@ import matplotlib as mpl
 import pytest
 from curve_texts import curve, rising
 
-from calseq.curves import Trace, ViCurve
-from calseq.plots import can_plot, iv_svg, vi_svg
-from calseq.plots.colours import DASHES, LINES, MARKERS, VARIABLES, line_style
-from calseq.plots.figure import thinned
-from calseq.plots.iv import is_logarithmic
+from calseq.measurement.curves import Trace, ViCurve
+from calseq.measurement.plots import can_plot, iv_svg, vi_svg
+from calseq.measurement.plots.colours import DASHES, LINES, MARKERS, VARIABLES, line_style
+from calseq.measurement.plots.figure import thinned
+from calseq.measurement.plots.iv import is_logarithmic
 
 HOSTILE = '$\\frac{a}{b}$ <script>alert("1")</script> &amp; ]]> \x00\x1b[2J\u202e\ud800 漢字 _'
 
@@ -104,7 +104,7 @@ def test_the_bytes_are_the_same_every_time():
 def test_the_bytes_are_the_same_in_another_process(tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from curve_texts import rising\nfrom calseq.plots import iv_svg\n"
+        "from curve_texts import rising\nfrom calseq.measurement.plots import iv_svg\n"
         "sys.stdout.buffer.write(iv_svg([('run 1', rising())], title='C2HQ0', area_cm2=7.85, working_v=-50.0,"
         " compliance_a=1e-5, breakdown_v=None).encode())"
     )
@@ -215,8 +215,8 @@ def test_nothing_of_matplotlib_is_changed_and_pyplot_is_not_there():
 def test_asking_whether_plots_can_be_drawn_costs_nothing():
     assert can_plot()
     code = (
-        "import sys, calseq.plots; assert calseq.plots.can_plot(); assert 'matplotlib' not in sys.modules\n"
-        "sys.modules['matplotlib'] = None; assert not calseq.plots.can_plot()"
+        "import sys, calseq.measurement.plots; assert calseq.measurement.plots.can_plot(); assert 'matplotlib' not in sys.modules\n"
+        "sys.modules['matplotlib'] = None; assert not calseq.measurement.plots.can_plot()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

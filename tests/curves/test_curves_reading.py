@@ -6,11 +6,11 @@ import pytest
 from curve_texts import DOUBLE, FILE, IV, MODULES, VI, curve, iv, vi
 from msgspec.structs import replace
 
-from calseq.curves import IvCurve, NotUnderstood, read_curves
-from calseq.grid import MAX_BYTES, MAX_ROWS
-from calseq.headings import UNITS, read_heading
-from calseq.plan import Column, CurveTable, Module, Step
-from calseq.rails import BOTH_OFF, StepType
+from calseq.measurement.curves import IvCurve, NotUnderstood, read_curves
+from calseq.measurement.headings import UNITS, read_heading
+from calseq.measurement.table import MAX_BYTES, MAX_ROWS
+from calseq.model.plan import Column, CurveTable, Module, Step
+from calseq.model.rails import BOTH_OFF, StepType
 
 GOOD = curve((0, 0), (-5, -1.5e-7))
 

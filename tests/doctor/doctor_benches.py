@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from calseq.assets import shipped_bench
-from calseq.bench import Bench, read_bench
-from calseq.catalog import builtin
+from calseq.bench.bench import Bench, read_bench
 from calseq.doctor import Check, Machine, Status, examine
-from calseq.stops import Stops
+from calseq.sequence.catalog import builtin
+from calseq.system.assets import shipped_bench
+from calseq.system.signals import Stops
 
 NOBODY = 65534
 SIMULATOR = f"{shlex.quote(sys.executable)} -m calseq.simulator"

@@ -16,7 +16,7 @@ from doctor_benches import (
 )
 
 from calseq.doctor import Status
-from calseq.plaintext import printable
+from calseq.problems.plaintext import printable
 
 
 @pytest.fixture

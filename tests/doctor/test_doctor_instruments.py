@@ -19,7 +19,7 @@ from doctor_benches import (
     named,
 )
 
-from calseq.bench import read_bench
+from calseq.bench.bench import read_bench
 from calseq.doctor import Status
 
 

@@ -17,7 +17,7 @@ from doctor_benches import (
     simulated_bench_file,
 )
 
-from calseq.bench import read_bench
+from calseq.bench.bench import read_bench
 from calseq.doctor import Machine, Status, this_machine
 from calseq.doctor.folders import within
 

@@ -17,11 +17,11 @@ from doctor_benches import (
     true_dirigent,
 )
 
-from calseq.cli.doctor import doctor, doctor_text, verdict_line
+from calseq.cli.commands.doctor import doctor, doctor_text, verdict_line
 from calseq.console.line import text_of
 from calseq.doctor import Check, Status
 
-CALL = "import sys; from pathlib import Path; from calseq.cli.doctor import doctor; "
+CALL = "import sys; from pathlib import Path; from calseq.cli.commands.doctor import doctor; "
 CALL += "sys.exit(doctor(Path(sys.argv[1]), 'text'))"
 
 CHECKS = [

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from language_server import LanguageServer
 
-from calseq.catalog import builtin
-from calseq.document import Document, open_text
-from calseq.loading import read_whole
-from calseq.problems import Problem
-from calseq.schema import check
-from calseq.sequence_reader import is_variant
-from calseq.sequence_schema import sequence_schema
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import Document, open_text
+from calseq.documents.schema import check
+from calseq.documents.yaml_reader import read_yaml
+from calseq.planning.loading import read_whole
+from calseq.problems.problem import Problem
+from calseq.sequence.catalog import builtin
+from calseq.sequence.reader import is_variant
+from calseq.sequence.schema import sequence_schema
 
 TESTS = Path(__file__).parents[1]
 SEQUENCES = TESTS / "input" / "corpus"

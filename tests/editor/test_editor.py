@@ -10,8 +10,8 @@ import pytest
 from editor_agreement import IN_THE_SCHEMA, SEQUENCES, VARIANTS, agreement
 from language_server import VERSIONS, NoServer, installed, serving
 
-from calseq.assets import schemas, shipped_sequences
-from calseq.catalog import builtin
+from calseq.sequence.catalog import builtin
+from calseq.system.assets import schemas, shipped_sequences
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("CALSEQ_EDITOR"), reason="CALSEQ_EDITOR=1 installs yaml-language-server with npm"

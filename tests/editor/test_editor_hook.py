@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from calseq.document import open_text
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import open_text
+from calseq.documents.yaml_reader import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 [HOOK] = read_yaml(open_text(ROOT / ".pre-commit-hooks.yaml")).data

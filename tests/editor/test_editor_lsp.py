@@ -11,17 +11,18 @@ import pytest
 from editor_agreement import SEQUENCES, VARIANTS, agreement
 from language_server import serving
 
-from calseq.assets import shipped_sequences
-from calseq.catalog import builtin
-from calseq.document import open_text
+from calseq.bench.site import TASKS
+from calseq.documents.document import open_text
+from calseq.documents.yaml_reader import read_yaml
 from calseq.editor.marks import at, changes, marks
 from calseq.editor.sheet import judged, mended, tidy
-from calseq.inspection import PLACES
-from calseq.loading import read_whole
-from calseq.problem_formats.report import told
-from calseq.problems import CODES, in_order
-from calseq.site import TASKS
-from calseq.yaml_reader import read_yaml
+from calseq.planning.loading import read_whole
+from calseq.planning.validation import PLACES
+from calseq.problems.codes import CODES
+from calseq.problems.formats.report import told
+from calseq.problems.refused import in_order
+from calseq.sequence.catalog import builtin
+from calseq.system.assets import shipped_sequences
 
 CALSEQ = [sys.executable, "-m", "calseq", "lsp"]
 HEAD = "calseq: 1\ntitle: T\nsteps:\n"

@@ -5,8 +5,8 @@ import math
 import pytest
 from eta_runs import a_plan, a_step
 
-from calseq.expectations import Expectation, Timing, catalogued, expectations, key, keys, median
-from calseq.plan import PowerMode, Simulation
+from calseq.model.expectations import Expectation, Timing, catalogued, expectations, key, keys, median
+from calseq.model.plan import PowerMode, Simulation
 
 PLAN = a_plan()
 TUNE = keys(PLAN)[4]

@@ -9,14 +9,15 @@ import pytest
 from eta_runs import AT, SAMPLES, a_plan, started
 from msgspec.structs import replace
 
-from calseq.aftermath import ended_safely
 from calseq.console.summary import summary
-from calseq.console.view import begin, fold
-from calseq.events import EVENT_FORMAT, BiasDecided, Bus, RunEnded, RunStarted, Stamped, StepEnded
-from calseq.history import read_history
-from calseq.journal import Journal, encode, read_journal
-from calseq.plan import PLAN_FORMAT, from_json, to_json
-from calseq.runs import RUN_FORMAT, RunRecord, read_record, write_record
+from calseq.model.events import EVENT_FORMAT, BiasDecided, RunEnded, RunStarted, Stamped, StepEnded
+from calseq.model.plan import PLAN_FORMAT, from_json, to_json
+from calseq.record.aftermath import ended_safely
+from calseq.record.history import read_history
+from calseq.record.journal import Journal, encode, read_journal
+from calseq.record.run_folder import RUN_FORMAT, RunRecord, read_record, write_record
+from calseq.record.view import begin, fold
+from calseq.run.bus import Bus
 
 FACTS = {
     "format-1-passed": {

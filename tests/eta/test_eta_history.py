@@ -6,8 +6,8 @@ import os
 import pytest
 from eta_runs import a_plan
 
-from calseq.archive import run_folders
-from calseq.history import MAX_FOLDERS, expected, read_history
+from calseq.record.find import run_folders
+from calseq.record.history import MAX_FOLDERS, expected, read_history
 
 
 @pytest.fixture

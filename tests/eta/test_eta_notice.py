@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from eta_runs import ROOT, a_bench, run_of
 
-from calseq.attempt import RUN_MARK
-from calseq.bench import read_bench
-from calseq.journal import read_journal
-from calseq.locks import BenchLock
-from calseq.notice import LOG, VARIABLES, announce, told
-from calseq.plan import Notice
-from calseq.presence import children
-from calseq.process import adopt_orphans
-from calseq.runs import RunRecord, read_record
-from calseq.stops import Stops
+from calseq.bench.bench import read_bench
+from calseq.model.plan import Notice
+from calseq.record.journal import read_journal
+from calseq.record.processes import children
+from calseq.record.run_folder import RunRecord, read_record
+from calseq.run.attempt import RUN_MARK
+from calseq.run.on_finish import LOG, VARIABLES, announce, told
+from calseq.system.locks import BenchLock
+from calseq.system.process import adopt_orphans
+from calseq.system.signals import Stops
 
 PATIENCE_S = 30.0
 
@@ -197,8 +197,8 @@ def test_it_comes_after_the_record_and_is_no_part_of_the_run(tmp_path):
     look.write_text(
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from calseq.presence import children, guard_lives\n"
-        "from calseq.runs import read_record\n"
+        "from calseq.record.processes import children, guard_lives\n"
+        "from calseq.record.run_folder import read_record\n"
         "folder = Path(os.environ['CALSEQ_FOLDER'])\n"
         f"print(read_record(folder).state, children(folder), guard_lives(folder), os.environ.get('{RUN_MARK}'))\n"
     )

@@ -7,10 +7,10 @@ import sys
 import pytest
 from eta_runs import run_of
 
-from calseq.console.view import begin, fold
-from calseq.events import RunStarted, StepEnded
-from calseq.journal import read_journal
-from calseq.plan import from_json
+from calseq.model.events import RunStarted, StepEnded
+from calseq.model.plan import from_json
+from calseq.record.journal import read_journal
+from calseq.record.view import begin, fold
 
 
 def events_of(folder, kind):

@@ -8,10 +8,10 @@ import jsonschema
 import pytest
 from eta_runs import SAMPLES, run_of
 
-from calseq.assets import schemas
-from calseq.events import KINDS
-from calseq.record_schema import record_schema
-from calseq.schema import stored_schema
+from calseq.documents.schema import stored_schema
+from calseq.model.events import KINDS
+from calseq.report.schemas import record_schema
+from calseq.system.assets import schemas
 
 KINDS_OF_FILES = ("events", "run", "plan", "report")
 

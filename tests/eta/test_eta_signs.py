@@ -13,9 +13,9 @@ from eta_runs import a_plan, failed_run, good_run, stamped, unsafe_run
 from msgspec.structs import replace
 
 from calseq.console.live import Live
-from calseq.console.outlet import Outlet
-from calseq.console.view import begin
-from calseq.events import PowerFailed, Stamped, StopAsked
+from calseq.console.writer import Outlet
+from calseq.model.events import PowerFailed, Stamped, StopAsked
+from calseq.record.view import begin
 
 NOWHERE = Path("/nowhere")
 KEEP, GIVE_BACK = "\x1b[22;2t", "\x1b]2;\a\x1b[23;2t"

@@ -6,11 +6,11 @@ import pytest
 from eta_runs import AT, a_plan, step_start
 from run_doubles import GENERAL, Deed, World, plan_of, ran, steps_of
 
-from calseq import events
-from calseq.console.view import begin, fold
-from calseq.events import Bus
-from calseq.journal import decode, encode
-from calseq.supervision import TICK_S
+from calseq.model import events
+from calseq.record.journal import decode, encode
+from calseq.record.view import begin, fold
+from calseq.run.bus import Bus
+from calseq.run.supervision import TICK_S
 
 
 def ended(**deed):

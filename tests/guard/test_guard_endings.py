@@ -107,7 +107,7 @@ def test_while_rails_are_handed_over(bench, start):
 
 HOLDER = """
 import pathlib, signal, sys, time
-from calseq.rails import Role
+from calseq.model.rails import Role
 from calseq.simulator.supplies import SimulatedBench
 bench = SimulatedBench.open(pathlib.Path({folder!r}))
 bench.acquire([Role.LV, Role.HV], 'child')

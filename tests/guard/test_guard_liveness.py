@@ -9,12 +9,12 @@ from contextlib import suppress
 import pytest
 from guard_bench import CHANNELS, INSTRUMENTS, Icicle, Simulated, opening, start_ticks, until
 
-from calseq import rails
+from calseq.model import rails
+from calseq.model.verdicts import UNKNOWN_HARDWARE
 from calseq.power import guard as guards
 from calseq.power import guarded
-from calseq.runs import MARKER
+from calseq.record.run_folder import MARKER
 from calseq.simulator.interlocks import Level
-from calseq.verdicts import UNKNOWN_HARDWARE
 
 SILENCE_S = 1.5
 """Longer than any of these moves takes on a machine that is busy."""

@@ -7,8 +7,8 @@ import sys
 import pytest
 from guard_bench import Icicle, Simulated, interpreters, until
 
-from calseq.locks import BenchLock, Ended
-from calseq.problems import Refused
+from calseq.problems.refused import Refused
+from calseq.system.locks import BenchLock, Ended
 
 BEGAN = "2026-01-01T00:00:00+00:00"
 
@@ -112,7 +112,7 @@ def test_locks_that_cannot_be_written_keep_no_rail_on(tmp_path, start):
 
 FULL = """
 import os, resource, signal, sys
-from calseq.locks import BenchLock
+from calseq.system.locks import BenchLock
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 lock = BenchLock(["R"], sys.argv[1])
 size = os.fstat(lock.files[0]).st_size

@@ -172,7 +172,7 @@ def test_only_what_is_off_is_handed_over(tmp_path, start):
 
 OTHER = """
 import sys, pathlib
-from calseq.rails import Role
+from calseq.model.rails import Role
 from calseq.simulator.supplies import SimulatedBench
 bench = SimulatedBench.open(pathlib.Path(sys.argv[1]))
 bench.acquire([Role.LV, Role.HV], "child")

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from guard_bench import CHANNELS, INSTRUMENTS, Icicle, until
 
-from calseq import rails
+from calseq.model import rails
 from calseq.power import icicle as adapter
 
 STEPS = [0, -5, 500, 1000, True, "5", None, float("nan"), float("inf"), [5], -0.0]

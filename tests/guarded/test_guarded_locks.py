@@ -22,8 +22,8 @@ from guarded_runs import (
     words,
 )
 
-from calseq.locks import holders_now, lock_folder
 from calseq.simulator.state import born
+from calseq.system.locks import holders_now, lock_folder
 
 assert stand  # a fixture
 

@@ -12,8 +12,8 @@ import pytest
 from guarded_runs import end_all, until
 from icicle_stand import CURVE, IcicleStand
 
-from calseq.locks import BenchLock, holders_now, lock_folder
-from calseq.problems import Refused
+from calseq.problems.refused import Refused
+from calseq.system.locks import BenchLock, holders_now, lock_folder
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 QUICK_S = 20.0

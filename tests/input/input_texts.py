@@ -3,17 +3,18 @@
 import json
 from pathlib import Path
 
-from calseq.assets import sequences, shipped_sequences
-from calseq.bench import Bench, BenchReading, read_bench
-from calseq.catalog import Catalog, builtin
-from calseq.compiler import compile_plan
-from calseq.document import Document, from_bytes
-from calseq.inspection import judge, read
-from calseq.json_reader import read_json
-from calseq.loading import read_whole
-from calseq.problems import Problem, in_order
-from calseq.sequence import Sequence
-from calseq.yaml_reader import read_yaml
+from calseq.bench.bench import Bench, BenchReading, read_bench
+from calseq.documents.document import Document, from_bytes
+from calseq.documents.json_reader import read_json
+from calseq.documents.yaml_reader import read_yaml
+from calseq.planning.compiler import compile_plan
+from calseq.planning.loading import read_whole
+from calseq.planning.validation import judge, read
+from calseq.problems.problem import Problem
+from calseq.problems.refused import in_order
+from calseq.sequence.catalog import Catalog, builtin
+from calseq.sequence.sequence import Sequence
+from calseq.system.assets import sequences, shipped_sequences
 
 CORPUS = Path(__file__).parent / "corpus"
 SHIPPED = shipped_sequences()

@@ -6,10 +6,10 @@ import os
 import pytest
 from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, bench_in, sequence_of, sound_bench, told
 
-from calseq.assets import find_bench
-from calseq.bench import Sweep, read_bench
-from calseq.plan import PowerMode
-from calseq.problems import in_order
+from calseq.bench.bench import Sweep, read_bench
+from calseq.model.plan import PowerMode
+from calseq.problems.refused import in_order
+from calseq.system.assets import find_bench
 
 SITE = """\
 calseq-calibrations: 1

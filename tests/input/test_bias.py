@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from calseq.bias import Breakdowns, Witnesses, decide
-from calseq.curves import Hole, IvCurve, IvPoint, NotUnderstood
-from calseq.plan import BiasRule, BiasSupply, Module
+from calseq.measurement.curves import Hole, IvCurve, IvPoint, NotUnderstood
+from calseq.measurement.witnesses import Breakdowns, Witnesses
+from calseq.model.plan import BiasRule, BiasSupply, Module
+from calseq.planning.bias import decide
 
 SAME, MAGNITUDE, FORWARD = BiasRule(), BiasRule(sign="magnitude"), BiasRule(allow_forward=True)
 FILE_ALONE = BiasRule(witnesses="breakdowns")

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import calseq
-from calseq import problems
-from calseq.problems import CODES
+from calseq.problems import codes, problem
+from calseq.problems.codes import CODES
 
 PACKAGE = Path(calseq.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -37,13 +37,13 @@ def sources(folder, but=()):
 
 
 def test_every_code_is_used_by_its_name():
-    text = sources(PACKAGE, but=("problems.py",)) + "\n".join(
+    text = sources(PACKAGE, but=("codes.py",)) + "\n".join(
         path.read_text() for path in (PACKAGE.parent / "schemas").glob("*.json")
     )
     unused = [
         name
-        for name, code in vars(problems).items()
-        if isinstance(code, problems.Code)
+        for name, code in vars(codes).items()
+        if isinstance(code, problem.Code)
         and name not in KEPT
         and not re.search(rf"\b{name}\b|{code.id}", text)
     ]

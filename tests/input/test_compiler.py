@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, SHIPPED, bench_in, sequence_of, sound_bench
 from msgspec.structs import replace
 
-from calseq.bench import read_bench
-from calseq.catalog import builtin
-from calseq.compiler import compile_plan
-from calseq.plan import DIRECTORY, Plan, PowerMode, Step, from_json, to_json
-from calseq.problems import in_order
-from calseq.rails import BIASED, BOTH_OFF, POWERED, RAIL_RULES, SUPPLIES, Role, StepType
+from calseq.bench.bench import read_bench
+from calseq.model.plan import DIRECTORY, Plan, PowerMode, Step, from_json, to_json
+from calseq.model.rails import BIASED, BOTH_OFF, POWERED, RAIL_RULES, SUPPLIES, Role, StepType
+from calseq.planning.compiler import compile_plan
+from calseq.problems.refused import in_order
+from calseq.sequence.catalog import builtin
 
 GOLDEN = Path(__file__).parent / "golden"
 PLANAR = "iv_curve.max_voltage=-350"

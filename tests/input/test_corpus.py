@@ -5,10 +5,10 @@ import re
 import pytest
 from input_texts import CORPUS, SHIPPED_FOLDER, at, corpus_files, corpus_problems, sequence_of
 
-from calseq.catalog import builtin
-from calseq.diagnostics import problems_text
-from calseq.problems import CODES
-from calseq.rails import StepType
+from calseq.model.rails import StepType
+from calseq.problems.codes import CODES
+from calseq.problems.diagnostics import problems_text
+from calseq.sequence.catalog import builtin
 
 FILES = corpus_files()
 TRUTH = {

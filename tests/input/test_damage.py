@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from input_texts import BENCHES, SHIPPED, json_of, problems_of, yaml_of
 
-from calseq.instruments import read_wiring
+from calseq.bench.instruments import read_wiring
 
 # What may go without a word: a description, a policy that has a default, an option, a name, a requirement.
 OPTIONAL = {"description", "required_instruments", "defaults", "timeout", "retries", "on_failure", "name", "options",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from input_texts import SOUND, problems_of, told, yaml_of
 
-from calseq.document import MAX_BYTES, open_text
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import MAX_BYTES, open_text
+from calseq.documents.yaml_reader import read_yaml
 
 
 def opened(path):

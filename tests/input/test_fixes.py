@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from input_texts import CORPUS, HEAD, SHIPPED, corpus_files, corpus_problems
 
-from calseq.catalog import builtin
-from calseq.document import from_bytes
-from calseq.fixes import edited, fixes, mend
-from calseq.inspection import judge, read
-from calseq.problems import Edit
+from calseq.documents.document import from_bytes
+from calseq.documents.fixes import edited, fixes, mend
+from calseq.planning.validation import judge, read
+from calseq.problems.problem import Edit
+from calseq.sequence.catalog import builtin
 
 FILES = corpus_files()
 CURVE = "  - calibration: iv_curve\n    options: {max_voltage: -80}\n"

@@ -6,12 +6,12 @@ import pytest
 from input_texts import BENCH, HEAD, INSTRUMENTS, bench_in, sequence_of
 from msgspec.structs import replace
 
-from calseq.compiler import compile_plan
 from calseq.console.planview import plan_text
-from calseq.loading import simulated
-from calseq.plan import HvBox, from_json, to_json
-from calseq.problems import Refused
-from calseq.run import check_hv_box
+from calseq.model.plan import HvBox, from_json, to_json
+from calseq.planning.compiler import compile_plan
+from calseq.planning.loading import simulated
+from calseq.problems.refused import Refused
+from calseq.run.run import check_hv_box
 
 CURVE = "  - {calibration: iv_curve, options: {max_voltage: -80}}\n"
 BIASED = HEAD + "steps:\n" + CURVE + "  - crosstalk_method\n"

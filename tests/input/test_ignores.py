@@ -3,7 +3,7 @@
 import pytest
 from input_texts import HEAD, bench_in, problems_of, sequence_of, told
 
-from calseq.compiler import compile_plan
+from calseq.planning.compiler import compile_plan
 
 SHORT = HEAD + "steps:\n  - calibration: iv_curve\n    options: {max_voltage: -80}\n"
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from input_texts import INSTRUMENTS, json_of, told
 
-from calseq.instruments import read_wiring
-from calseq.rails import Role
+from calseq.bench.instruments import read_wiring
+from calseq.model.rails import Role
 
 
 def judged(data):

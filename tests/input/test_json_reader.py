@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from input_texts import json_of, told
 
-from calseq.document import BAD_CHARACTERS
+from calseq.documents.document import BAD_CHARACTERS
 
 TEXTS = st.text(st.characters(codec="utf-8")).filter(lambda text: not BAD_CHARACTERS.search(text))
 NUMBERS = st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False)

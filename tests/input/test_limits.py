@@ -3,7 +3,7 @@
 import pytest
 from input_texts import BENCH, INSTRUMENTS, sequence_of, sound_bench, told
 
-from calseq.compiler import compile_plan
+from calseq.planning.compiler import compile_plan
 
 CURVE = "calseq: 1\ntitle: x\nlimits: {hv: -60}\nsteps:\n  - calibration: iv_curve\n    options: {max_voltage: -80}\n"
 

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from input_texts import HEAD, corpus_files, corpus_problems, sequence_of
 
-from calseq.assets import schemas
-from calseq.document import from_bytes
-from calseq.problem_formats import FORMATS, Report, report_text
-from calseq.problem_formats.listing import Listing, schema
-from calseq.problems import BAD_VALUE, NO_BENCH, SHORT_TIMEOUT, Place, Problem, Source, Span, in_order
-from calseq.schema import stored_schema
+from calseq.documents.document import from_bytes
+from calseq.documents.schema import stored_schema
+from calseq.problems.codes import BAD_VALUE, NO_BENCH, SHORT_TIMEOUT
+from calseq.problems.formats import FORMATS, Report, report_text
+from calseq.problems.formats.as_json import Listing, schema
+from calseq.problems.problem import Place, Problem, Source, Span
+from calseq.problems.refused import in_order
+from calseq.system.assets import schemas
 
 EVIL = "a\"b<c>&d,e:f%g]]>'h\U0001f600 µ"
 SOURCE = Source(f"dir/{EVIL}.yaml", f"x\n  {EVIL} here\n")

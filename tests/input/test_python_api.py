@@ -8,7 +8,7 @@ import pytest
 from input_texts import BENCH, HEAD, INSTRUMENTS, SOUND, bench_in
 
 import calseq
-from calseq.problems import InvalidCalibration, MissingInstrument, MissingTuning, Refused
+from calseq.problems.refused import InvalidCalibration, MissingInstrument, MissingTuning, Refused
 
 
 def written(tmp_path, text):

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_damage import edited, routes
 
-from calseq.assets import schemas
-from calseq.catalog import builtin
-from calseq.document import open_text
-from calseq.json_reader import read_json
-from calseq.quick import fits
-from calseq.sequence_schema import sequence_schema
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import open_text
+from calseq.documents.fast_check import fits
+from calseq.documents.json_reader import read_json
+from calseq.documents.yaml_reader import read_yaml
+from calseq.sequence.catalog import builtin
+from calseq.sequence.schema import sequence_schema
+from calseq.system.assets import schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = {name: json.loads((schemas() / f"{name}.schema.json").read_text()) for name in ("bench", "calibrations", "instruments", "modules")}  # fmt: skip
@@ -28,7 +28,7 @@ FILES = {
     "bench": sorted((ROOT / "sequences/benches").glob("*/bench.yaml")),
     "instruments": sorted((ROOT / "sequences/benches").glob("*/instruments.json")),
     "modules": sorted((ROOT / "sequences/benches").glob("*/modules.json")),
-    "calibrations": [ROOT / "calseq/calibrations.json"],
+    "calibrations": [ROOT / "calseq/sequence/calibrations.json"],
 }
 EDITS = [
     "remove",

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from calseq.rails import BIASED, BOTH_OFF, POWERED, Hv, Lv, Move, Rails, Reading, Readings, moves
+from calseq.model.rails import BIASED, BOTH_OFF, POWERED, Hv, Lv, Move, Rails, Reading, Readings, moves
 
 STATES = (True, False, None)
 VOLTAGES = (None, 0.0, -1.0, 2.0, -3.0, math.nan, -350.0)

@@ -7,12 +7,12 @@ import jsonschema
 import pytest
 from input_texts import CORPUS, HEAD, SHIPPED, problems_of, yaml_of
 
-from calseq.assets import builtin_calibrations, schemas
-from calseq.catalog import builtin
-from calseq.plan import BiasRule, Simulation
-from calseq.schema import stored_schema
-from calseq.sequence import Policies
-from calseq.sequence_schema import sequence_schema
+from calseq.documents.schema import stored_schema
+from calseq.model.plan import BiasRule, Simulation
+from calseq.sequence.catalog import builtin
+from calseq.sequence.schema import sequence_schema
+from calseq.sequence.sequence import Policies
+from calseq.system.assets import builtin_calibrations, schemas
 
 KINDS = ("sequence", "bench", "calibrations", "instruments", "modules")
 FORBIDDEN = {"oneOf", "anyOf", "unevaluatedProperties", "$id", "$recursiveRef", "format"}

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from input_texts import CORPUS, CURVE, HEAD, SHIPPED, at, problems_of, yaml_of
 
-from calseq.catalog import builtin
-from calseq.fixes import mend
-from calseq.inspection import judge, read
-from calseq.loading import read_whole
-from calseq.slips import DASHES
+from calseq.documents.fixes import mend
+from calseq.documents.slips import DASHES
+from calseq.planning.loading import read_whole
+from calseq.planning.validation import judge, read
+from calseq.sequence.catalog import builtin
 
 TEXT = (
     HEAD

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from calseq.timelimit import within
+from calseq.system.timelimit import within
 
 
 def test_a_result_and_an_error_come_through():

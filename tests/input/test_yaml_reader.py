@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from input_texts import SHIPPED, SOUND, problems_of, sequence_of, told, yaml_of
 
-from calseq.scalars import Doubt, plain_scalar
+from calseq.documents.scalars import Doubt, plain_scalar
 
 
 def read(text):

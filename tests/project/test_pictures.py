@@ -28,7 +28,7 @@ def test_the_report_is_the_page_that_is_written(pictures):
 
 
 def test_the_sample_is_a_whole_run_and_names_no_folder_of_whoever_recorded_it(pictures):
-    from calseq.seal import verify  # noqa: PLC0415
+    from calseq.record.seal import verify  # noqa: PLC0415
 
     assert all(finding.good is not False for finding in verify(pictures.SAMPLE))
     texts = b"".join(path.read_bytes() for path in pictures.SAMPLE.rglob("*") if path.is_file())

@@ -25,11 +25,11 @@ from console_runs import (
 )
 from watch_runs import write_run
 
-from calseq.plan import PowerMode
-from calseq.rails import Move, Readings
-from calseq.report.dossier import read_dossier
+from calseq.model.plan import PowerMode
+from calseq.model.rails import Move, Readings
+from calseq.model.verdicts import NOT_CONTROLLED, RunVerdict
 from calseq.report.html import text as html_text
-from calseq.verdicts import NOT_CONTROLLED, RunVerdict
+from calseq.report.run_data import read_dossier
 
 BLOCKS = {"p", "h1", "h2", "h3", "li", "dt", "tr", "pre", "summary", "caption", "header", "div", "strong"}
 CELLS = {"td", "th", "dd", "span"}

@@ -17,11 +17,11 @@ from report_pages import a_run, dirigent_run, many_steps
 from test_report_curves import SHORT, curved, no_bias_run
 from test_report_hostile import a_log, hostile_run
 
-from calseq.cli.compare import comparison_page
-from calseq.cli.gathered import gather
-from calseq.comparison import compare
+from calseq.cli.commands.compare import comparison_page
+from calseq.cli.compared import gather
+from calseq.measurement.comparison import compare
+from calseq.record.status import stand
 from calseq.report import write_report
-from calseq.standing import stand
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_S = 90

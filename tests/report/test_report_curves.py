@@ -8,21 +8,21 @@ from msgspec.structs import replace
 from report_pages import Page, a_run, page_of, prove_good
 from test_report_page import a_png, leave
 
-from calseq.catalog import builtin
 from calseq.console.runlist import runs_text
 from calseq.console.statusview import Glance, status_text
 from calseq.console.summary import summary
-from calseq.events import BiasDecided, RunEnded, StepSkipped
-from calseq.plan import BiasSupply, Module
+from calseq.model.events import BiasDecided, RunEnded, StepSkipped
+from calseq.model.plan import BiasSupply, Module
+from calseq.model.verdicts import RunVerdict, Verdict
 from calseq.report import write_report
 from calseq.report.attention import attention
-from calseq.report.dossier import read_dossier
 from calseq.report.files import MOST_FILES, listed
 from calseq.report.html import text as html_text
 from calseq.report.markdown import text as markdown_text
 from calseq.report.pictures import _drawn, drawings
+from calseq.report.run_data import read_dossier
 from calseq.report.verdict import headline
-from calseq.verdicts import RunVerdict, Verdict
+from calseq.sequence.catalog import builtin
 
 IV = "Voltage (V),Current (A)\n" + "".join(f"{-volts},{-volts * 1e-9}\n" for volts in range(0, 101, 5))
 SLDO = "Current (A),Voltage (V),VIN,VDDD_ROC0\n6,2.6,2.3,1.2\n1,1.3,1.2,0.9\n"
@@ -302,7 +302,7 @@ def test_with_plots_the_pictures_of_dirigent_are_linked(folder):
 def test_it_is_said_whether_breakdowns_json_is_still_the_one_that_was_decided_on(tmp_path, change, said):
     import hashlib  # noqa: PLC0415
 
-    from calseq.events import BiasDecided  # noqa: PLC0415
+    from calseq.model.events import BiasDecided  # noqa: PLC0415
 
     content = b'{"0": null}'
     sha256 = hashlib.sha256(content).hexdigest()

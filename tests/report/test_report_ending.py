@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from watch_runs import calseq as run_calseq
 
-from calseq.clocks import now_s
+from calseq.record.run_folder import read_record
+from calseq.record.seal import verify
 from calseq.report import REPORT, place_report
-from calseq.report.courtesy import leave_report
-from calseq.runs import read_record
-from calseq.seal import verify
-from calseq.stops import Stops
+from calseq.report.after_run import leave_report
+from calseq.system.clock import now_s
+from calseq.system.signals import Stops
 
 PATIENCE_S = 60.0
 RAISES = {
@@ -167,7 +167,7 @@ def test_a_run_whose_folder_of_work_is_gone_has_its_report(tmp_path, folder):
     place = tmp_path / "gone"
     place.mkdir()
     script = (
-        "import os, sys; from pathlib import Path; from calseq.stops import Stops; from calseq.report.courtesy import leave_report;"
+        "import os, sys; from pathlib import Path; from calseq.system.signals import Stops; from calseq.report.after_run import leave_report;"
         "os.rmdir(os.getcwd()); print(leave_report(Path(sys.argv[1]), Stops()))"
     )
     ran = subprocess.run(

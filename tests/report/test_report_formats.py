@@ -10,14 +10,14 @@ import pytest
 from console_runs import a_plan, failed_run, good_run, resumed_run, simulated_plan, unsafe_run, until_tuning
 from report_pages import a_run, dirigent_run, many_steps
 
-from calseq.problems import Refused
+from calseq.documents.schema import stored_schema
+from calseq.problems.refused import Refused
 from calseq.report import FORMATS, report_text
-from calseq.report.dossier import read_dossier
-from calseq.report.facts import FACTS_FORMAT
-from calseq.report.facts import text as json_text
+from calseq.report.as_json import FACTS_FORMAT
+from calseq.report.as_json import text as json_text
 from calseq.report.junit import text as junit_text
 from calseq.report.markdown import text as markdown_text
-from calseq.schema import stored_schema
+from calseq.report.run_data import read_dossier
 
 
 def runs():

@@ -15,12 +15,12 @@ from markdown_it import MarkdownIt
 from msgspec.structs import replace
 from report_pages import Page, a_run, page_of, prove_good
 
-from calseq.report.dossier import read_dossier
-from calseq.report.facts import text as json_text
+from calseq.report.as_json import text as json_text
 from calseq.report.html import text as html_text
 from calseq.report.junit import text as junit_text
 from calseq.report.markdown import code
 from calseq.report.markdown import text as markdown_text
+from calseq.report.run_data import read_dossier
 
 HARMFUL = (
     b"<script>alert(1)</script>", b"</pre></style></title><img src=x onerror=alert(1)>", b"<!-- ", b"-->", b"]]>", b"<![CDATA[",
@@ -243,7 +243,7 @@ def test_a_record_cannot_make_a_link_of_its_own(tmp_path, value):
 
 def test_the_templates_trust_the_plots_only():
     texts = [
-        path.read_text() for path in Path(html_text.__code__.co_filename).parents[1].glob("templates/**/*.j2")
+        path.read_text() for path in Path(html_text.__code__.co_filename).parent.glob("templates/**/*.j2")
     ]
     trusted = [each for text in texts for each in re.findall(r"\{\{ *(\S+?) *\| *safe *\}\}", text)]
     assert sorted(trusted) == ["drawing.svg", "plot"]

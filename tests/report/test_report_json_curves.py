@@ -6,8 +6,8 @@ import re
 import pytest
 from test_report_curves import folder, leave
 
-from calseq.report.dossier import read_dossier
-from calseq.report.facts import text
+from calseq.report.as_json import text
+from calseq.report.run_data import read_dossier
 
 assert folder  # a fixture
 

@@ -27,19 +27,19 @@ from watch_runs import guard_says
 from calseq.console.statusview import next_words
 from calseq.console.statusview import word_of as status_word
 from calseq.console.summary import _reason as summary_reason
-from calseq.console.view import begin
-from calseq.plan import Standing
-from calseq.problems import Refused
+from calseq.model.plan import Standing
+from calseq.model.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO
+from calseq.problems.refused import Refused
+from calseq.record.run_folder import utc
+from calseq.record.view import begin
 from calseq.report import write_report
-from calseq.report.dossier import read_dossier
 from calseq.report.files import PICTURE_BYTES, PICTURES_BYTES
 from calseq.report.html import FOLDS, MOST_BYTES
 from calseq.report.html import text as html_text
 from calseq.report.markdown import text as markdown_text
 from calseq.report.pictures import pictures
+from calseq.report.run_data import read_dossier
 from calseq.report.verdict import headline
-from calseq.runs import utc
-from calseq.verdicts import UNKNOWN_HARDWARE, WHAT_TO_DO
 
 SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("format-1-*"))
 SECTIONS = ["attention", "about", "timeline", "steps", "curves", "bias", "proof"]

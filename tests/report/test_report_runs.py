@@ -16,11 +16,11 @@ from watch_runs import calseq as run_calseq
 from watch_runs import guard_says
 
 import calseq
+from calseq.record.run_folder import read_record
+from calseq.record.seal import verify
 from calseq.report import REPORT
-from calseq.report.courtesy import leave_report
-from calseq.runs import read_record
-from calseq.seal import verify
-from calseq.stops import Stops
+from calseq.report.after_run import leave_report
+from calseq.system.signals import Stops
 
 CURVE, GENERAL = step("iv_curve"), step("voltage_trimming")
 PATIENCE_S = 60.0
@@ -77,14 +77,14 @@ def test_whoever_wants_none_gets_none_and_pays_nothing(tmp_path):
     assert not (the_run(tmp_path) / REPORT).exists()
     assert " jinja2" not in told
     assert " matplotlib" not in told
-    assert "calseq.report.dossier" not in told
+    assert "calseq.report.run_data" not in told
 
 
 def test_what_draws_is_never_loaded_by_what_ran(tmp_path):
     told = execute(tmp_path, "sensor_iv", env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
     assert (the_run(tmp_path) / REPORT).exists()
-    assert " calseq.report.courtesy" in told, "what is imported is told"
-    for name in (" jinja2", " matplotlib", "calseq.report.dossier"):
+    assert " calseq.report.after_run" in told, "what is imported is told"
+    for name in (" jinja2", " matplotlib", "calseq.report.run_data"):
         assert name not in told
 
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_pages import dirigent_run
 
-from calseq.console.view import State
-from calseq.events import Stamped, StepEnded, StepStarted
-from calseq.journal import decode, with_checksum
-from calseq.rails import Role
-from calseq.report.chronicle import LANE_STATES, Session, Stretch, Try, chronicle, torn_lanes
+from calseq.model.events import Stamped, StepEnded, StepStarted
+from calseq.model.rails import Role
+from calseq.model.verdicts import Verdict
+from calseq.record.journal import decode, with_checksum
+from calseq.record.view import State
+from calseq.report.history import LANE_STATES, Session, Stretch, Try, chronicle, torn_lanes
 from calseq.report.timeline import LEAST, Span, bars, breaks, lane, merged, ticks, usual_bar
-from calseq.verdicts import Verdict
 
 times = st.floats(0, 1e6, allow_nan=False)
 tries = st.lists(

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "cli_run"))
 import pytest
 from cli_runs import SHIPPED, Stand, end_all, step
 
-from calseq.events import StepEnded, StepKept, StepStarted
-from calseq.journal import read_journal
+from calseq.model.events import StepEnded, StepKept, StepStarted
+from calseq.record.journal import read_journal
 from calseq.simulator.state import born
 from calseq.simulator.supplies import SimulatedBench
 

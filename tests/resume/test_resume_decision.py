@@ -13,16 +13,17 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 
 from run_doubles import BUMPS, CURVE, GENERAL, SLDO, TUNING, Deed, World, plan_of, steps_of
 
-from calseq import events
-from calseq.bias import Breakdowns, Witnesses
 from calseq.console.resumption import resumption_text
-from calseq.curves import IvCurve, IvPoint
-from calseq.events import RunEnded, RunResumed, Stamped, StepEnded, StepSkipped, StepStarted
-from calseq.executor import Beginning
-from calseq.journal import cut_tail, encode, scan
-from calseq.plan import Dictionaries, Environment, InputFile, Simulation
-from calseq.resumption import Past, differences, past, resume
-from calseq.verdicts import RunVerdict, Verdict
+from calseq.measurement.curves import IvCurve, IvPoint
+from calseq.measurement.witnesses import Breakdowns, Witnesses
+from calseq.model import events
+from calseq.model.events import RunEnded, RunResumed, Stamped, StepEnded, StepSkipped, StepStarted
+from calseq.model.plan import Dictionaries, Environment, InputFile, Simulation
+from calseq.model.verdicts import RunVerdict, Verdict
+from calseq.planning.resumption import differences, resume
+from calseq.record.journal import cut_tail, encode, scan
+from calseq.record.past import Past, past
+from calseq.run.executor import Beginning
 
 PLAN = plan_of(steps_of(GENERAL, CURVE, TUNING, BUMPS))
 NAMES = [step.name for step in PLAN.steps]

@@ -12,18 +12,19 @@ import pytest
 from resume_stand import GENERAL, TUNING, guards, kill, stand
 
 import calseq
-from calseq import api, sequel
-from calseq.aftermath import ended_safely
-from calseq.journal import scan
-from calseq.locks import FolderLock
+from calseq import api
+from calseq.planning.preflight import dirigent_version
 from calseq.power.guarded import GuardedPower, Setting
-from calseq.preflight import dirigent_version
-from calseq.presence import guard_lives
-from calseq.problems import Refused
-from calseq.resumption import past
-from calseq.run import prepare_run
-from calseq.runs import attempts_made, read_record, simulated_folder, write_plan
-from calseq.stops import Stops
+from calseq.problems.refused import Refused
+from calseq.record.aftermath import ended_safely
+from calseq.record.journal import scan
+from calseq.record.past import past
+from calseq.record.processes import guard_lives
+from calseq.record.run_folder import attempts_made, read_record, simulated_folder, write_plan
+from calseq.run import resume
+from calseq.run.run import prepare_run
+from calseq.system.locks import FolderLock
+from calseq.system.signals import Stops
 
 __all__ = ["stand"]
 
@@ -55,7 +56,7 @@ def test_a_new_run_holds_its_folder_until_it_is_over(plan, tmp_path):
     with pytest.raises(BlockingIOError):
         FolderLock(run.folder)
     with pytest.raises(Refused, match=r"cannot be resumed yet: it goes on, pid \d+"):
-        sequel.open_ended(run.folder, Stops(), lambda _: None)
+        resume.open_ended(run.folder, Stops(), lambda _: None)
     assert run.go(Stops()).outcome.exit_code == 0
     FolderLock(run.folder).release()
 
@@ -186,12 +187,12 @@ def test_a_dirigent_is_known_by_its_version_or_by_its_help(stand, text, told):
 
 def test_another_dirigent_is_told_and_keeps_nothing(stand):
     run = stand.torn_off(GENERAL, TUNING, at=2)
-    ended = sequel.open_ended(run.folder, Stops(), lambda _: None)
+    ended = resume.open_ended(run.folder, Stops(), lambda _: None)
     try:
-        known = sequel.replace(ended, past=sequel.replace(ended.past, dirigent="dirigent 1"))
-        assert sequel.reckon(known, ended.plan, "dirigent 1").kept == ("voltage_trimming",)
-        assert sequel.reckon(known, ended.plan).kept == ("voltage_trimming",)
-        other = sequel.reckon(known, ended.plan, "dirigent 2")
+        known = resume.replace(ended, past=resume.replace(ended.past, dirigent="dirigent 1"))
+        assert resume.reckon(known, ended.plan, "dirigent 1").kept == ("voltage_trimming",)
+        assert resume.reckon(known, ended.plan).kept == ("voltage_trimming",)
+        other = resume.reckon(known, ended.plan, "dirigent 2")
         assert (other.kept, other.changed) == ((), ("dirigent was 'dirigent 1', and is 'dirigent 2'",))
     finally:
         ended.mine.release()
@@ -206,9 +207,9 @@ def test_a_run_folder_whose_journal_is_cut_anywhere_is_read_without_a_fuss(stand
     content = path.read_bytes()
     for cut in [*range(0, len(content), 23), len(content)]:
         path.write_bytes(content[:cut])
-        ended = sequel.open_ended(run.folder, Stops(), lambda _: None)
+        ended = resume.open_ended(run.folder, Stops(), lambda _: None)
         try:
-            kept = sequel.reckon(ended, ended.plan).kept
+            kept = resume.reckon(ended, ended.plan).kept
         finally:
             ended.mine.release()
         assert {*kept} == {*past(scan(content[: content[:cut].rfind(b"\n") + 1]).stamped).passed}
@@ -219,7 +220,7 @@ def test_a_newer_run_is_left_to_a_newer_calseq(stand):
     path = run.folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(Refused, match="read it with a newer calseq"):
-        sequel.open_ended(run.folder, Stops(), lambda _: None)
+        resume.open_ended(run.folder, Stops(), lambda _: None)
     FolderLock(run.folder).release()
 
 

@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "watch"))
 from console_runs import a_plan, failed_run, good_run, unsafe_run
 from watch_runs import calseq, left, record, write_run
 
-from calseq.archive import run_folders
-from calseq.console.following import next_words
-from calseq.prospect import forbidding, prospect
-from calseq.request import Request
-from calseq.standing import Phase, Standing, stand
+from calseq.console.next_steps import next_words
+from calseq.model.request import Request
+from calseq.planning.resume_preview import forbidding, prospect
+from calseq.record.find import run_folders
+from calseq.record.status import Phase, Standing, stand
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,9 @@ from resume_stand import (
 )
 
 import calseq
-from calseq import events
-from calseq.journal import read_journal
-from calseq.runs import read_record
+from calseq.model import events
+from calseq.record.journal import read_journal
+from calseq.record.run_folder import read_record
 from calseq.simulator.state import born
 
 __all__ = ["stand"]

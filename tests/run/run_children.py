@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from calseq.attempt import FolderAttempt
-from calseq.course import Course
-from calseq.plan import Step
-from calseq.power.rig import NoRig
-from calseq.rails import POWERED, StepType
-from calseq.stops import SignalStops
-from calseq.supervision import supervise
+from calseq.model.plan import Step
+from calseq.model.rails import POWERED, StepType
+from calseq.run.attempt import FolderAttempt
+from calseq.run.progress import Course
+from calseq.run.rails import NoRig
+from calseq.run.supervision import supervise
+from calseq.system.signals import SignalStops
 
 PATIENCE_S = 20.0
 

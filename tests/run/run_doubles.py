@@ -3,17 +3,17 @@
 from collections import Counter
 from types import SimpleNamespace
 
-from calseq import events
-from calseq.attempt import Look, Results
-from calseq.bias import Breakdowns, Witnesses
-from calseq.curves import IvCurve, IvPoint
-from calseq.events import ResultFile
-from calseq.executor import execute
-from calseq.plan import BiasSupply, Environment, Module, Output, Plan, PowerMode, Step
+from calseq.measurement.curves import IvCurve, IvPoint
+from calseq.measurement.witnesses import Breakdowns, Witnesses
+from calseq.model import events
+from calseq.model.events import ResultFile
+from calseq.model.plan import BiasSupply, Environment, Module, Output, Plan, PowerMode, Step
+from calseq.model.rails import BIASED, BOTH_OFF, RAIL_RULES, Move, Reading, Readings, Role, StepType
 from calseq.power.protocol import PowerFault
-from calseq.process import Exit, Left, NotStarted
-from calseq.rails import BIASED, BOTH_OFF, RAIL_RULES, Move, Reading, Readings, Role, StepType
-from calseq.stops import Stops
+from calseq.run.attempt import Look, Results
+from calseq.run.executor import execute
+from calseq.system.process import Exit, Left, NotStarted
+from calseq.system.signals import Stops
 
 TARGET_V = -50.0
 HEALTHY = IvCurve("data/IV.csv", "M0", tuple(IvPoint(float(-volts), -1e-7) for volts in range(0, 125, 5)))

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "cli_run"))
 from cli_runs import SHIPPED as PLACE
 from cli_runs import Stand, end_all
 
-from calseq.complaints import complaint
+from calseq.run.complaints import complaint
 
 ABORTING = "===== Aborting ====="
 SHIPPED = (ABORTING, "terminate called after throwing an instance of", "uhal::exception::")

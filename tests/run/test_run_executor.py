@@ -21,12 +21,12 @@ from run_doubles import (
     steps_of,
 )
 
-from calseq import events
-from calseq.events import RecordLost
-from calseq.plan import OnFailure, PowerMode
+from calseq.model import events
+from calseq.model.events import RecordLost
+from calseq.model.plan import OnFailure, PowerMode
+from calseq.model.rails import Move, Reading, Readings
+from calseq.model.verdicts import RunVerdict
 from calseq.power.protocol import PowerFault
-from calseq.rails import Move, Reading, Readings
-from calseq.verdicts import RunVerdict
 
 ALL = (SLDO, GENERAL, CURVE, TUNING, BUMPS)
 BAD = {

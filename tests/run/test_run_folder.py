@@ -16,12 +16,13 @@ import pytest
 from msgspec.structs import replace
 
 import calseq
-from calseq import api, events
-from calseq.journal import read_journal
-from calseq.problems import Refused
-from calseq.run import prepare_run
-from calseq.runs import make_folder, read_record, replace_file, write_marker
-from calseq.stops import Stops
+from calseq import api
+from calseq.model import events
+from calseq.problems.refused import Refused
+from calseq.record.journal import read_journal
+from calseq.record.run_folder import make_folder, read_record, replace_file, write_marker
+from calseq.run.run import prepare_run
+from calseq.system.signals import Stops
 
 SHIPPED = Path(__file__).parents[2] / "sequences"
 BEGAN = datetime(2026, 11, 23, 2, 0, 0, tzinfo=UTC)

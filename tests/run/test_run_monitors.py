@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from calseq.events import MonitorRead
-from calseq.monitors import Probe, Watchers
-from calseq.plan import Monitor
-from calseq.process import NotStarted
+from calseq.model.events import MonitorRead
+from calseq.model.plan import Monitor
+from calseq.run.monitors import Probe, Watchers
+from calseq.system.process import NotStarted
 
 
 class Site:

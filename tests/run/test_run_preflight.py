@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from run_children import read
 
-from calseq import api, problems
-from calseq.preflight import check_machine, choose_module
-from calseq.stops import Stops
+from calseq import api
+from calseq.planning.preflight import check_machine, choose_module
+from calseq.problems import codes
+from calseq.system.signals import Stops
 
 DOUBLE = Path(__file__).parents[2] / "sequences" / "benches" / "double"
 
@@ -52,7 +53,7 @@ def test_one_that_does_not_answer_is_ended_and_said_so(bench_with, tmp_path, dea
     program(tmp_path / "d", f"#!/bin/sh\n{deaf}echo $$ >pid\nexec sleep 60\n")
     began = time.monotonic()
     problem = found(bench_with("./d"), help_timeout_s=0.3)[0]
-    assert problem.code is problems.NO_DIRIGENT
+    assert problem.code is codes.NO_DIRIGENT
     assert "does not answer to --help within 0.3 s" in problem.message
     assert problem.place is not None
     assert time.monotonic() - began < 5
@@ -61,7 +62,7 @@ def test_one_that_does_not_answer_is_ended_and_said_so(bench_with, tmp_path, dea
 
 def test_one_that_prints_without_end_costs_no_memory(bench_with, tmp_path):
     program(tmp_path / "d", "#!/bin/sh\nhead -c 30000000 /dev/zero\n")
-    assert found(bench_with("./d"))[0].code is problems.WRONG_DIRIGENT
+    assert found(bench_with("./d"))[0].code is codes.WRONG_DIRIGENT
 
 
 def test_a_module_that_modules_json_does_not_list_is_refused(bench_with):
@@ -69,4 +70,4 @@ def test_a_module_that_modules_json_does_not_list_is_refused(bench_with):
     name = next(module.name for module in bench.modules if module.name)
     assert choose_module(bench, name) == (name, [])
     assert choose_module(bench, "")[0]
-    assert choose_module(bench, "X\x1b[2J")[1][0].code is problems.UNKNOWN_MODULE
+    assert choose_module(bench, "X\x1b[2J")[1][0].code is codes.UNKNOWN_MODULE

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from run_children import Nursery, nursery, python, wait_for
 
-from calseq import events
-from calseq.process import NotStarted, adopt_orphans
-from calseq.supervision import Stage
-from calseq.verdicts import Verdict
+from calseq.model import events
+from calseq.model.verdicts import Verdict
+from calseq.run.supervision import Stage
+from calseq.system.process import NotStarted, adopt_orphans
 
 assert nursery  # a fixture
 
@@ -92,7 +92,7 @@ def test_no_descriptors_left_to_start_with_is_told(tmp_path):
         "import os, resource, sys\n"
         "from pathlib import Path\n"
         "from run_children import Nursery\n"
-        "from calseq.process import NotStarted\n"
+        "from calseq.system.process import NotStarted\n"
         "nursery = Nursery(Path(sys.argv[1]))\n"
         "attempt = nursery.attempt(nursery.step(['true']))\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) - 1,) * 2)\n"

@@ -13,16 +13,17 @@ from msgspec.structs import replace
 from run_doubles import Deed, World, plan_of, steps_of
 
 import calseq
-from calseq import api, events
-from calseq.journal import read_journal
-from calseq.plan import OnFailure
+from calseq import api
+from calseq.model import events
+from calseq.model.plan import OnFailure
+from calseq.model.rails import Move, StepType
 from calseq.power.protocol import PowerFault
-from calseq.problems import Refused
-from calseq.process import adopt_orphans
-from calseq.rails import Move, StepType
-from calseq.run import prepare_run
+from calseq.problems.refused import Refused
+from calseq.record.journal import read_journal
+from calseq.run.run import prepare_run
 from calseq.simulator.supplies import SimulatedBench
-from calseq.stops import Stops
+from calseq.system.process import adopt_orphans
+from calseq.system.signals import Stops
 
 EXAMPLES = int(os.environ.get("CALSEQ_EXAMPLES", "15"))
 BENCHES = Path(__file__).parents[2] / "sequences" / "benches"

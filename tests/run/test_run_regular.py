@@ -11,14 +11,13 @@ import pytest
 from msgspec.structs import replace
 from run_children import Nursery
 
-from calseq.attempt import read_witnesses
-from calseq.bias import Breakdowns
-from calseq.catalog import builtin
-from calseq.curves import IvCurve
-from calseq.plan import Output, Step
-from calseq.rails import BOTH_OFF, StepType
-from calseq.regular import open_regular, read_end, read_regular, read_whole
-from calseq.runs import replace_file
+from calseq.measurement.curves import IvCurve
+from calseq.measurement.witnesses import Breakdowns, read_witnesses
+from calseq.model.plan import Output, Step
+from calseq.model.rails import BOTH_OFF, StepType
+from calseq.record.run_folder import replace_file
+from calseq.sequence.catalog import builtin
+from calseq.system.files import open_regular, read_end, read_regular, read_whole
 
 FILES = ("events.jsonl", "guard.jsonl", "plan.json", "run.json", "SHA256SUMS", "steps/01-iv_curve/log.txt")
 COMMANDS = (

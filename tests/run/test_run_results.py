@@ -11,16 +11,17 @@ from msgspec.structs import replace
 from run_doubles import TUNING, Deed, World, ran
 
 import calseq
-from calseq import api, events
-from calseq.attempt import MOST_RESULTS, Results, read_results
-from calseq.events import ResultFile
-from calseq.executor import HURRIED_S, RESULTS_S
-from calseq.journal import encode, read_journal
-from calseq.plan import OnFailure
-from calseq.run import prepare_run
-from calseq.runs import read_record, write_record
-from calseq.seal import digest_of, seal, sums, verify
-from calseq.stops import Stops
+from calseq import api
+from calseq.model import events
+from calseq.model.events import ResultFile
+from calseq.model.plan import OnFailure
+from calseq.record.journal import encode, read_journal
+from calseq.record.run_folder import read_record, write_record
+from calseq.record.seal import digest_of, seal, sums, verify
+from calseq.run.attempt import MOST_RESULTS, Results, read_results
+from calseq.run.executor import HURRIED_S, RESULTS_S
+from calseq.run.run import prepare_run
+from calseq.system.signals import Stops
 
 BENCH = Path(__file__).parents[2] / "sequences" / "benches" / "double"
 

@@ -3,11 +3,11 @@
 import pytest
 from run_doubles import CURVE, GENERAL, Deed, World, ran
 
-from calseq import events
-from calseq.process import Exit
-from calseq.stops import Stops
-from calseq.supervision import Ending, Stage
-from calseq.verdicts import Verdict
+from calseq.model import events
+from calseq.model.verdicts import Verdict
+from calseq.run.supervision import Ending, Stage
+from calseq.system.process import Exit
+from calseq.system.signals import Stops
 
 INF = 1e9
 DEAF = {"SIGINT", "SIGTERM"}

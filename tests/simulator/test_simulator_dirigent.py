@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from calseq.rails import Role
+from calseq.model.rails import Role
 from calseq.simulator.misdeeds import DAEMON
 from calseq.simulator.supplies import SimulatedBench
 

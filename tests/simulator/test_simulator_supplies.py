@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from calseq.rails import Readings, Role, StepType
+from calseq.model.rails import Readings, Role, StepType
 from calseq.simulator.supplies import SimulatedBench, SupplyError
 
 ME = "test"
@@ -43,7 +43,7 @@ def two_modules_on_one_bias(tmp_path):
 
 def process(folder, body):
     """Start another process that has the bench open as `bench` and says 'ready' when the body does."""
-    code = "import sys, pathlib, time\nfrom calseq.rails import *\n" + textwrap.dedent("""
+    code = "import sys, pathlib, time\nfrom calseq.model.rails import *\n" + textwrap.dedent("""
         from calseq.simulator.supplies import SimulatedBench
         def ready(): print('ready', flush=True)
         bench = SimulatedBench.open(pathlib.Path(sys.argv[1]))

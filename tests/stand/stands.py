@@ -69,7 +69,7 @@ def _theirs() -> tuple[str, str]:
     pythons = [sys.executable, *filter(None, [shutil.which(version, path="/usr/local/bin:/usr/bin:/bin")])]
     for place in (lambda: _HERE, _copied):
         for python in pythons:
-            words = [*as_user(NOBODY), "env", python, "-c", "import calseq.run, calseq.cli"]
+            words = [*as_user(NOBODY), "env", python, "-c", "import calseq.run.run, calseq.cli"]
             environ = {**os.environ, "PYTHONPATH": place()}
             if subprocess.run(words, check=False, capture_output=True, env=environ, cwd="/").returncode == 0:
                 return python, place()

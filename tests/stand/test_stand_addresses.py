@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from stands import IS_ROOT
 
-from calseq.addresses import names, shared
-from calseq.containers import out_of_reach
-from calseq.locks import BenchLock, Ended, holders_now
-from calseq.problems import Refused
+from calseq.problems.refused import Refused
+from calseq.system.addresses import names, shared
+from calseq.system.containers import out_of_reach
+from calseq.system.locks import BenchLock, Ended, holders_now
 
 
 def one(address, other):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from stands import ONE, PATH
 
-from calseq.problems import CODES
+from calseq.problems.codes import CODES
 
 MONITOR = {"name": "dew point", "command": ["./dewpoint"]}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from stands import IS_ROOT, NOBODY, as_user, until
 
-from calseq.aftermath import SETTLED, PowerState, Settled
-from calseq.locks import BenchLock, Ended
-from calseq.memory import is_met, is_unknown, newest, note_settled
-from calseq.standing import Phase, stand
+from calseq.record.aftermath import SETTLED, PowerState, Settled
+from calseq.record.memory import is_met, is_unknown, newest, note_settled
+from calseq.record.status import Phase, stand
+from calseq.system.locks import BenchLock, Ended
 
 CRASH = "kill -SEGV $$"
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from stands import MODULES
 
-from calseq.bench import read_bench
-from calseq.plan import Environment, Plan, PowerMode
-from calseq.sequel import swapped
+from calseq.bench.bench import read_bench
+from calseq.model.plan import Environment, Plan, PowerMode
+from calseq.run.resume import swapped
 
 TWO = """calseq: 1
 title: two

@@ -9,9 +9,9 @@ import time
 import pytest
 from stands import IS_ROOT, NOBODY, as_user, until
 
-from calseq.archive import run_folders
-from calseq.confidential import STARS, blotted, hidden, is_secret, told
-from calseq.seal import seal
+from calseq.model.confidential import STARS, blotted, hidden, is_secret, told
+from calseq.record.find import run_folders
+from calseq.record.seal import seal
 
 SECRET = 'hunter2 of "the" bench'
 

@@ -8,8 +8,8 @@ import sys
 
 from stands import IS_ROOT, NOBODY, as_user, until
 
-from calseq.presence import is_held, is_hidden
-from calseq.standing import Phase, stand
+from calseq.record.processes import is_held, is_hidden
+from calseq.record.status import Phase, stand
 
 OTHER = 1
 """Another user than the one who runs: neither has the right to look at the other's processes."""

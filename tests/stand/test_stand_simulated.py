@@ -10,11 +10,11 @@ import pytest
 from stands import ONE, until
 
 import calseq
-from calseq.memory import newest
-from calseq.plan import Instrument
-from calseq.problems import Refused
-from calseq.rails import Role
-from calseq.runs import read_record
+from calseq.model.plan import Instrument
+from calseq.model.rails import Role
+from calseq.problems.refused import Refused
+from calseq.record.memory import newest
+from calseq.record.run_folder import read_record
 
 CRASH = "kill -SEGV $$"
 QUICK = ("--speed", "5000", "--screen", "none", "--no-report")

@@ -18,11 +18,11 @@ from upload_stand import (
     write_bench,
 )
 
-from calseq.acceptance import acceptance, foreseen, refusal
-from calseq.bench import read_bench
-from calseq.plan import Output, ResultRule
-from calseq.seal import seal
-from calseq.sequence_schema import SENSORS
+from calseq.bench.bench import read_bench
+from calseq.measurement.acceptance import acceptance, foreseen, refusal
+from calseq.model.plan import Output, ResultRule
+from calseq.record.seal import seal
+from calseq.sequence.schema import SENSORS
 
 RUN, MONITOR, CANVAS, TABLE = "Run000012_IV.root", "Run000012_MonitorDQM.root", "IV_canvas.root", "IV.csv"
 LATE = "MonitorDQM_Run000012.root"

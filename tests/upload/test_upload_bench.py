@@ -5,14 +5,14 @@ import json
 import pytest
 from upload_stand import DOUBLE_BENCH, write_bench
 
-from calseq.acceptance import acceptance
-from calseq.bench import read_bench
-from calseq.catalog import with_site
-from calseq.document import from_bytes
-from calseq.plan import ResultRule
-from calseq.receiver import CommandReceiver, FelisReceiver, FolderReceiver
-from calseq.schema import check, stored_schema
-from calseq.yaml_reader import read_yaml
+from calseq.bench.bench import read_bench
+from calseq.documents.document import from_bytes
+from calseq.documents.schema import check, stored_schema
+from calseq.documents.yaml_reader import read_yaml
+from calseq.measurement.acceptance import acceptance
+from calseq.model.destinations import CommandReceiver, FelisReceiver, FolderReceiver
+from calseq.model.plan import ResultRule
+from calseq.sequence.catalog import with_site
 
 
 def read(tmp_path, upload, **more):

@@ -33,9 +33,9 @@ from upload_stand import (
     write_bench,
 )
 
-from calseq.cli.upload import Interrupted, _interruptible
+from calseq.cli.commands.upload import Interrupted, _interruptible
 from calseq.console.uploads import NOT_QUEUED, PERHAPS, WORDS
-from calseq.runs import read_plan
+from calseq.record.run_folder import read_plan
 from calseq.upload.queue import Queue
 
 KEYRING = f"{DOUBLES}:{DOUBLES}/keyring_double"

@@ -21,15 +21,15 @@ from upload_stand import (
     write_bench,
 )
 
-from calseq.journal import with_checksum
-from calseq.receiver import FolderReceiver
-from calseq.seal import seal
+from calseq.model.destinations import FolderReceiver
+from calseq.record.journal import with_checksum
+from calseq.record.seal import seal
 from calseq.upload import folder
 from calseq.upload.batch import Batch
+from calseq.upload.enqueue import enqueue, reckon
 from calseq.upload.entries import Marked, State
 from calseq.upload.ledger import Ledger
 from calseq.upload.queue import Queue
-from calseq.upload.queueing import enqueue, reckon
 from calseq.upload.results import Result, ResultFile
 
 SENT = dict.fromkeys(NAMES, "sent")

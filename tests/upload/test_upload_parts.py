@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panthera import LOGIN, PROXY
 
-from calseq.upload.patience import LONGEST_S, Patience
+from calseq.upload.backoff import LONGEST_S, Patience
 from calseq.upload.post import Answer, judged, page_text
+from calseq.upload.redact import Scrubber
 from calseq.upload.relay import file_parts
-from calseq.upload.scrubbing import Scrubber
 
 TEXT = st.text(min_size=4, max_size=12)
 

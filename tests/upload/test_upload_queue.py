@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upload_stand import until
 
-from calseq.journal import with_checksum
-from calseq.problems import Refused
-from calseq.receiver import FolderReceiver, Upload
+from calseq.model.destinations import FolderReceiver, Upload
+from calseq.problems.refused import Refused
+from calseq.record.journal import with_checksum
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.ledger import Ledger, fold, merged
 from calseq.upload.queue import Queue, encode, read_queue

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from upload_stand import until
 
-from calseq.receiver import FolderReceiver, Upload
+from calseq.model.destinations import FolderReceiver, Upload
 from calseq.upload.batch import Batch
 from calseq.upload.entries import Queued
-from calseq.upload.listener import Asked, Listener
+from calseq.upload.local_server import Asked, Listener
 from calseq.upload.post import Answer, Judgement
 from calseq.upload.queue import Queue
+from calseq.upload.redact import Scrubber
 from calseq.upload.relay import Relay
 from calseq.upload.results import Result, ResultFile
-from calseq.upload.scrubbing import Scrubber
 
 RESULT = Result("M", "00_A", "noise", "s", (ResultFile("a.root", "d" * 64),))
 
@@ -175,7 +175,7 @@ def test_more_strangers_than_there_is_room_for_lose_their_places(listener):
 
 
 def test_who_has_said_the_secret_loses_no_place_to_those_who_say_nothing(monkeypatch):
-    monkeypatch.setattr("calseq.upload.listener._MOST_WAITING", 8)
+    monkeypatch.setattr("calseq.upload.local_server._MOST_WAITING", 8)
     heard = []
     made = Listener(lambda asked: heard.append(asked) or Answer(200, b"{}"))
     port = int(urlsplit(made.url).port)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from calseq.acceptance import acceptance
-from calseq.catalog import builtin
-from calseq.plan import Environment, Module, Plan, PowerMode, ResultRule, Step
-from calseq.rails import RAIL_RULES
+from calseq.measurement.acceptance import acceptance
+from calseq.model.plan import Environment, Module, Plan, PowerMode, ResultRule, Step
+from calseq.model.rails import RAIL_RULES
+from calseq.sequence.catalog import builtin
 from calseq.upload.results import SCANS, Attempts, harvest
 
 

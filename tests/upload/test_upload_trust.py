@@ -7,8 +7,8 @@ import shutil
 import pytest
 from upload_stand import calseq_, copied, entries, replan, states, upload
 
-from calseq.journal import with_checksum
-from calseq.problems import Refused
+from calseq.problems.refused import Refused
+from calseq.record.journal import with_checksum
 from calseq.upload.queue import Queue, read_queue
 
 STRANGE = {"to": "command", "command": ["sh", "-c", "touch $HOME/was-run"], "timeout_s": 5.0}

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import calseq
-from calseq.journal import with_checksum, without_checksum
-from calseq.seal import seal
+from calseq.record.journal import with_checksum, without_checksum
+from calseq.record.seal import seal
 
 HERE = Path(__file__).resolve().parent
 DOUBLES = HERE / "doubles"

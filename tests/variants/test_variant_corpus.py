@@ -5,14 +5,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from calseq.catalog import builtin
-from calseq.diagnostics import problems_text
-from calseq.document import open_text
-from calseq.loading import read_whole
-from calseq.problems import in_order
-from calseq.quick import fits
-from calseq.schema import stored_schema
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import open_text
+from calseq.documents.fast_check import fits
+from calseq.documents.schema import stored_schema
+from calseq.documents.yaml_reader import read_yaml
+from calseq.planning.loading import read_whole
+from calseq.problems.diagnostics import problems_text
+from calseq.problems.refused import in_order
+from calseq.sequence.catalog import builtin
 
 CORPUS = Path(__file__).parent / "corpus"
 BASES = {"base", "broken_base", "torn_base"}

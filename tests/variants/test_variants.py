@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 import calseq
-from calseq.assets import shipped_sequence
-from calseq.catalog import builtin
 from calseq.console.planview import plan_text
-from calseq.document import from_bytes, open_text
-from calseq.loading import read_whole
-from calseq.problems import Refused
-from calseq.run import prepare_run
-from calseq.sequence_reader import read_sequence
-from calseq.settings import apply_settings
-from calseq.variant import read_variant
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import from_bytes, open_text
+from calseq.documents.yaml_reader import read_yaml
+from calseq.planning.loading import read_whole
+from calseq.problems.refused import Refused
+from calseq.run.run import prepare_run
+from calseq.sequence.catalog import builtin
+from calseq.sequence.reader import read_sequence
+from calseq.sequence.settings import apply_settings
+from calseq.sequence.variant import read_variant
+from calseq.system.assets import shipped_sequence
 
 BASE = """\
 calseq: 1

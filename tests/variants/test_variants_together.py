@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from calseq.catalog import builtin
-from calseq.document import from_bytes
-from calseq.loading import load_sequence, read_whole
-from calseq.official import digest
-from calseq.selection import Selection, select
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import from_bytes
+from calseq.documents.yaml_reader import read_yaml
+from calseq.model.request import Selection
+from calseq.planning.loading import load_sequence, read_whole
+from calseq.sequence.catalog import builtin
+from calseq.sequence.digest import digest
+from calseq.sequence.selection import select
 
 BASE = """\
 calseq: 1

@@ -14,7 +14,7 @@ from cli_runs import SHIPPED
 from console_runs import a_plan, failed_run, good_run, unsafe_run, until_tuning
 from watch_runs import NAME, calseq, guard_says, write_run
 
-from calseq.cli.logs import start_of_last
+from calseq.cli.commands.logs import start_of_last
 
 HOSTILE = b"one\n\x1b]0;owned\x07\x1b[31mred\x1b[0m [/foo] \xff\n 10%\r 20%\r 30%\n\x9b2Jlast"
 

@@ -16,8 +16,8 @@ import pytest
 from cli_runs import stand, step
 from watch_runs import PLAIN, calseq, snapshot, until
 
-from calseq.runs import read_record, write_record
-from calseq.seal import verify
+from calseq.record.run_folder import read_record, write_record
+from calseq.record.seal import verify
 
 assert stand  # a fixture
 

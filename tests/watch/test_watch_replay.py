@@ -3,10 +3,10 @@
 import pytest
 from console_runs import AT, a_plan, failed_run, good_run, stamped, unsafe_run, until_tuning
 
-from calseq.console.view import begin, fold
-from calseq.events import MonitorRead, RunEnded, RunStarted, Stamped, StepProgressed
-from calseq.journal import encode
-from calseq.replay import Follower, Skim, skim
+from calseq.model.events import MonitorRead, RunEnded, RunStarted, Stamped, StepProgressed
+from calseq.record.follow import Follower, Skim, skim
+from calseq.record.journal import encode
+from calseq.record.view import begin, fold
 
 RUNS = {"good": good_run, "failed": failed_run, "unsafe": unsafe_run, "no-end": until_tuning}
 

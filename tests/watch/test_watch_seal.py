@@ -9,8 +9,8 @@ import pytest
 from console_runs import a_plan, good_run, until_tuning
 from watch_runs import NAME, calseq, write_run
 
-from calseq.plan import InputFile, to_json
-from calseq.seal import SEAL, seal, verify
+from calseq.model.plan import InputFile, to_json
+from calseq.record.seal import SEAL, seal, verify
 
 SEQUENCE = b"calseq: 1\n"
 PLAN = a_plan(inputs=(InputFile("sequence", "/far/s.yaml", hashlib.sha256(SEQUENCE).hexdigest()),))

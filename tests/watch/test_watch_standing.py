@@ -10,10 +10,10 @@ import pytest
 from console_runs import a_plan, good_run, unsafe_run, until_tuning
 from watch_runs import NAME, guard_says, write_run
 
-from calseq.plan import PowerMode
-from calseq.power.guarded import GUARD
-from calseq.process import RUN_MARK
-from calseq.standing import Damaged, Phase, going_on, stand, standings
+from calseq.model.plan import PowerMode
+from calseq.record.status import Damaged, Phase, going_on, stand, standings
+from calseq.system.assets import GUARD
+from calseq.system.process import RUN_MARK
 
 NOW = datetime.now(UTC).isoformat(timespec="seconds")
 

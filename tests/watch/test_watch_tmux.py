@@ -10,7 +10,7 @@ import pytest
 from cli_runs import stand, step
 from watch_runs import PLAIN, calseq, until
 
-from calseq.seal import verify
+from calseq.record.seal import verify
 
 assert stand  # a fixture
 

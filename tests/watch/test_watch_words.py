@@ -18,17 +18,17 @@ from console_runs import (
 )
 from watch_runs import NAME, left, record
 
-from calseq.cli.runs import runs_json
-from calseq.cli.status import status_json
-from calseq.console.alphabet import alphabet
+from calseq.cli.commands.runs import runs_json
+from calseq.cli.commands.status import status_json
+from calseq.console.characters import alphabet
 from calseq.console.frame import Moment, frame
 from calseq.console.line import text_of
-from calseq.console.logtail import Tail
 from calseq.console.runlist import runs_text, typable
 from calseq.console.statusview import Glance, status_text
-from calseq.plaintext import width as columns_of
-from calseq.plan import PowerMode
-from calseq.standing import Damaged, Phase, Standing
+from calseq.model.plan import PowerMode
+from calseq.problems.plaintext import width as columns_of
+from calseq.record.log_tail import Tail
+from calseq.record.status import Damaged, Phase, Standing
 
 LOG = Tail(("2026-11-23 02:16:40 INFO calibrate_module - Progress: 50.0%",), 4000, 12.0)
 WIDTHS = (40, 80, 120)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from console_runs import AT, a_plan, stamped
 
-from calseq.aftermath import GUARD, Aftermath, PowerState
-from calseq.events import RunEnded, StepEnded, StepSkipped
-from calseq.journal import encode
-from calseq.plan import PowerMode, to_json
-from calseq.runs import RunRecord, write_record
-from calseq.standing import GOING_ON, Phase
+from calseq.model.events import RunEnded, StepEnded, StepSkipped
+from calseq.model.plan import PowerMode, to_json
+from calseq.record.aftermath import GUARD, Aftermath, PowerState
+from calseq.record.journal import encode
+from calseq.record.run_folder import RunRecord, write_record
+from calseq.record.status import GOING_ON, Phase
 
 NAME = "20261123-020000-panthera-c2hq0"
 NOBODY = 2**22 + 1

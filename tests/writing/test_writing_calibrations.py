@@ -2,11 +2,11 @@
 
 import pytest
 
-from calseq.catalog import builtin
-from calseq.cli.calibrations import example
-from calseq.document import from_bytes
-from calseq.sequence_reader import read_sequence
-from calseq.yaml_reader import read_yaml
+from calseq.cli.commands.calibrations import example
+from calseq.documents.document import from_bytes
+from calseq.documents.yaml_reader import read_yaml
+from calseq.sequence.catalog import builtin
+from calseq.sequence.reader import read_sequence
 
 NAMES = builtin().names()
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calseq.catalog import builtin
-from calseq.conversion import class_name, class_text, sequence_text
-from calseq.dirigent_class import Lists, read_lists, read_python
-from calseq.document import from_bytes
-from calseq.layout import key_order, laid_out
-from calseq.sequence_reader import read_sequence
-from calseq.sequence_schema import sequence_schema
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import from_bytes
+from calseq.documents.layout import key_order, laid_out
+from calseq.documents.yaml_reader import read_yaml
+from calseq.sequence.catalog import builtin
+from calseq.sequence.conversion import class_name, class_text, sequence_text
+from calseq.sequence.dirigent_source import Lists, read_lists, read_python
+from calseq.sequence.reader import read_sequence
+from calseq.sequence.schema import sequence_schema
 
 PANTHERA = '''\
 from dirigent import CalibrationSequence

@@ -11,14 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from texts_with_comments import Author, json_of
 
-from calseq.assets import sequences, shipped_sequences
-from calseq.catalog import builtin
-from calseq.document import Document, from_bytes
-from calseq.layout import KeyOrder, key_order, laid_out
-from calseq.problems import Problem
-from calseq.schema import stored_schema
-from calseq.sequence_schema import sequence_schema
-from calseq.yaml_reader import read_yaml
+from calseq.documents.document import Document, from_bytes
+from calseq.documents.layout import KeyOrder, key_order, laid_out
+from calseq.documents.schema import stored_schema
+from calseq.documents.yaml_reader import read_yaml
+from calseq.problems.problem import Problem
+from calseq.sequence.catalog import builtin
+from calseq.sequence.schema import sequence_schema
+from calseq.system.assets import sequences, shipped_sequences
 
 ORDER = key_order(sequence_schema(builtin()))
 HERE = Path(__file__).parent

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calseq.assets import schemas, shipped_bench, shipped_sequences
-from calseq.bench import read_bench
-from calseq.catalog import builtin
-from calseq.cli.completion import listed_calibrations, templates
-from calseq.cli.new import new
-from calseq.compiler import compile_plan
-from calseq.document import from_bytes
-from calseq.layout import key_order, laid_out
-from calseq.loading import simulated
-from calseq.schema import stored_schema
-from calseq.sequence_reader import read_sequence
-from calseq.sequence_schema import sequence_schema
-from calseq.template import new_sequence, titled
-from calseq.yaml_reader import read_yaml
+from calseq.bench.bench import read_bench
+from calseq.cli.commands.new import new
+from calseq.cli.options.completion import listed_calibrations, templates
+from calseq.documents.document import from_bytes
+from calseq.documents.layout import key_order, laid_out
+from calseq.documents.schema import stored_schema
+from calseq.documents.yaml_reader import read_yaml
+from calseq.planning.compiler import compile_plan
+from calseq.planning.loading import simulated
+from calseq.sequence.catalog import builtin
+from calseq.sequence.reader import read_sequence
+from calseq.sequence.schema import sequence_schema
+from calseq.sequence.template import new_sequence, titled
+from calseq.system.assets import schemas, shipped_bench, shipped_sequences
 
 NAMES = builtin().names()
 BENCH = simulated(read_bench(shipped_bench()).bench)

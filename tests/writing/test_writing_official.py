@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from calseq.assets import sequences, shipped_sequences
-from calseq.bench import read_bench
-from calseq.catalog import builtin, with_site
-from calseq.compiler import compile_plan
-from calseq.document import from_bytes
-from calseq.loading import load_sequence
-from calseq.official import digest, standing
-from calseq.plan import Standing
-from calseq.sequence_reader import read_sequence
-from calseq.yaml_reader import read_yaml
+from calseq.bench.bench import read_bench
+from calseq.documents.document import from_bytes
+from calseq.documents.yaml_reader import read_yaml
+from calseq.model.plan import Standing
+from calseq.planning.compiler import compile_plan
+from calseq.planning.loading import load_sequence
+from calseq.sequence.catalog import builtin, with_site
+from calseq.sequence.digest import digest, standing
+from calseq.sequence.reader import read_sequence
+from calseq.system.assets import sequences, shipped_sequences
 
 PANTHERA = (sequences() / "panthera.yaml").read_text()
 DOUBLE = sequences() / "benches" / "double"

@@ -1,0 +1,1 @@
+"""A test stand as its files describe it."""

@@ -1,0 +1,1 @@
+"""What a step measured: read, figured, judged, compared, drawn (`plots/`)."""

@@ -1,0 +1,35 @@
+"""What programs are told of a run, whichever command they ask, as JSON."""
+
+import msgspec
+
+from calseq.record.status import Standing
+
+
+def facts(standing: Standing) -> dict[str, object]:
+    """Give what its record says of a run, and how it stands."""
+    record = standing.record
+    return {
+        "run": standing.name,
+        "folder": str(standing.folder),
+        "state": standing.phase,
+        "verdict": record.verdict,
+        "in_part": record.in_part,
+        "exit_code": record.exit_code,
+        "safe": standing.safe,
+        "reason": record.reason,
+        "title": record.title,
+        "module": record.module,
+        "bench": record.bench,
+        "operator": record.operator,
+        "job": record.job,
+        "host": record.host,
+        "pid": record.pid,
+        "simulated": record.simulated,
+        "started": record.started,
+        "ended": record.ended,
+    }
+
+
+def json_text(value: object) -> str:
+    """Write a value as JSON that a person can read, too."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,0 +1,146 @@
+"""Who of a run is there: its process, its guard, and the children of its steps."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from calseq.system.assets import GUARD
+from calseq.system.files import read_end
+from calseq.system.process import RUN_MARK
+
+_MOST_BYTES = 256 << 20
+_TAIL_BYTES = 1 << 16
+_CLOCK_SLACK_S = 60.0
+"""A wall clock that was set since the run began does not make its process another one."""
+
+
+def is_present(folder: Path, pid: int, since: str) -> bool:
+    """The run in `folder`, begun by process `pid` at `since`, goes on, or its guard, or a child of it."""
+    return run_lives(pid, since) or guard_lives(folder) or bool(children(folder))
+
+
+def run_lives(pid: int, since: str) -> bool:
+    """The process of a run lives: not only one that has its pid by now."""
+    began_s = _began_s(pid) if pid else None
+    if began_s is None:
+        return False
+    with suppress(ValueError):
+        return began_s <= datetime.fromisoformat(since).timestamp() + _CLOCK_SLACK_S
+    return True
+
+
+def is_hidden(pid: int) -> bool:
+    """A process of that number is there, of another user, and /proc does not show it, as where it hides processes."""
+    if not pid or Path(f"/proc/{pid}/stat").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def is_held(folder: Path) -> bool | None:
+    """The run folder is locked by its run, or by what that started; None if that cannot be told from here.
+
+    The lock is only tried, and only by sharing it.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def guard_lives(folder: Path) -> bool:
+    """The guard that last began to write to a run's guard.jsonl lives."""
+    return bool(guard_of(folder))
+
+
+def guard_of(folder: Path) -> int:
+    """Process of the guard that last began to write to a run's guard.jsonl; 0 if it has ended."""
+    with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        lines = read_end(folder / "guard.jsonl", _MOST_BYTES).splitlines()
+        # a resumed run has had several
+        last = json.loads([line for line in lines if b'"event": "opening"' in line][-1])
+        pid = int(last["pid"])
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if str(GUARD).encode() in words and run_lives(pid, str(last["time"])):
+            return pid
+    return 0
+
+
+def last_try(folder: Path) -> tuple[str, str]:
+    """Time and outcome of the last further try of a guard that could not confirm off; both empty if there was none."""
+    with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        lines = read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+        said = json.loads([line for line in lines if b'"event": "tried-again"' in line][-1])
+        return str(said["time"]), str(said["reason"])
+    return "", ""
+
+
+def children(folder: Path) -> list[int]:
+    """Give the processes of a run's steps that live, by the mark in their environment."""
+    return marked().get(os.path.realpath(folder), [])
+
+
+def marked() -> dict[str, list[int]]:
+    """Give the processes of all runs' steps that live, as far as they may be looked at, by their run's folder."""
+    mark = f"{RUN_MARK}=".encode()
+    found: dict[str, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            for word in path.read_bytes().split(b"\0"):
+                if word.startswith(mark):
+                    folder = os.path.realpath(os.fsdecode(word[len(mark) :]))
+                    found.setdefault(folder, []).append(int(path.parent.name))
+    return found
+
+
+def ask_to_stop(folder: Path, pid: int, since: str) -> None:
+    """Ask a run to stop and to come to its safe end; of an orphaned child nobody else is left to ask it.
+
+    A guard alone comes to its end by itself; one that could not confirm off and tries on is to try at once.
+
+    Raises:
+        PermissionError: it belongs to another user.
+    """
+    if is_hidden(pid):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    with suppress(ProcessLookupError):  # its guard, or its child, comes to its end by itself
+        if run_lives(pid, since):
+            os.kill(pid, signal.SIGTERM)
+        elif guard := guard_of(folder):
+            os.kill(guard, signal.SIGUSR2)
+        else:
+            for child in children(folder):  # once is enough
+                os.kill(child, signal.SIGINT)
+                os.kill(child, signal.SIGCONT)
+
+
+def _began_s(pid: int) -> float | None:
+    """Give when a process was started, in seconds since the epoch; None if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    if fields[0] in "ZX":
+        return None
+    boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")

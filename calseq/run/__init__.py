@@ -1,0 +1,1 @@
+"""A plan carried out: the only wing that starts dirigent and moves rails."""

@@ -1,0 +1,1 @@
+"""What an author asks for: catalogue, schema, reader, variants, lint, conversion."""

@@ -1,0 +1,1 @@
+"""The machine: clock, files opened safely, processes, signals, locks, shipped files."""

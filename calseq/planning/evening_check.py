@@ -33,8 +33,9 @@ def check_evening(bench: Bench, environ: Mapping[str, str], plan: Plan | None = 
         message = f"the end of the run will not be told: {printable(why, 300)}"
         place = bench.document.place(("on_finish", "command"))
         yield Problem(codes.NO_NOTICE, message, "name a program that is there", place)
-    if not simulated:  # what is simulated is not uploaded by itself, and reaches no supply
+    if not (plan and simulated):  # a simulated run is not uploaded by itself
         yield from check_upload(bench, environ)
+    if not simulated:
         yield from _unfilled(bench)
     if plan and not simulated:
         yield from _unfilled_steps(plan)

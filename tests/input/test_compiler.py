@@ -184,7 +184,7 @@ def test_a_missing_role_is_told_once_at_its_first_demand(tmp_path):
 
 def test_a_supply_that_one_module_lacks_is_missing(tmp_path):
     data = without()
-    data["channels"]["1"] = {"lv": {"instrument": "lv_1", "channel": 2}}
+    data["channels"]["1"] = {"lv": {"instrument": "lv_1", "channel": 1}}
     assert refused(tmp_path, HEAD + "steps:\n" + curve(-80), instruments=data) == [("CS401", 4)]
 
 

@@ -34,7 +34,16 @@ FAULTS = {
     "exit-0": ("--fault power=hv-off-fails", "unsafe", 4),
     "gone": ("--fault power=hv-off-fails", "unsafe", 4),
 }
-HANGS = "import os, signal, time\n{ignore}\nos.fork()\nopen({mark!r}, 'w').close()\ntime.sleep(600)"
+HANGS = """import os, signal, time
+{ignore}
+read, write = os.pipe()
+if os.fork():
+    os.read(read, 1)  # Python loses a signal that comes in the midst of its fork, on either side
+    open({mark!r}, 'w').close()
+else:
+    os.write(write, b'.')
+time.sleep(600)
+"""
 
 
 def fake_matplotlib(place, code):

@@ -19,7 +19,7 @@ import calseq
 
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
-_HERE = os.pathsep.join([str(Path(calseq.__file__).parents[1]), *filter(None, sys.path)])
+HERE = os.pathsep.join([str(Path(calseq.__file__).parents[1]), *filter(None, sys.path)])
 """Where this Python finds calseq and what it requires."""
 
 
@@ -67,13 +67,13 @@ def _theirs() -> tuple[str, str]:
     """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     pythons = [sys.executable, *filter(None, [shutil.which(version, path="/usr/local/bin:/usr/bin:/bin")])]
-    for place in (lambda: _HERE, _copied):
+    for place in (lambda: HERE, _copied):
         for python in pythons:
             words = [*as_user(NOBODY), "env", python, "-c", "import calseq.run.run, calseq.cli"]
             environ = {**os.environ, "PYTHONPATH": place()}
             if subprocess.run(words, check=False, capture_output=True, env=environ, cwd="/").returncode == 0:
                 return python, place()
-    return sys.executable, _HERE
+    return sys.executable, HERE
 
 
 _DIRIGENT = """#!/bin/sh
@@ -155,7 +155,7 @@ class AStand:
 
     def start(self, *words: object, act: str = "true", before: tuple[str, ...] = (), **variables: str):
         """Start calseq, `before` it a command such as unshare; `act` is what a step does."""
-        python, path = _theirs() if "setpriv" in before else (sys.executable, _HERE)
+        python, path = _theirs() if "setpriv" in before else (sys.executable, HERE)
         argv = [*before, python, "-m", "calseq", *map(str, words)]
         process = subprocess.Popen(
             argv, cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

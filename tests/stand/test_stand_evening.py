@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from stands import ONE, PATH
+from stands import HERE, ONE
 
 from calseq.problems.codes import CODES
 
@@ -80,7 +80,7 @@ except calseq.Refused as refused:
 
 def python(stand, **home):
     """Run the sequence of one step from a Python program; give all that was said."""
-    environ = {**os.environ, "PYTHONPATH": PATH, **home}
+    environ = {**os.environ, "PYTHONPATH": HERE, **home}
     done = subprocess.run(
         [sys.executable, "-c", PYTHON],
         cwd=stand.folder,

@@ -1,4 +1,4 @@
-"""The command line: what was typed to what calseq does, and verdicts to exit codes.
+"""The command line: options, commands, streams and exit codes.
 
 Only typer is imported here; the command that was typed is declared, and imports its own module when it runs.
 """

@@ -1,1 +1,1 @@
-"""calseq in an editor: the words of `calseq validate` while a file is typed, its fixes and its layout."""
+"""The language server: the words of `calseq validate` while a file is typed, its fixes and its layout."""

@@ -1,1 +1,1 @@
-"""The supplies: one protocol, and its backends."""
+"""The guard process and its backends, reached through one protocol."""

@@ -1,4 +1,4 @@
-"""What a run was and how it ended, on one page and for programs: one module per form, all written from one dossier."""
+"""What a run was, as a page and for programs, with the page's templates."""
 
 import os
 import re

@@ -1,1 +1,1 @@
-"""A stand-in for `dirigent` and for the supplies: the demo and the test bench."""
+"""The stand-in for dirigent and for the supplies, as subprocess and backend."""

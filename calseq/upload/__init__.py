@@ -1,1 +1,1 @@
-"""Results on their way to the database: once, at the end, without a person sitting there."""
+"""Results to their database, each once."""

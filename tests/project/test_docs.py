@@ -1,5 +1,6 @@
 """What the documents say is what the program does."""
 
+import ast
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from test_house import PACKAGE, WINGS
 
 import calseq
 from calseq.cli import app
@@ -27,10 +29,13 @@ from calseq.system.assets import shipped_sequences
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 DOCS = sorted(
     [
         ROOT / "README.md",
         ROOT / "ARCHITECTURE.md",
+        ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / "benchmarks").glob("*.md"),
@@ -74,14 +79,69 @@ def test_the_page_of_commands_lists_every_command_with_its_help():
     assert listed == {f"`calseq {name}`": help_ for name, (_, help_) in COMMANDS.items()}
 
 
-def test_the_table_of_wings_names_every_wing():
-    table = (
-        (ROOT / "ARCHITECTURE.md").read_text().split("| wing | its one job; imports only wings above |")[1]
+def test_the_table_of_wings_has_each_in_the_order_of_imports_with_its_own_sentence():
+    table = ARCHITECTURE.split("| wing | its job |")[1].split("\n\n")[0]
+    assert [row[0] for row in rows(table)] == [f"`{wing}/`" for wing in WINGS]
+    for wing, sentence in rows(table):
+        whole = ast.parse((PACKAGE / wing.strip("`") / "__init__.py").read_text())
+        assert " ".join(ast.get_docstring(whole).partition("\n\n")[0].split()) == sentence
+
+
+@pytest.mark.parametrize("page", [ARCHITECTURE, CONTRIBUTING], ids=["architecture", "contributing"])
+def test_every_module_and_name_of_the_code_that_a_page_names_is_there(page):
+    named = re.findall(r"`([a-z_]+/[\w/.-]*)`", page)
+    wrong = [
+        each
+        for each in named
+        if each.partition("/")[0] in {*WINGS, "tests", "schemas", "docs"} and not is_there(each)
+    ]
+    assert len(named) > 20
+    assert wrong == []
+
+
+def is_there(named: str) -> bool:
+    """Tell whether `wing/module.Class.name`, or a file or folder, exists."""
+    if (PACKAGE / named).exists() or (ROOT / named).exists():
+        return True
+    module, *names = named.rpartition("/")[2].split(".")
+    path = PACKAGE / named.rpartition("/")[0] / f"{module}.py"
+    if not path.exists():
+        return False
+    body = ast.parse(path.read_text()).body
+    for name in names:
+        found = next((node for node in body if name in defined(node)), None)
+        if found is None:
+            return False
+        body = getattr(found, "body", [])
+    return True
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """Names that a statement of a module or of a class defines."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
     )
-    named = [name.rstrip("/") for row in rows(table) for name in re.findall(r"^`([^`]+)`", row[0])]
-    present = {path.name for path in (ROOT / "calseq").iterdir() if (path / "__init__.py").exists()}
-    assert len(named) == len(set(named))
-    assert set(named) == {*present, "api"}
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def test_a_name_that_is_not_there_is_noticed():
+    assert is_there("model/plan.Step.argv")
+    assert not any(
+        map(is_there, ("model/plan.Step.argw", "model/plan.Stop", "model/plane", "model/events.Event.argv"))
+    )
+
+
+def test_the_pages_for_those_who_change_calseq_are_short():
+    assert len(ARCHITECTURE.splitlines()) <= 150
+    assert len(CONTRIBUTING.splitlines()) <= 60
+    journeys = ARCHITECTURE.split("## Four journeys")[1].split("\n## ")[0]
+    assert re.findall(r"^([0-9]+)\. ", journeys, re.MULTILINE) == [str(each) for each in range(1, 11)] * 4
 
 
 def test_the_codes_page_is_made_of_the_codes(golden):
@@ -220,7 +280,7 @@ def test_every_option_shown_is_one_of_its_command():
 
 def test_no_page_has_pip_ask_a_registry_for_calseq():
     bare = re.compile(r"(?:^|[\s'\"])calseq(?=[\['\"\s`]|$)")
-    for path in [*DOCS, ROOT / "calseq" / "problems" / "codes.toml"]:
+    for path in [*DOCS, PACKAGE / "problems" / "codes.toml"]:
         for line in re.findall(r"(?:pip|pipx|uv tool) (?:install|download|wheel)\b[^`\n]*", path.read_text()):
             assert "--no-index" in line or not bare.search(line), f"{path.name}: {line}"
 

@@ -78,7 +78,8 @@ def test_the_wheel_of_the_sdist_is_the_wheel_of_the_checkout(sdist, wheel, tmp_p
 
 def test_the_sdist_has_the_documents_and_what_builds_their_site(sdist):
     assert files(sdist / "docs") == files(ROOT / "docs")
-    for name in ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml", "pyproject.toml"):
+    texts = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
+    for name in (*texts, "mkdocs.yml", "pyproject.toml"):
         assert (sdist / name).read_bytes() == (ROOT / name).read_bytes()
 
 

@@ -38,6 +38,7 @@ _SAYS_NOTHING |= {
 _ENTRIES = {"properties", "patternProperties", "additionalProperties"}
 _BRANCHES = {"if", "then", "else"}
 _pattern = cache(re.compile)
+# jsonschema-rs in its place costs 13 ms at each start (`calseq validate sequences/panthera.yaml`, CPU, median of 20: 206 ms beside 193).
 
 
 def fits(data: Any, schema: Schema) -> bool:

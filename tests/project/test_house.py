@@ -71,6 +71,7 @@ PURE = {
 NOT_PURE = {
     "problems/explanations": "reads the pages of the codes, which lie beside it",
     "sequence/catalog": "reads the built-in calibrations, which lie beside it",
+    "sequence/schema": "reads the fixed part of the schema, which lies beside it",
 }
 IMPURE = {
     "os", "pathlib", "time", "subprocess", "socket", "threading", "datetime", "shutil", "tempfile", "signal", "io",
@@ -113,7 +114,6 @@ LONG = {
     "power/icicle": "one file beside the guard, for the same reason",
     "run/run": "still: the notes of a run are to be the fold that readers use",
     "simulator/dirigent": "still: one command for each calibration, and the options of all",
-    "sequence/schema": "still: the fixed part of the schema is to be data",
 }
 
 # Folders of tests that are called after no wing yet.

@@ -53,7 +53,7 @@ DOORS = {
     "jinja2": {"report/pages"},
     "matplotlib": {"measurement/plots/*"},
     "keyring": {"upload/password"},
-    "tomllib": {"bench/bench", "doctor/*", "problems/explanations", "simulator/*"},
+    "tomllib": {"bench/dirigent_config", "doctor/*", "problems/explanations", "simulator/*"},
     "pygls": {"editor/*"},
     "lsprotocol": {"editor/*"},
     "msgspec": {"*"},
@@ -64,7 +64,7 @@ PURE = {
     "documents/corrections", "documents/durations", "documents/fast_check", "documents/fixes", "documents/json_reader",
     "documents/layout", "documents/mismatch", "documents/scalars", "documents/yaml_reader", "documents/yaml_text", "documents/yaml_tree", "documents/yaml_writer",
     "measurement/comparison", "measurement/evidence", "measurement/headings", "measurement/iv", "measurement/module_names", "measurement/table",
-    "bench/instruments", "bench/ramps", "bench/site", "bench/upload_settings", "record/past", "record/view", "run/executor",
+    "bench/instrument_checks", "bench/instruments", "bench/modules", "bench/ramps", "bench/site", "bench/upload_settings", "bench/wiring", "record/past", "record/view", "run/executor",
     "report/attention", "report/grouping", "report/history", "report/power", "report/timeline", "report/verdict",
     "upload/entries", "upload/ledger", "upload/redact", "upload/results",
 }  # fmt: skip
@@ -101,9 +101,6 @@ STILL_SPELT = {
 
 MOST_LINES = {"file": 450, "function": 60}
 LONG = {
-    "bench/bench": "still: the checks of each section are to leave the reader",
-    "bench/bench: read_bench": "still: the same",
-    "bench/instruments": "still: what icicle refuses is to leave the reader",
     "cli/options/running: execute": "one parameter and its help for each option of the command",
     "cli/options/uploading: upload": "one parameter and its help for each option of the command",
     "console/planview": "still: the shell script is to leave the picture of the plan",

@@ -109,7 +109,6 @@ LONG = {
     "power/guard: __init__": "the state of the guard, each part with its reason",
     "power/icicle": "one file beside the guard, for the same reason",
     "run/run": "still: the notes of a run are to be the fold that readers use",
-    "simulator/dirigent": "still: one command for each calibration, and the options of all",
 }
 
 # Folders of tests that are called after no wing yet.

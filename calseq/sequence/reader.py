@@ -24,10 +24,10 @@ from calseq.sequence.voltages import hv_limit, options_beyond
 MIN_STOP_GRACE_S = 30.0
 
 
-def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
+def read_sequence(document: Document, catalog: Catalog, of_base: tuple[Problem, ...] = ()) -> Sequence | None:
     """Judge a document and type it; every problem is noted in the document, None if one is an error.
 
-    A variant is not whole without its base: `variant.read_variant` reads both.
+    A variant is not whole without its base: `variant.read_variant` reads both, and gives the advice `of_base` alone.
     """
     check(document, sequence_schema(catalog))
     data = document.data
@@ -42,7 +42,8 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
     _check_limit(document, steps)
     if document.is_refused or catalog.lost:
         return None
-    document.problems += heeded(document, advise(document, steps))
+    advice = tuple(advise(document, steps, of_base))
+    document.problems += heeded(document, advice)
     return Sequence(
         title=str(data["title"]),
         description=str(data.get("description", "")).strip(),
@@ -50,6 +51,8 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
         steps=tuple(steps),
         document=document,
         warnings=tuple(document.problems),
+        advice=advice,
+        base_advice=of_base,
         sensor=str(data.get("sensor", "")),
     )
 

@@ -10,7 +10,7 @@ from calseq.documents.schema import check
 from calseq.model.plan import Origin
 from calseq.problems import codes
 from calseq.sequence.catalog import Catalog
-from calseq.sequence.lint import advise
+from calseq.sequence.lint import at_home
 from calseq.sequence.overrides import Overrides, Setting, entries, mapping, read_overrides
 from calseq.sequence.reader import read_sequence
 from calseq.sequence.schema import sequence_schema
@@ -34,12 +34,11 @@ def read_variant(
     if alone is None:
         return replace(variant, base=base), None
     whole, origins = put_together(variant, base, read_overrides(variant, base))
-    whole.base_advice = tuple(advise(base, alone.steps))
     if not origins:
         whole.problem_at(("steps",), codes.BAD_VALUE, "'drop' leaves no step", "keep one, or insert one")
     apply_settings(whole, settings)
-    sequence = read_sequence(whole, catalog)
-    whole.problems = [whole.at_home(problem) for problem in whole.problems]
+    sequence = read_sequence(whole, catalog, alone.advice)
+    whole.problems = [at_home(problem, whole, alone.advice) for problem in whole.problems]
     if sequence is None:
         return whole, None
     steps = tuple(replace(step, origin=origin) for step, origin in zip(sequence.steps, origins, strict=True))

@@ -30,7 +30,7 @@ class Bench(Struct, frozen=True):
     """A test stand. Paths are absolute; `sweeps` are dirigent.toml's own, by calibration.
 
     `official` are the digests of the official sequences, by name; `locks` is the folder of the locks, if it is named.
-    `module_json` is the file of modules that dirigent is told of, where its own settings name another; `group` may read run folders.
+    `module_json` is the file of modules for dirigent, where its own settings name another; `group` may read run folders.
     `stand_in`: the dirigent that it names is the simulator's; `rehearses` is its own power mode, where it is simulated.
     `documents` are the texts of all its files.
     """

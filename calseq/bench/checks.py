@@ -43,7 +43,7 @@ def _programs(files: BenchFiles) -> Iterable[tuple[Route, str]]:
 
 
 def _check_paths(files: BenchFiles) -> None:
-    """A shell's variables are not put into paths and programs: a folder of such a name would be made."""
+    """Shell variables in paths and programs: they are not expanded, and a folder of such a name would be made."""
     for path, program in _programs(files):
         if _VARIABLE.search(program):
             message = f"'{printable(program, 60)}' has a variable, which is not put in"
@@ -63,7 +63,7 @@ def _check_paths(files: BenchFiles) -> None:
 
 
 def _check_monitors(files: BenchFiles) -> None:
-    """Two monitors of one name could not be told apart in a record."""
+    """Duplicate names of monitors: a record names them."""
     listed = files.data.get("monitors")
     names: set[str] = set()
     for index, entry in enumerate(listed if isinstance(listed, list) else ()):
@@ -76,7 +76,7 @@ def _check_monitors(files: BenchFiles) -> None:
 
 
 def _check_upload(document: Document, table: Mapping[str, Any]) -> None:
-    """What belongs to another receiver would have no effect."""
+    """Keys of `upload:` that belong to another receiver."""
     to = str(table.get("to"))
     for key in table if to in KEYS else ():
         if any(key in others for others in KEYS.values()) and key not in KEYS[to]:
@@ -90,7 +90,7 @@ def _check_upload(document: Document, table: Mapping[str, Any]) -> None:
 
 
 def _check_words(document: Document, table: Mapping[str, Any], key: str, known: tuple[str, ...]) -> None:
-    """What Felis is told of all modules, or of each by its name, is a word that it knows."""
+    """Words for all modules, or for each by its name, that Felis does not know."""
     said = table.get(key)
     named = said.items() if isinstance(said, dict) else ((None, said),)
     for name, word in named:
@@ -103,7 +103,7 @@ def _check_words(document: Document, table: Mapping[str, Any], key: str, known: 
 
 
 def check_real_supplies(files: BenchFiles, wiring: Wiring) -> None:
-    """icicle's simulated supplies begin with their output on and always measure 1 V: no bias can be reached."""
+    """Instruments that icicle simulates, on a bench of real supplies: their output is on, and they measure 1 V."""
     if files.power_mode() is not PowerMode.ICICLE:
         return
     instruments = files.instruments_json
@@ -127,7 +127,7 @@ def _check_simulator(files: BenchFiles) -> None:
 
 
 def _check_flags(files: BenchFiles) -> None:
-    """What calseq itself gives to dirigent is not given twice."""
+    """Flags that calseq itself gives to dirigent."""
     flags = files.table("dirigent").get("flags")
     for index, flag in enumerate(flags if isinstance(flags, list) else ()):
         if isinstance(flag, str) and flag.partition("=")[0] in _OWNED_FLAGS:

@@ -96,11 +96,11 @@ def _is_other(settings: Settings, key: str, cwd: Path, ours: Path | None, defaul
     A name is looked for in dirigent's working folder, and beside the settings where it is not there; without one, the
     `default` counts if it is there.
     """
-    told = settings.get(key)
-    named = told or default
+    setting = settings.get(key)
+    named = setting or default
     if ours is None or not isinstance(named, str) or not named:
         return False
     there = (cwd / Path(named).expanduser()).resolve()
     if there.exists():
         return there != ours
-    return bool(told) and (Path(settings.document.path).parent / named).resolve() != ours
+    return bool(setting) and (Path(settings.document.path).parent / named).resolve() != ours

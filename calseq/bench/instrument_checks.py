@@ -54,7 +54,7 @@ def check_instruments(
 
 
 def check_keys(document: Document, root: str, instruments: Mapping[str, Any]) -> None:
-    """Refuse what icicle would run as code."""
+    """Keys and values that icicle would run as code."""
     for name, entry in instruments.items():
         for key, value in entry.items() if isinstance(entry, dict) else ():
             path: Path = (root, name, key)
@@ -102,7 +102,7 @@ def _check_addresses(
     instruments: Mapping[str, Any],
     further: Further,
 ) -> None:
-    """Two instruments at one address would be one instrument that is driven twice; icicle refuses them."""
+    """Instruments that share an address: one instrument would be driven twice, and icicle refuses that."""
     used = {wire.instrument for wires in channels.values() for wire in wires.values()}
     addresses = {
         name: entry["resource"]
@@ -110,10 +110,10 @@ def _check_addresses(
         if name in used and isinstance(entry, dict) and not entry.get("sim")
         if isinstance(entry.get("resource"), str) and not document.is_spoilt((root, name, "resource"))
     }
-    told: set[str] = set()
+    noted: set[str] = set()
     for one, other in shared(addresses, further):
-        if other not in told:
-            told.add(other)
+        if other not in noted:
+            noted.add(other)
             message = f"'{printable(other, 40)}' is at the address of '{printable(one, 40)}'"
             cure = "one instrument has one name: give each its own address, or use its channels by one name"
             _note(document, (root, other, "resource"), codes.SHARED_ADDRESS, message, cure)
@@ -147,7 +147,7 @@ def _check_classes(document: Document, root: str, channels: Channels, instrument
 
 
 def _check_outputs(document: Document, root: str, channels: Channels, instruments: Mapping[str, Any]) -> None:
-    """A supply's channel is a number, and one of those that its class has."""
+    """Channels of supplies that are no numbers, or none of those that the class has."""
     for channel, wires in channels.items():
         for role in SUPPLIES & wires.keys():
             wire, path = wires[role], (root, channel, str(role))
@@ -201,7 +201,7 @@ def _check_supplies(
 
 
 def _check_physics(document: Document, path: Path, entry: Mapping[str, Any], role: Role) -> None:
-    """A voltage that no supply gives is refused; of a current it is told."""
+    """Values beyond the table of physics: an error for a voltage, a warning for a current."""
     for key, quantity, code in _BOUNDED[role]:
         value = number(entry.get(key))
         why = beyond(quantity, value) if value is not None else ""

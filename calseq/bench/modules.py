@@ -23,17 +23,17 @@ def read_modules(document: Document) -> dict[str, Module]:
 
 
 def _module(channel: str, chips: Mapping[str, Any]) -> Module:
-    """Find what a hybrid tells of its module: below its chip type and 'info'."""
+    """Module of a hybrid, as 'info' below its chip type describes it."""
     infos = [chip.get("info", {}) for chip in chips.values() if isinstance(chip, dict)]
     name = next((str(info["module_name"]) for info in infos if "module_name" in info), "")
     sensor = next((info["sensor"] for info in infos if isinstance(info.get("sensor"), bool)), None)
     return Module(
-        channel, name, _told(infos, "type"), _told(infos, "subdetector"), sensor, tuple(_efuses(chips))
+        channel, name, _word_of(infos, "type"), _word_of(infos, "subdetector"), sensor, tuple(_efuses(chips))
     )
 
 
 def _efuses(chips: Mapping[str, Any]) -> Iterable[str]:
-    """Give the codes of the chips of a hybrid, as they are written."""
+    """eFuse codes of the chips of a hybrid, as they are written."""
     for group in chips.values():
         for chip in group.values() if isinstance(group, dict) else ():
             code = chip.get("eFuseCode") if isinstance(chip, dict) else None
@@ -41,8 +41,8 @@ def _efuses(chips: Mapping[str, Any]) -> Iterable[str]:
                 yield printable(str(code), 40)
 
 
-def _told(infos: Iterable[Mapping[str, Any]], key: str) -> str:
-    """Give a word that the infos have; whatever else stands there is nobody's word, and refuses no bench."""
+def _word_of(infos: Iterable[Mapping[str, Any]], key: str) -> str:
+    """First word of a key in the infos; another value is passed over, and refuses no bench."""
     words = (info.get(key) for info in infos)
     return next((word for word in words if isinstance(word, str) and 0 < len(word) <= _LONGEST_WORD), "")
 
@@ -54,7 +54,7 @@ def _file_of(document: Document) -> str:
 def check_modules(
     document: Document, wiring: Wiring, described: Mapping[str, Module], instruments: Document
 ) -> None:
-    """Tell what of modules.json and of the channels does not fit each other."""
+    """Hybrids without a channel, channels without a module, and duplicate names of modules."""
     if document.is_refused or not described:
         return
     names: dict[str, str] = {}

@@ -37,9 +37,9 @@ BAD_CHARACTERS = re.compile(
 class Document(Struct):
     """Plain data read from `source`. `keys` and `values` give the place of each by its route.
 
-    A route in `spoilt` has a problem already: nothing further is said about what stands there. A mapping in
+    A route in `spoilt` has a problem already: nothing further is said about its value. A mapping in
     `incomplete` has a key that could not be read: nothing is said about what it lacks. `aliases` gives the
-    place of every alias, whose values stand elsewhere. `doubts` gives what may be meant by a text that YAMLs
+    place of every alias, whose values are those of an anchor. `doubts` gives what may be meant by a text that YAMLs
     read differently, with the problem it is; `unused` the anchors that no alias uses; `ignored` the lines and codes
     of warnings that an author has silenced. `may_slip`: its slips of typing were not looked for yet. `base` is what a variant was put together with.
     """

@@ -50,7 +50,7 @@ def fits(data: Any, schema: Schema) -> bool:
 
 
 def schemas_at(data: Any, schema: Schema, path: Sequence[str | int]) -> Iterator[Schema]:
-    """Give every schema that judges what stands at a route of `data`, each with the definitions it refers to."""
+    """Schemas that apply to the value at a route of `data`, each with the definitions it refers to."""
     return _schemas_at(data, schema, path, schema)
 
 

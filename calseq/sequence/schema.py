@@ -178,7 +178,7 @@ def _rule(calibration: Calibration) -> Schema:
 
 
 def _args_rule(calibration: Calibration) -> Schema:
-    """Its arguments: none of its options, and not how it is told its tuning; those have keys of their own."""
+    """Rule for `args`: no flag of an option or of the tuning, which have keys of their own."""
     flags = [option.flag for option in calibration.options.values()]
     tuning = calibration.tuning
     rule: Schema = (

@@ -1,4 +1,4 @@
-"""A variant and its base put together: one whole sequence that remembers where all of it stands."""
+"""A variant and its base put together: one whole sequence, with the place of every value."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -150,7 +150,7 @@ class _Joining:
         self.origins.append(origin)
 
     def _take(self, origin: Document, source: Path, target: Path) -> Data:
-        """Give a value, and note in the whole where it and all below it stand and what is spoilt of it."""
+        """Give a value, and note in the whole its place, the places of all below it, and what is spoilt of it."""
         data: Data = at(origin.data, source)
         for below in ((), *routes(data)):
             self._note_place(origin, (*source, *below), (*target, *below))
@@ -171,7 +171,7 @@ class _Joining:
 
 
 def at(data: Any, path: Path) -> Any:
-    """Give what stands at a route that is there."""
+    """Value at a route that is there."""
     for key in path:
         data = data[key]
     return data

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from calseq.bench.wiring import Wire, number
+from calseq.bench.wiring import Wire, number, roles_by_instrument
 from calseq.documents.document import Document, Path
 from calseq.model.physics import PHYSICS, SUPPLY_CLASSES, TAKEN, beyond
 from calseq.model.rails import SUPPLIES, Role
@@ -103,7 +103,7 @@ def _check_addresses(
     further: Further,
 ) -> None:
     """Instruments that share an address: one instrument would be driven twice, and icicle refuses that."""
-    used = {wire.instrument for wires in channels.values() for wire in wires.values()}
+    used = roles_by_instrument(channels)
     addresses = {
         name: entry["resource"]
         for name, entry in instruments.items()
@@ -121,7 +121,7 @@ def _check_addresses(
 
 def _check_classes(document: Document, root: str, channels: Channels, instruments: Mapping[str, Any]) -> None:
     """Keys that icicle's instruments have already, and classes of supplies that icicle 2.1 has not."""
-    used = {wire.instrument: role for wires in channels.values() for role, wire in wires.items()}
+    used = roles_by_instrument(channels)
     for name, entry in instruments.items():
         path: Path = (root, name)
         if name not in used or not isinstance(entry, dict) or document.is_spoilt(path):

@@ -21,6 +21,11 @@ class Wire(Struct, frozen=True):
     entry: Mapping[str, Any]
 
 
+def roles_by_instrument(channels: Mapping[str, Mapping[Role, Wire]]) -> dict[str, Role]:
+    """Role of every instrument that a channel uses, the last one of several."""
+    return {wire.instrument: role for wires in channels.values() for role, wire in wires.items()}
+
+
 def gentle(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of an instrument as a child gets them: with steps of a ramp that are no jumps, in volts."""
     if "default_step_size" not in entry:
@@ -57,7 +62,7 @@ class Wiring(Struct, frozen=True):
 
     def hv_boxes(self) -> tuple[str, ...]:
         """Names of the boxes between HV supply and sensors: by a channel's role, by class, or by the name of an unused one."""
-        used = {wire.instrument: role for wires in self.channels.values() for role, wire in wires.items()}
+        used = roles_by_instrument(self.channels)
         return tuple(
             name
             for name, entry in self.instruments.items()
@@ -71,7 +76,7 @@ class Wiring(Struct, frozen=True):
 
         Boxes and climate chambers are not among them: those are used by hand.
         """
-        used = {wire.instrument for wires in self.channels.values() for wire in wires.values()}
+        used = roles_by_instrument(self.channels)
         rest = {
             name: _role_of(name, entry["class"])
             for name, entry in self.instruments.items()

@@ -220,7 +220,7 @@ def test_every_option_shown_is_one_of_its_command():
 
 def test_no_page_has_pip_ask_a_registry_for_calseq():
     bare = re.compile(r"(?:^|[\s'\"])calseq(?=[\['\"\s`]|$)")
-    for path in [*DOCS, ROOT / "calseq" / "codes.toml"]:
+    for path in [*DOCS, ROOT / "calseq" / "problems" / "codes.toml"]:
         for line in re.findall(r"(?:pip|pipx|uv tool) (?:install|download|wheel)\b[^`\n]*", path.read_text()):
             assert "--no-index" in line or not bare.search(line), f"{path.name}: {line}"
 

@@ -21,7 +21,7 @@ _WITH_COMMA = re.compile(r"[-+]?[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})")
 
 
 class Spelling(Struct, frozen=True):
-    """What to write for the word that stands there: in `quotes`, or in those that it has."""
+    """Replacement of a word by `new`, in `quotes` or in those that the word has."""
 
     word: str
     new: str
@@ -62,7 +62,7 @@ def _as_list(text: str, items: Any) -> Advice:
 
 
 def json_unquoted(text: str, schema: dict[str, Any]) -> Advice:
-    """Say how a value is written that stands in quotes as JSON, if that fits a schema; without them it is YAML."""
+    """Cure for a JSON value in quotes, if it fits a schema: without the quotes it is YAML."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

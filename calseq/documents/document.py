@@ -9,7 +9,6 @@ from pathlib import Path as FilePath
 from typing import TypeAlias
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from calseq.problems import codes
 from calseq.problems.plaintext import printable
@@ -38,13 +37,11 @@ BAD_CHARACTERS = re.compile(
 class Document(Struct):
     """Plain data read from `source`. `keys` and `values` give the place of each by its route.
 
-    A route in `spoilt` has a problem already: nothing further is said about what stands there. A mapping in
+    A route in `spoilt` has a problem already: nothing further is said about its value. A mapping in
     `incomplete` has a key that could not be read: nothing is said about what it lacks. `aliases` gives the
-    place of every alias, whose values stand elsewhere. `bad_characters` are the offsets of characters that no
-    file needs; a reader may go on as if they were deleted. `doubts` gives what may be meant by a text that YAMLs
+    place of every alias, whose values are those of an anchor. `doubts` gives what may be meant by a text that YAMLs
     read differently, with the problem it is; `unused` the anchors that no alias uses; `ignored` the lines and codes
-    of warnings that an author has silenced. `may_slip`: its slips of typing were not looked for yet. `base` is what a variant was put together with, and `base_advice` what
-    is seldom meant in that alone.
+    of warnings that an author has silenced. `may_slip`: its slips of typing were not looked for yet. `base` is what a variant was put together with.
     """
 
     source: Source
@@ -55,7 +52,6 @@ class Document(Struct):
     problems: list[Problem] = field(default_factory=list)
     spoilt: set[Path] = field(default_factory=set)
     incomplete: set[Path] = field(default_factory=set)
-    bad_characters: list[int] = field(default_factory=list)
     doubts: dict[Path, tuple[Problem, tuple[str, ...]]] = field(default_factory=dict)
     unused: dict[str, Place] = field(default_factory=dict)
     ignored: set[tuple[int, Code]] = field(default_factory=set)
@@ -64,12 +60,17 @@ class Document(Struct):
     raw: bytes = b""
     path: str = ""
     base: "Document | None" = None
-    base_advice: tuple[Problem, ...] = ()
 
     @property
     def is_refused(self) -> bool:
         """Something in it is an error."""
         return any(problem.is_error for problem in self.problems)
+
+    @property
+    def bad_characters(self) -> list[int]:
+        """Offsets of the characters that no file needs; a reader may go on as if they were deleted."""
+        found = BAD_CHARACTERS.finditer(self.source.text)
+        return [offset for match in found for offset in range(*match.span())]
 
     def sha256(self) -> str:
         """Give the digest of the file as it was read, once."""
@@ -105,20 +106,6 @@ class Document(Struct):
             return (place.span.line, problem.code) in self.ignored
         return self.base is not None and self.base.ignores(problem)
 
-    def at_home(self, problem: Problem) -> Problem:
-        """Give a problem the place of what is to blame.
-
-        What is said of a variant's whole and not of its base alone is the variant's doing, whichever line it is about.
-        """
-        place, base = problem.place, self.base
-        if place is None or base is None or place.source is not base.source:
-            return problem
-        if any((each.code, each.place) == (problem.code, place) for each in self.base_advice):
-            return problem
-        line = f"{place.source.name.rpartition('/')[2]}:{place.span.line}"
-        within = f"{problem.within} of {line}" if problem.within else line
-        return replace(problem, place=self.place(("extends",)), within=within, fix=None)
-
     def problem_at(
         self,
         path: Path,
@@ -147,7 +134,7 @@ class Document(Struct):
 
 
 _READ = (
-    "data", "keys", "values", "aliases", "problems", "spoilt", "incomplete", "bad_characters", "doubts", "unused", "readable",
+    "data", "keys", "values", "aliases", "problems", "spoilt", "incomplete", "doubts", "unused", "readable",
 )  # fmt: skip
 """What a reader fills in a document."""
 
@@ -235,7 +222,6 @@ def _note_bad_characters(document: Document) -> None:
     else:
         for match in found:
             document.problems.append(_bad_character(document.source, match))
-            document.bad_characters += range(match.start(), match.end())
 
 
 def _bad_character(source: Source, match: "re.Match[str]") -> Problem:

@@ -110,7 +110,7 @@ class _Reader:
         return BAD_CHARACTERS.sub("", key), place
 
     def _pass_over(self, depth: int) -> None:
-        """Read a value that nobody will look at, for what is wrong with the JSON of it."""
+        """Read a value that is not kept, for what is wrong with its JSON."""
         own, self.document = self.document, Document(self.document.source, problems=self.document.problems)
         try:
             self._value((), depth + 1)

@@ -108,7 +108,7 @@ def _head(first: Entry) -> list[str]:
 
 
 def _arrange(block: Block, order: Sequence[str]) -> None:
-    """Put entries in order; one with an unknown key stays behind the one it stands behind."""
+    """Entries in the order of their keys; one with an unknown key follows the entry before it."""
     if not order:
         return
     ranks: list[int] = []

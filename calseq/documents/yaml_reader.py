@@ -140,7 +140,7 @@ def events_of(text: str) -> Iterator[Any]:
 
 
 class _Anchor(Struct):
-    """A value that aliases may show: where it stands, in which document, and what spoilt it."""
+    """Value of an anchor: its place, its document, and what spoilt it."""
 
     document: Document
     path: Path
@@ -242,7 +242,7 @@ class _Builder(Struct):
         return Problem(codes.NOT_PLAIN, f"alias '*{shown}' has no anchor before it", cure, place, fix=fix)
 
     def _show_again(self, anchor: _Anchor, path: Path) -> None:
-        """What an alias brings stands where its anchor is: what is wrong with it is wrong there, once."""
+        """Values of an alias have the places of its anchor: a problem of them is noted there, once."""
         origin = anchor.document
         for below in routes(anchor.data) if isinstance(anchor.data, (dict, list)) else ():
             target, source = (*path, *below), (*anchor.path, *below)
@@ -319,7 +319,7 @@ class _Builder(Struct):
         return key
 
     def _pass_over(self, event: Any, depth: int, *, is_key: bool = False) -> Data:
-        """Read a value that nobody will use, for what is wrong with the YAML of it."""
+        """Read a value that is not kept, for what is wrong with its YAML."""
         own, self.document = self.document, Document(self.document.source)
         try:
             return self._node(event, (), depth + 1)
@@ -386,7 +386,7 @@ def _kind(event: Any) -> str:
 
 
 def _is_absent(event: Any) -> bool:
-    """Nothing stands there: the parser puts it where the next thing begins."""
+    """Place of an empty value: the parser puts it where the next thing begins."""
     return _kind(event) == "Scalar" and event.start_mark.index == event.end_mark.index
 
 

@@ -196,7 +196,7 @@ class _Grower:
 
 
 class _Gap:
-    """What stands between two leaves: comments and empty lines, each of which belongs to someone."""
+    """Comments and empty lines between two leaves; each belongs to one of the two."""
 
     def __init__(self, grower: _Grower, before: Leaf | None, after: Leaf | None, root: Block) -> None:
         self.grower = grower

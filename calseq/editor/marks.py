@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from calseq.documents.document import Document
-from calseq.problems.formats.report import told
+from calseq.problems.formats.report import message_and_cure
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Edit, Problem, Source
 from calseq.problems.refused import in_order
@@ -73,7 +73,14 @@ def _mark(problem: Problem, source: Source) -> Mark:
         line, column, length = span.line - 1, span.column - 1, span.length
     fix = change(problem.fix) if problem.fix and problem.fix.source is source else None
     stretch = (line, column), (line, column + length)
-    return Mark(*stretch, problem.code.id, told(problem), problem.is_error, printable(problem.cure, 300), fix)
+    return Mark(
+        *stretch,
+        problem.code.id,
+        message_and_cure(problem),
+        problem.is_error,
+        printable(problem.cure, 300),
+        fix,
+    )
 
 
 def _stands_in(problem: Problem, document: Document) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.bench.bench import Bench, Sweep
+from calseq.bench.bench import Bench
+from calseq.bench.dirigent_config import Sweep
 from calseq.bench.ramps import SPARE_S, icicle_end_s, ramp_s
 from calseq.documents.document import Document
 from calseq.documents.durations import spelled

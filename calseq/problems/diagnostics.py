@@ -22,8 +22,8 @@ def problem_text(problem: Problem, *, color: bool = False) -> str:
 
 def problems_text(problems: Iterable[Problem], *, color: bool = False) -> str:
     """Give several problems, a blank line between them; of many of one kind in one file the first, and how many more."""
-    told, more = capped(problems)
-    return "\n\n".join([*(problem_text(problem, color=color) for problem in told), *more])
+    shown, more = capped(problems)
+    return "\n\n".join([*(problem_text(problem, color=color) for problem in shown), *more])
 
 
 def count_text(problems: Iterable[Problem], files: int) -> str:

@@ -1,4 +1,4 @@
-"""Problems: what is wrong, where it stands, and what to do about it."""
+"""Problems: what is wrong, its place in a text, and its cure."""
 
 from bisect import bisect_right
 from collections import Counter
@@ -98,7 +98,7 @@ class Place(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What stands there."""
+        """The text there."""
         return self.source.text[self.start : self.start + self.span.length]
 
     def edit(self, text: str) -> Edit:
@@ -106,7 +106,7 @@ class Place(Struct, frozen=True):
         return Edit(self.source, self.start, self.start + self.span.length, text)
 
     def respelt(self, word: str, new: str, quotes: str | None = None) -> Edit | None:
-        """Give the edit that writes `new` for `word`, in `quotes` or in those it has; None if it is not what stands there."""
+        """Give the edit that writes `new` for `word`, in `quotes` or in those it has; None if the text there is another."""
         shown = self.text
         present = shown[:1] if shown[:1] in ("'", '"') else ""
         if shown != f"{present}{word}{present}":
@@ -115,7 +115,7 @@ class Place(Struct, frozen=True):
         return self.edit(f"{kept}{new}{kept}")
 
     def line_removed(self, content: str) -> Edit | None:
-        """Give the edit that takes the line out; None if more than `content` stands on it, such as a comment."""
+        """Give the edit that takes the line out; None if it has more than `content`, such as a comment."""
         line = self.source.line(self.span.line)
         if " ".join(line.split()) != " ".join(content.split()):
             return None
@@ -143,7 +143,7 @@ class Problem(Struct, frozen=True):
 
 
 MOST_OF_A_KIND = 20
-"""So many problems of one kind in one file are told to a person; the others are counted."""
+"""Most problems of one kind in one file that are shown to a person; the others are counted."""
 
 
 def capped(problems: Iterable[Problem]) -> tuple[list[Problem], list[str]]:

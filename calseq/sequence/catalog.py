@@ -39,7 +39,7 @@ class Option(Struct, frozen=True):
 
 
 class Tuning(Struct, frozen=True):
-    """How a tuning calibration is told what to do: with `flag` and a text or a list of tests, or by its args."""
+    """Form in which a tuning calibration gets its tuning: `flag` with a text or a list of tests, or its args."""
 
     form: TuningForm
     flag: str = ""

@@ -33,7 +33,7 @@ _CONSTANTS: dict[str, tuple[object, str]] = {
 
 
 class Text(Struct, frozen=True):
-    """A text and where it stands."""
+    """A text and its place."""
 
     value: str
     place: Place

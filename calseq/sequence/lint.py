@@ -1,6 +1,8 @@
 """Advice on a sequence: what is allowed and seldom meant."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
 
 from calseq.documents.document import Document, Path
 from calseq.documents.durations import spelled
@@ -19,9 +21,29 @@ PLACEHOLDER = "FILL_ME_IN"
 _MOST_NAMED = 5
 
 
-def advise(document: Document, steps: Iterable[SequenceStep]) -> Iterator[Problem]:
-    """Warn of the order of the steps that are to run, each kind once, of each that defeats itself, and of what has no effect."""
-    yield from map(document.at_home, _advise(document, list(steps)))
+def advise(
+    document: Document, steps: Iterable[SequenceStep], of_base: Sequence[Problem] = ()
+) -> Iterator[Problem]:
+    """Warn of the order of the steps that are to run, each kind once, of each that defeats itself, and of what has no effect.
+
+    `of_base` is the advice on a variant's base alone.
+    """
+    return (at_home(problem, document, of_base) for problem in _advise(document, list(steps)))
+
+
+def at_home(problem: Problem, document: Document, of_base: Sequence[Problem]) -> Problem:
+    """Give a problem the place of what is to blame.
+
+    What is said of a variant's whole and not of its base alone is the variant's doing, whichever line it is about.
+    """
+    place, base = problem.place, document.base
+    if place is None or base is None or place.source is not base.source:
+        return problem
+    if any((each.code, each.place) == (problem.code, place) for each in of_base):
+        return problem
+    line = f"{place.source.name.rpartition('/')[2]}:{place.span.line}"
+    words = f"{problem.within} of {line}" if problem.within else line
+    return replace(problem, place=document.place(("extends",)), within=words, fix=None)
 
 
 def _advise(document: Document, listed: list[SequenceStep]) -> Iterator[Problem]:

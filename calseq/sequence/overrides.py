@@ -17,7 +17,7 @@ _SETTING = re.compile(r"(.+)\.([^.]+)", re.DOTALL)
 
 
 class Setting(Struct, frozen=True):
-    """One option of a step of the base; its value stands at `path` of the variant."""
+    """One option of a step of the base; its value is at `path` of the variant."""
 
     step: str
     option: str
@@ -25,7 +25,7 @@ class Setting(Struct, frozen=True):
 
 
 class Insertion(Struct, frozen=True):
-    """Steps beside one of the base, `side` "before" or "after" it; they stand at `path` of the variant."""
+    """Steps beside one of the base, `side` "before" or "after" it; they are at `path` of the variant."""
 
     side: str
     step: str
@@ -117,7 +117,7 @@ class _Reader:
         return not twice
 
     def _check_names(self) -> None:
-        """A name that is taken is told of the inserted step, whichever of the two comes first in the run."""
+        """A duplicate name is a problem of the inserted step, whichever of the two comes first in the run."""
         taken = {name.lower() for name in self.names if name not in self.dropped}
         for path, step in self._inserted_steps():
             name = step.get("name") or step.get("calibration") if isinstance(step, dict) else step

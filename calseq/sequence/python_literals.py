@@ -59,7 +59,7 @@ class NotLiteral(Exception):
 
 
 class Scopes(Struct):
-    """The function, class and module that an expression stands in, the innermost first; `steps` of work are left."""
+    """Scopes of an expression, the innermost first: function, class, module; `steps` of work are left."""
 
     nodes: tuple[ast.AST, ...]
     steps: int = MAX_STEPS

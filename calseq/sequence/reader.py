@@ -18,16 +18,16 @@ from calseq.sequence.catalog import Calibration, Catalog, Option, adhoc
 from calseq.sequence.lint import advise
 from calseq.sequence.schema import OWNED_ARGUMENTS, sequence_schema
 from calseq.sequence.sequence import Policies, Sequence, SequenceStep
-from calseq.sequence.suppressions import heeded
+from calseq.sequence.suppressions import not_suppressed
 from calseq.sequence.voltages import hv_limit, options_beyond
 
 MIN_STOP_GRACE_S = 30.0
 
 
-def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
+def read_sequence(document: Document, catalog: Catalog, of_base: tuple[Problem, ...] = ()) -> Sequence | None:
     """Judge a document and type it; every problem is noted in the document, None if one is an error.
 
-    A variant is not whole without its base: `variant.read_variant` reads both.
+    A variant is not whole without its base: `variant.read_variant` reads both, and gives the advice `of_base` alone.
     """
     check(document, sequence_schema(catalog))
     data = document.data
@@ -42,7 +42,8 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
     _check_limit(document, steps)
     if document.is_refused or catalog.lost:
         return None
-    document.problems += heeded(document, advise(document, steps))
+    advice = tuple(advise(document, steps, of_base))
+    document.problems += not_suppressed(document, advice)
     return Sequence(
         title=str(data["title"]),
         description=str(data.get("description", "")).strip(),
@@ -50,6 +51,8 @@ def read_sequence(document: Document, catalog: Catalog) -> Sequence | None:
         steps=tuple(steps),
         document=document,
         warnings=tuple(document.problems),
+        advice=advice,
+        base_advice=of_base,
         sensor=str(data.get("sensor", "")),
     )
 
@@ -239,7 +242,7 @@ def _sweep_end(calibration: Calibration, options: Mapping[str, Any]) -> float | 
 
 
 def _waits_s(calibration: Calibration, options: Mapping[str, Any]) -> float | None:
-    """Give the delays of a sweep from 0 V, or from where it is told to begin; None if its options leave one of them open."""
+    """Sum of the delays of a sweep from its start voltage, else 0 V, in seconds; None if an option that decides it is missing."""
     end_v, step_v, delay_s = (options.get(name) for name in (calibration.sweep_end, "step_size", "delay"))
     if not (end_v and step_v and delay_s):
         return None
@@ -266,7 +269,7 @@ def _check_limit(document: Document, steps: Iterable[SequenceStep]) -> None:
 
 
 def _check_names(document: Document, steps: Iterable[SequenceStep]) -> None:
-    """Two steps of one name cannot be told apart in a run folder, not even by case."""
+    """Duplicate names of steps, whatever their case: a run folder has one folder for each."""
     first: dict[str, SequenceStep] = {}
     for step in steps:
         other = first.setdefault(step.name.lower(), step)

@@ -23,12 +23,13 @@ def select(sequence: Sequence, selection: Selection) -> tuple[Sequence, tuple[Pr
     if all(step.left_out for step in steps):
         return sequence, (_nothing_left(selection, names),)
     document = sequence.document
-    before = list(advise(document, sequence.steps))
-    after = [problem for problem in advise(document, steps) if not document.ignores(problem)]
+    before, advice = sequence.advice, tuple(advise(document, steps, sequence.base_advice))
+    after = [problem for problem in advice if not document.ignores(problem)]
     document.problems = [problem for problem in document.problems if problem not in before] + after
     warnings = [problem for problem in sequence.warnings if problem not in before] + after
     departures = (*sequence.departures, str(selection))
-    return replace(sequence, steps=steps, warnings=tuple(warnings), departures=departures), ()
+    chosen = replace(sequence, steps=steps, advice=advice, warnings=tuple(warnings), departures=departures)
+    return chosen, ()
 
 
 def _reason(place: int, names: list[str], selection: Selection) -> str:

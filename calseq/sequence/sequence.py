@@ -52,7 +52,8 @@ class SequenceStep(Struct, frozen=True):
 class Sequence(Struct, frozen=True):
     """A calibration sequence: its steps in order, and what it needs of a bench.
 
-    `sensor` is the type of the sensors that it is for, if it says one. `departures` are what was typed to make this run another than the file says: each `--set`.
+    `sensor` is the type of the sensors that it is for, if it says one. `advice` is all that lint says of its steps, also
+    what a comment silences, `base_advice` of those of a variant's base alone; `warnings` are without those. `departures` are what was typed to make this run another than the file says: each `--set`.
     """
 
     title: str
@@ -61,5 +62,7 @@ class Sequence(Struct, frozen=True):
     steps: tuple[SequenceStep, ...]
     document: Document
     warnings: tuple[Problem, ...] = ()
+    advice: tuple[Problem, ...] = ()
+    base_advice: tuple[Problem, ...] = ()
     departures: tuple[str, ...] = ()
     sensor: str = ""

@@ -1,4 +1,4 @@
-"""`# calseq: ignore[CS302]`: warnings that the author of a file has seen and does not want told."""
+"""Suppressions of warnings in comments, `# calseq: ignore[CS302]`."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -32,29 +32,29 @@ class Ignore(Struct, frozen=True):
     is_alone: bool
 
 
-def heeded(document: Document, warnings: Iterable[Problem]) -> list[Problem]:
-    """Give the warnings that no comment of the document silences, and one for every comment that silences nothing.
+def not_suppressed(document: Document, warnings: Iterable[Problem]) -> list[Problem]:
+    """Warnings that no comment of the document suppresses, and one for every comment that suppresses none.
 
-    What is silenced is noted in the document, for the warnings that its bench will give.
+    Suppressed codes are noted in the document by line, for the warnings that its bench will give.
     """
     listed = list(warnings)
     may_ignore = "calseq:" in document.source.text and "ignore" in document.source.text
     ignores = list(_ignores(document)) if may_ignore else []
     document.ignored.update((ignore.line, ignore.code) for ignore in ignores if ignore.code)
-    told = set(_told_here(document, listed))
-    needless = (_needless(ignore) for ignore in ignores if not _silences(ignore, told))
+    warned = set(_lines_warned(document, listed))
+    needless = (_needless(ignore) for ignore in ignores if not _silences(ignore, warned))
     return [*(problem for problem in listed if not document.ignores(problem)), *needless]
 
 
-def _told_here(document: Document, problems: Iterable[Problem]) -> Iterator[tuple[int, Code]]:
+def _lines_warned(document: Document, problems: Iterable[Problem]) -> Iterator[tuple[int, Code]]:
     """Give the lines of this file that have a warning, and which; some may be of a variant's base."""
     for problem in problems:
         if problem.place and problem.place.source is document.source:
             yield problem.place.span.line, problem.code
 
 
-def _silences(ignore: Ignore, told: set[tuple[int, Code]]) -> bool:
-    return ignore.code is not None and (ignore.code in OF_A_BENCH or (ignore.line, ignore.code) in told)
+def _silences(ignore: Ignore, warned: set[tuple[int, Code]]) -> bool:
+    return ignore.code is not None and (ignore.code in OF_A_BENCH or (ignore.line, ignore.code) in warned)
 
 
 def _ignores(document: Document) -> Iterator[Ignore]:

@@ -1,4 +1,4 @@
-"""A variant and its base put together: one whole sequence that remembers where all of it stands."""
+"""A variant and its base put together: one whole sequence, with the place of every value."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from calseq.documents.schema import check
 from calseq.model.plan import Origin
 from calseq.problems import codes
 from calseq.sequence.catalog import Catalog
-from calseq.sequence.lint import advise
+from calseq.sequence.lint import at_home
 from calseq.sequence.overrides import Overrides, Setting, entries, mapping, read_overrides
 from calseq.sequence.reader import read_sequence
 from calseq.sequence.schema import sequence_schema
@@ -34,12 +34,11 @@ def read_variant(
     if alone is None:
         return replace(variant, base=base), None
     whole, origins = put_together(variant, base, read_overrides(variant, base))
-    whole.base_advice = tuple(advise(base, alone.steps))
     if not origins:
         whole.problem_at(("steps",), codes.BAD_VALUE, "'drop' leaves no step", "keep one, or insert one")
     apply_settings(whole, settings)
-    sequence = read_sequence(whole, catalog)
-    whole.problems = [whole.at_home(problem) for problem in whole.problems]
+    sequence = read_sequence(whole, catalog, alone.advice)
+    whole.problems = [at_home(problem, whole, alone.advice) for problem in whole.problems]
     if sequence is None:
         return whole, None
     steps = tuple(replace(step, origin=origin) for step, origin in zip(sequence.steps, origins, strict=True))
@@ -151,7 +150,7 @@ class _Joining:
         self.origins.append(origin)
 
     def _take(self, origin: Document, source: Path, target: Path) -> Data:
-        """Give a value, and note in the whole where it and all below it stand and what is spoilt of it."""
+        """Give a value, and note in the whole its place, the places of all below it, and what is spoilt of it."""
         data: Data = at(origin.data, source)
         for below in ((), *routes(data)):
             self._note_place(origin, (*source, *below), (*target, *below))
@@ -172,7 +171,7 @@ class _Joining:
 
 
 def at(data: Any, path: Path) -> Any:
-    """Give what stands at a route that is there."""
+    """Value at a route that is there."""
     for key in path:
         data = data[key]
     return data

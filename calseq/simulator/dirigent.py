@@ -1,42 +1,33 @@
 """The command line of the stand-in for `dirigent`, as the real one has it."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import Struct
 
-from calseq.model.plan import STAND_IN_SAYS, CurveKind, CurveTable
-from calseq.model.rails import Role, StepType
+from calseq.model.plan import STAND_IN_SAYS
 from calseq.sequence.catalog import Calibration
-from calseq.simulator import declared, faults, outputs, script, site, sweep
-from calseq.simulator.faults import FAULTS, Misbehaviour
-from calseq.simulator.script import SCRIPTS, Script
-from calseq.simulator.session import Session, module_names
-from calseq.simulator.supplies import SimulatedBench, SupplyError
-
-BENCH_VARIABLE = "CALSEQ_SIMULATION"
-STEP_VARIABLE = "CALSEQ_STEP"
-ATTEMPT_VARIABLE = "CALSEQ_ATTEMPT"
-
-_DEFAULT_SPEED = 200.0
+from calseq.simulator import script, site
+from calseq.simulator.faults import FAULTS
+from calseq.simulator.play import (
+    Globals,
+    described_by_site,
+    open_session,
+    play,
+    play_curve,
+    play_of_site,
+    play_scan,
+    play_sldo,
+)
+from calseq.simulator.script import SCRIPTS
+from calseq.simulator.session import module_names
 
 _EPILOG = "\b\nFaults that a step of the simulated bench can be given:\n" + "\n".join(
     f"  {name:<22}{text}" for name, text in FAULTS.items()
 )
-
-
-class Globals(Struct, frozen=True):
-    """What the global options say."""
-
-    directory: Path
-    instruments: Mapping[str, Any] | None
-    channels: Mapping[str, Any] | None
-    modules: Mapping[str, str]
 
 
 def _object(_ctx: click.Context, _param: click.Parameter, text: str | None) -> dict[str, Any] | None:
@@ -75,7 +66,7 @@ class _Dirigent(click.Group):
         return sorted({*super().list_commands(ctx), *_named()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        own, described = super().get_command(ctx, cmd_name), _described(cmd_name)
+        own, described = super().get_command(ctx, cmd_name), described_by_site(cmd_name)
         if described is None:
             return own
         return _of_site(described) if own is None else _widened(own, described)
@@ -84,13 +75,6 @@ class _Dirigent(click.Group):
 def _named() -> tuple[str, ...]:
     try:
         return site.named()
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
-
-
-def _described(name: str) -> Calibration | None:
-    try:
-        return site.described(name)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -134,7 +118,7 @@ def _of_site(described: Calibration) -> click.Command:
         params.append(click.Option([tuning.flag, "_tuning"], required=True, callback=read, metavar="STR"))
 
     def play(**options: Any) -> None:
-        _play(described, click.get_current_context().obj, options)
+        play_of_site(described, click.get_current_context().obj, options)
 
     return click.Command(
         described.name,
@@ -143,25 +127,6 @@ def _of_site(described: Calibration) -> click.Command:
         params=params,
         help=described.summary,
     )
-
-
-def _play(described: Calibration, settings: "Globals", options: Mapping[str, Any]) -> None:
-    """Play a calibration of the site by its type: curves are swept, the rest takes its time."""
-    session = _session(described.name, settings)
-    tuning = options.get("_tuning")
-    what = site.script(described, tuning if isinstance(tuning, list) else ())
-    if isinstance(tuning, str):
-        session.say(f"tuning: {tuning}")
-    if described.type is StepType.IVCURVE:
-        start_v, end_v, step_v = site.sweep(described, options)
-        extra = {*described.flags, *click.get_current_context().args}
-        wanted = "-w" in extra or any(each.pattern == outputs.BREAKDOWNS for each in described.outputs)
-        planned = script.voltages(start_v, end_v, step_v)
-        _curve(session, settings, what, planned, both_ways=False, breakdowns=wanted)
-    elif described.type is StepType.SLDO:
-        _sldo(session, settings, what, script.currents(6.0, 1.0))
-    else:
-        _run(session, what, list)
 
 
 @click.group(cls=_Dirigent, epilog=_EPILOG, context_settings={"max_content_width": 110})
@@ -216,8 +181,8 @@ def iv_curve(settings: Globals, /, **options: Any) -> None:
     planned = script.voltages(
         options["start_voltage"] * sign or 0.0, options["max_voltage"] * sign or 0.0, options["step_size"]
     )
-    session = _session("iv_curve", settings)
-    _curve(
+    session = open_session("iv_curve", settings)
+    play_curve(
         session,
         settings,
         SCRIPTS["iv_curve"],
@@ -225,67 +190,6 @@ def iv_curve(settings: Globals, /, **options: Any) -> None:
         both_ways=options["both_ways"],
         breakdowns=options["write_breakdowns"],
     )
-
-
-def _curve(
-    session: Session,
-    settings: Globals,
-    what: Script,
-    planned: list[float],
-    *,
-    both_ways: bool,
-    breakdowns: bool,
-) -> None:
-    breakdown_v, names, limit_a = _breakdown_v(session), _names(session, settings), _limit_a(session)
-    tables = _tables(session, "iv")
-    swept = {
-        channel: sweep.measure(planned, breakdown_v, name, limit_a, session.faults)
-        for channel, name in names.items()
-    }
-    found = {channel: sweep.first_breakdown(readings) for channel, readings in swept.items()}
-    if both_ways:
-        swept = {channel: [*readings, *readings[-2::-1]] for channel, readings in swept.items()}
-    longest = max(swept.values(), key=len)
-
-    def leave() -> list[str]:
-        files: dict[str, bytes] = {}
-        for channel, name in names.items():
-            told = sweep.written(swept[channel], session.faults)
-            for table in tables:
-                files |= declared.iv_curve(table, session.calibration, name, told)
-            if not tables:
-                files |= outputs.iv_curve(name, swept[channel], session.faults)
-        if breakdowns:
-            files |= outputs.breakdowns(found, session.faults)
-        return outputs.write(files, settings.directory, session.faults)
-
-    _run(session, what.with_points([each.set_v for each in longest]), leave)
-
-
-def _tables(session: Session, kind: CurveKind) -> list[CurveTable]:
-    """Give how the site's catalogue reads the curves of a calibration, if it says that."""
-    described = _described(session.calibration)
-    return [table for table in described.curves if table.kind == kind] if described else []
-
-
-def _builtin_sldo(calibration: str, settings: Globals, options: Mapping[str, Any]) -> None:
-    currents = script.currents(options["start_current"], options["final_current"])
-    _sldo(_session(calibration, settings), settings, SCRIPTS[calibration], currents)
-
-
-def _sldo(session: Session, settings: Globals, what: Script, currents: list[float]) -> None:
-    tables = _tables(session, "vi")
-
-    def leave() -> list[str]:
-        files: dict[str, bytes] = {}
-        for name in _names(session, settings).values():
-            for table in tables:
-                files |= declared.vi_curve(table, session.calibration, name, currents)
-            if not tables:
-                files |= outputs.sldo_curve(name, currents, session.calibration)
-        return outputs.write(files, settings.directory, session.faults)
-
-    _run(session, what.with_points(currents), leave)
 
 
 def _currents(command: Callable[..., None]) -> Callable[..., None]:
@@ -299,7 +203,7 @@ def _currents(command: Callable[..., None]) -> Callable[..., None]:
 @click.pass_obj
 def sldo_vi_curves(settings: Globals, /, **options: Any) -> None:
     """Measure the chips' regulators with the probe card."""
-    _builtin_sldo("sldo_vi_curves", settings, options)
+    play_sldo("sldo_vi_curves", settings, options)
 
 
 @dirigent.command("sldo_vi_curves_GADC")
@@ -307,14 +211,14 @@ def sldo_vi_curves(settings: Globals, /, **options: Any) -> None:
 @click.pass_obj
 def sldo_vi_curves_gadc(settings: Globals, /, **options: Any) -> None:
     """Measure the chips' regulators with the chips' own converters."""
-    _builtin_sldo("sldo_vi_curves_GADC", settings, options)
+    play_sldo("sldo_vi_curves_GADC", settings, options)
 
 
 @dirigent.command("voltage_trimming")
 @click.pass_obj
 def voltage_trimming(settings: Globals, /) -> None:
     """Trim the digital and analogue supply voltages of the chips."""
-    _run(_session("voltage_trimming", settings), SCRIPTS["voltage_trimming"], list)
+    play(open_session("voltage_trimming", settings), SCRIPTS["voltage_trimming"], list)
 
 
 @dirigent.command("calibrate_module")
@@ -322,9 +226,9 @@ def voltage_trimming(settings: Globals, /) -> None:
 @click.pass_obj
 def calibrate_module(settings: Globals, /, tuning: str) -> None:
     """Tune a module."""
-    session = _session("calibrate_module", settings)
+    session = open_session("calibrate_module", settings)
     session.say(f"tuning: {tuning}")
-    _scan(session, settings, SCRIPTS["calibrate_module"])
+    play_scan(session, settings, SCRIPTS["calibrate_module"])
 
 
 @dirigent.command("custom_sequence")
@@ -332,7 +236,7 @@ def calibrate_module(settings: Globals, /, tuning: str) -> None:
 @click.pass_obj
 def custom_sequence(settings: Globals, /, tests: list[str]) -> None:
     """Run a list of tests."""
-    _scan(_session("custom_sequence", settings), settings, script.custom(tests))
+    play_scan(open_session("custom_sequence", settings), settings, script.custom(tests))
 
 
 @dirigent.command(
@@ -341,14 +245,14 @@ def custom_sequence(settings: Globals, /, tests: list[str]) -> None:
 @click.pass_obj
 def custom_calibration(settings: Globals, /) -> None:
     """Tune a module in a way of one's own; any arguments are accepted."""
-    _scan(_session("custom_calibration", settings), settings, SCRIPTS["custom_calibration"])
+    play_scan(open_session("custom_calibration", settings), settings, SCRIPTS["custom_calibration"])
 
 
 @dirigent.command("crosstalk_method")
 @click.pass_obj
 def crosstalk_method(settings: Globals, /) -> None:
     """Look for open bumps by crosstalk."""
-    _scan(_session("crosstalk_method", settings), settings, SCRIPTS["crosstalk_method"])
+    play_scan(open_session("crosstalk_method", settings), settings, SCRIPTS["crosstalk_method"])
 
 
 @dirigent.command("get_module_info")
@@ -357,7 +261,7 @@ def crosstalk_method(settings: Globals, /) -> None:
 @click.pass_obj
 def get_module_info(settings: Globals, /, **_options: Any) -> None:
     """Read what the chips tell about themselves."""
-    _run(_session("get_module_info", settings), SCRIPTS["get_module_info"], list)
+    play(open_session("get_module_info", settings), SCRIPTS["get_module_info"], list)
 
 
 def main() -> None:
@@ -370,73 +274,6 @@ def main() -> None:
     except click.Abort:
         code = 130
     raise SystemExit(code)
-
-
-def _scan(session: Session, settings: Globals, what: Script) -> None:
-    def leave() -> list[str]:
-        return outputs.write(outputs.runs(what.parts, settings.directory), settings.directory, session.faults)
-
-    _run(session, what, leave)
-
-
-def _run(session: Session, what: Script, leave: Callable[[], list[str]]) -> None:
-    """Run a calibration, which leaves besides what the site's catalogue wants of it."""
-    described, settings = _described(session.calibration), click.get_current_context().obj
-
-    def leave_all() -> list[str]:
-        written = leave()
-        if described is None:
-            return written
-        lacking = declared.missing(described, written, list(_names(session, settings).values()))
-        return [*written, *outputs.write(lacking, settings.directory, session.faults)]
-
-    raise SystemExit(session.run(what, leave_all))
-
-
-def _session(calibration: str, settings: Globals) -> Session:
-    """Give a calibration its bench and its faults, as the environment names them."""
-    step = os.environ.get(STEP_VARIABLE) or calibration
-    who = f"dirigent {step}"
-    folder = os.environ.get(BENCH_VARIABLE)
-    if not folder:
-        return Session(calibration, who, None, Misbehaviour(), _DEFAULT_SPEED)
-    bench = _bench(Path(folder), settings)
-    attempt = int(os.environ.get(ATTEMPT_VARIABLE) or 1)
-    misbehaviour = faults.of_step(bench.faults, step, calibration, attempt)
-    return Session(calibration, who, bench, misbehaviour, bench.speed)
-
-
-def _bench(folder: Path, settings: Globals) -> SimulatedBench:
-    """Open the bench; what no option restricts is given whole, as the real one reads instruments.json."""
-    try:
-        bench = SimulatedBench.open(folder)
-        instruments = bench.instruments if settings.instruments is None else settings.instruments
-        channels = bench.channels if settings.channels is None else settings.channels
-        return bench.given(instruments, channels)
-    except (OSError, ValueError, AttributeError, SupplyError) as error:
-        raise click.ClickException(f"{type(error).__name__}: {error}") from None
-
-
-def _breakdown_v(session: Session) -> float:
-    """Give the breakdown voltage of this IV curve, which the sensors then keep."""
-    fault = session.faults.value("breakdown")
-    if session.bench is None:
-        return outputs.USUAL_BREAKDOWN_V
-    breakdown_v = session.bench.breakdown_v if fault is None else fault
-    session.bench.set_breakdown(breakdown_v)
-    return breakdown_v
-
-
-def _limit_a(session: Session) -> float:
-    """Give the compliance of the HV supply that a sweep drives, the least of several; in amperes."""
-    outputs_ = session.bench.whole.of(Role.HV) if session.bench else ()
-    return min((abs(output.amps) for output in outputs_ if output.amps), default=outputs.COMPLIANCE_A)
-
-
-def _names(session: Session, settings: Globals) -> dict[str, str]:
-    """Give the modules that are measured: names by channel, a channel's number where no name is known."""
-    channels = list(session.bench.channels) if session.bench else list(settings.channels or {})
-    return {channel: settings.modules.get(channel, channel) for channel in channels or ["0"]}
 
 
 def _settings(config: Path | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Misbehaviours that the simulator can be told to show, as values parsed from text."""
+"""Faults of the simulator, as values parsed from text."""
 
 import difflib
 import re

@@ -25,7 +25,7 @@ Levels = Mapping[str, Level]
 
 
 def lv_moved(wiring: Wiring, levels: Levels, output: Output, what: str) -> list[str]:
-    """Give what is broken by moving an LV output: HV of its modules has to be gone."""
+    """Rules broken by moving an LV output: HV of its modules has to be off."""
     return [
         f"{output.name} {what} while {hv.name} is {_state(levels[hv.name])}"
         for hv in wiring.sharing(output, Role.HV)
@@ -51,7 +51,7 @@ def hv_biased(levels: Levels, output: Output, volts: float, breakdown_v: float) 
 
 
 def hv_cut(levels: Levels, output: Output) -> list[str]:
-    """Give what is broken by switching an HV output off where it stands: it has to be ramped down before."""
+    """Rules broken by switching an HV output off at its voltage: it has to be ramped down before."""
     volts = levels[output.name].volts
     return [f"{output.name} switched off hard at {volts:g} V"] if abs(volts) > HARD_OFF_V else []
 

@@ -25,8 +25,8 @@ COMPLIANCE_A = 1e-5
 
 def iv_curve(module: str, readings: Sequence[Measured], faults: Misbehaviour) -> dict[str, bytes]:
     """Give a module's IV curve as a table and as a picture."""
-    told = sweep.written(readings, faults)
-    rows = [_iv_row(index, each, both="drift" in faults) for index, each in enumerate(told)]
+    written = sweep.written(readings, faults)
+    rows = [_iv_row(index, each, both="drift" in faults) for index, each in enumerate(written)]
     volts = "Voltage set (V),Voltage measured (V)" if "drift" in faults else "Voltage (V)"
     table = "\n".join([f"{volts},Current (A),Temperature (C)", *rows, ""])
     microamps = [abs(each.amps) * 1e6 for each in readings]

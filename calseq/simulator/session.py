@@ -84,7 +84,7 @@ class Session(Struct):
         return True
 
     def _play(self, script: Script) -> None:
-        """Print each cue when it is due; halfway, go wrong if so told."""
+        """Print each cue when it is due; halfway, go wrong if a fault says so."""
         begun = time.monotonic()
         length_s = max(script.seconds - self._switching_s(script), 1.0) / self.speed
         halfway = False
@@ -163,6 +163,6 @@ def module_names(hybrids: Mapping[str, object]) -> dict[str, str]:
 
 
 def _print(line: str) -> None:
-    """Print a line; as with `logging`, an output that is gone or full stops nothing."""
+    """Print a line; as with `logging`, an output that is closed or full stops nothing."""
     with contextlib.suppress(OSError):
         os.write(1, f"{line}\n".encode())

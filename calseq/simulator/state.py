@@ -19,7 +19,7 @@ _HELD_BACK = (signal.SIGINT, signal.SIGTERM)
 
 
 class SupplyError(Exception):
-    """A supply did not do what it was told, or could not be reached."""
+    """A supply did not do what was asked of it, or could not be reached."""
 
 
 class Holder(Struct, frozen=True):
@@ -153,7 +153,7 @@ class StateFiles(Struct, frozen=True):
 
 
 def born(pid: int) -> str:
-    """Give a process's start time in the kernel's words; nothing when it is gone or only waits to be reaped."""
+    """Start time of a process as the kernel writes it; empty if it has ended or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

@@ -78,14 +78,14 @@ class SimulatedBench(Struct, frozen=True):
 
     @classmethod
     def open(cls, folder: Path) -> "SimulatedBench":
-        """Open a bench that somebody made."""
+        """Open an existing bench."""
         setup = json.loads((folder / SETUP).read_bytes())
         wiring = wire(setup["instruments"], setup["channels"])
         power = misbehaviours.of_power(setup["faults"])
         return cls(StateFiles(folder), wiring=wiring, whole=wiring, power=power, **setup)
 
     def given(self, instruments: Instruments, channels: Channels) -> "SimulatedBench":
-        """Give the same bench to somebody who may touch only what these two dictionaries name.
+        """The same bench, restricted to the instruments and channels that these two dictionaries name.
 
         Raises:
             SupplyError: they name an instrument or an output that this bench does not have.
@@ -309,7 +309,7 @@ def _held_by_others(state: State, names: Iterable[str]) -> list[str]:
 def _move(
     exchange: Exchange, who: str, action: str, output: Output, level: Level, *, broken: Sequence[str]
 ) -> None:
-    """Put an output to a level, whatever that breaks; only a handle of somebody else prevents it.
+    """Put an output to a level, whatever that breaks; only a handle of another process prevents it.
 
     Raises:
         SupplyError: another live process holds the instrument.

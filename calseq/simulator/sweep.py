@@ -31,7 +31,7 @@ class Measured(Struct, frozen=True):
 def measure(
     voltages: Sequence[float], breakdown_v: float, module: str, limit_a: float, faults: Misbehaviour
 ) -> list[Measured]:
-    """Measure a sweep. It ends one step beyond the breakdown that dirigent finds, else where it was told to."""
+    """Measure a sweep. It ends one step beyond the breakdown that dirigent finds, else at its last voltage."""
     readings = [_measured(volts, breakdown_v, module, limit_a, faults) for volts in _ending(voltages, faults)]
     found = first_breakdown(readings)
     if found is not None:

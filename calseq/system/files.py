@@ -41,7 +41,7 @@ def open_regular(path: Path, *, follow: bool = False) -> FileIO:
 def descriptor_of(
     path: str | Path, flags: int, *, mode: int = 0o644, below: int | None = None, follow: bool = False
 ) -> int:
-    """Open a regular file, which `flags` may make, in the folder open as `below`; nobody is waited for.
+    """Open a regular file, which `flags` may make, in the folder open as `below`; it never waits for a writer.
 
     Raises:
         NotRegular: it is none.

@@ -98,7 +98,7 @@ class BenchLock:
 
     @property
     def files(self) -> tuple[int, ...]:
-        """The open files of the locks in which stands who has them, and how that ended."""
+        """Open files of the locks: each names its holder and how that ended."""
         return tuple(self._held.values())
 
     def claim(self, *, run: str, user: str, pid: int, since: str, folder: str) -> None:
@@ -171,7 +171,7 @@ class BenchLock:
 
 
 class FolderLock:
-    """The lock of a run folder: whoever writes into it, or has started something that does, holds it."""
+    """Lock of a run folder, held by the process that writes into it or has started one that does."""
 
     def __init__(self, folder: Path) -> None:
         """Take it.

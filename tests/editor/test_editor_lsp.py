@@ -19,7 +19,7 @@ from calseq.editor.sheet import judged, mended, tidy
 from calseq.planning.loading import read_whole
 from calseq.planning.validation import PLACES
 from calseq.problems.codes import CODES
-from calseq.problems.formats.report import told
+from calseq.problems.formats.report import message_and_cure
 from calseq.problems.refused import in_order
 from calseq.sequence.catalog import builtin
 from calseq.system.assets import shipped_sequences
@@ -63,7 +63,7 @@ def test_it_says_the_words_of_calseq_validate_and_nothing_else(server, corpus):
         own = [each for each in in_order(documents[0].problems) if each.place.source is documents[0].source]
         said = server.marks(server.open(path.read_bytes().decode(errors="replace"), path))
         assert sorted((mark["code"], mark["message"]) for mark in said) == sorted(
-            (each.code.id, told(each)) for each in own
+            (each.code.id, message_and_cure(each)) for each in own
         )
 
 

@@ -6,7 +6,8 @@ import os
 import pytest
 from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, bench_in, sequence_of, sound_bench, told
 
-from calseq.bench.bench import Sweep, read_bench
+from calseq.bench.bench import read_bench
+from calseq.bench.dirigent_config import Sweep
 from calseq.model.plan import PowerMode
 from calseq.problems.refused import in_order
 from calseq.system.assets import find_bench
@@ -100,6 +101,11 @@ def test_one_defect_of_a_file_that_a_bench_names_is_told_inside_it(tmp_path, fil
     defaults = {"modules_json": '{"Hybrid": {}}', "dirigent_toml": ""}
     bench = BENCH + "modules: modules.json\ndirigent: {config: dirigent.toml}\n"
     assert found(tmp_path, bench, **{**defaults, **files}) == [expected]
+
+
+def test_a_working_folder_that_is_no_text_is_one_problem_beside_settings_of_dirigent(tmp_path):
+    bench = BENCH + "dirigent: {config: dirigent.toml, cwd: 5}\n"
+    assert found(tmp_path, bench, dirigent_toml="") == [("bench.yaml", "CS201 5:40")]
 
 
 def test_problems_of_all_files_come_at_once_and_sorted(tmp_path):

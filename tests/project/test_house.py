@@ -53,7 +53,7 @@ DOORS = {
     "jinja2": {"report/pages"},
     "matplotlib": {"measurement/plots/*"},
     "keyring": {"upload/password"},
-    "tomllib": {"bench/bench", "doctor/*", "problems/explanations", "simulator/*"},
+    "tomllib": {"bench/dirigent_config", "doctor/*", "problems/explanations", "simulator/*"},
     "pygls": {"editor/*"},
     "lsprotocol": {"editor/*"},
     "msgspec": {"*"},
@@ -62,15 +62,16 @@ DOORS = {
 PURE = {
     "model/*", "problems/*", "sequence/*", "planning/compiler", "planning/limits", "planning/resumption", "planning/bias",
     "documents/corrections", "documents/durations", "documents/fast_check", "documents/fixes", "documents/json_reader",
-    "documents/layout", "documents/scalars", "documents/yaml_reader", "documents/yaml_text", "documents/yaml_tree", "documents/yaml_writer",
+    "documents/layout", "documents/mismatch", "documents/scalars", "documents/yaml_reader", "documents/yaml_text", "documents/yaml_tree", "documents/yaml_writer",
     "measurement/comparison", "measurement/evidence", "measurement/headings", "measurement/iv", "measurement/module_names", "measurement/table",
-    "bench/instruments", "bench/ramps", "bench/site", "bench/upload_settings", "record/past", "record/view", "run/executor",
+    "bench/instrument_checks", "bench/instruments", "bench/modules", "bench/ramps", "bench/site", "bench/upload_settings", "bench/wiring", "record/past", "record/view", "run/executor",
     "report/attention", "report/grouping", "report/history", "report/power", "report/timeline", "report/verdict",
     "upload/entries", "upload/ledger", "upload/redact", "upload/results",
 }  # fmt: skip
 NOT_PURE = {
     "problems/explanations": "reads the pages of the codes, which lie beside it",
     "sequence/catalog": "reads the built-in calibrations, which lie beside it",
+    "sequence/schema": "reads the fixed part of the schema, which lies beside it",
 }
 IMPURE = {
     "os", "pathlib", "time", "subprocess", "socket", "threading", "datetime", "shutil", "tempfile", "signal", "io",
@@ -100,20 +101,14 @@ STILL_SPELT = {
 
 MOST_LINES = {"file": 450, "function": 60}
 LONG = {
-    "bench/bench": "still: the checks of each section are to leave the reader",
-    "bench/bench: read_bench": "still: the same",
-    "bench/instruments": "still: what icicle refuses is to leave the reader",
     "cli/options/running: execute": "one parameter and its help for each option of the command",
     "cli/options/uploading: upload": "one parameter and its help for each option of the command",
     "console/planview": "still: the shell script is to leave the picture of the plan",
-    "documents/schema": "still: judging and wording are to part",
     "planning/compiler": "still: the checks of a plan are to leave its making",
     "power/guard": "one file: another interpreter starts it by its path, with the standard library alone",
     "power/guard: __init__": "the state of the guard, each part with its reason",
     "power/icicle": "one file beside the guard, for the same reason",
     "run/run": "still: the notes of a run are to be the fold that readers use",
-    "simulator/dirigent": "still: one command for each calibration, and the options of all",
-    "sequence/schema": "still: the fixed part of the schema is to be data",
 }
 
 # Folders of tests that are called after no wing yet.

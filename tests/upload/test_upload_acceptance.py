@@ -22,7 +22,8 @@ from calseq.bench.bench import read_bench
 from calseq.measurement.acceptance import acceptance, foreseen, refusal
 from calseq.model.plan import Output, ResultRule
 from calseq.record.seal import seal
-from calseq.sequence.schema import SENSORS
+from calseq.sequence.catalog import builtin
+from calseq.sequence.schema import sequence_schema
 
 RUN, MONITOR, CANVAS, TABLE = "Run000012_IV.root", "Run000012_MonitorDQM.root", "IV_canvas.root", "IV.csv"
 LATE = "MonitorDQM_Run000012.root"
@@ -86,7 +87,8 @@ def test_what_can_be_known_before_the_run_is_foreseen(rule, outputs, why):
 
 
 def test_the_words_for_sensors_are_those_of_felis():
-    assert acceptance().sensor_types == SENSORS
+    sensor = sequence_schema(builtin())["definitions"]["whole"]["properties"]["sensor"]
+    assert list(acceptance().sensor_types) == sensor["enum"]
 
 
 def test_a_result_that_felis_would_not_take_is_told_before_a_sequence_is_asked_for_and_the_others_go(

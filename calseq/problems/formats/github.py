@@ -1,6 +1,6 @@
 """GitHub's workflow commands: each problem becomes an annotation of a line in a pull request."""
 
-from calseq.problems.formats.report import Report, told
+from calseq.problems.formats.report import Report, message_and_cure
 from calseq.problems.problem import Problem, capped
 
 
@@ -18,7 +18,7 @@ def _command(problem: Problem) -> str:
         given |= {"line": str(span.line), "endLine": str(span.line)}
         given |= {"col": str(span.column), "endColumn": str(span.column + span.length)}
     properties = ",".join(f"{key}={_property(value)}" for key, value in given.items())
-    return f"::{problem.code.severity} {properties}::{_data(told(problem))}"
+    return f"::{problem.code.severity} {properties}::{_data(message_and_cure(problem))}"
 
 
 def _data(text: str) -> str:

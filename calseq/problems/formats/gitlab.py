@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
-from calseq.problems.formats.report import Report, told
+from calseq.problems.formats.report import Report, message_and_cure
 from calseq.problems.problem import Problem
 
 
@@ -19,7 +19,7 @@ def text(report: Report) -> str:
 def _entry(problem: Problem, seen: Counter[str]) -> dict[str, Any]:
     name = str(PurePosixPath(problem.place.source.name)) if problem.place else "calseq"
     return {
-        "description": f"{problem.code.id}: {told(problem)}",
+        "description": f"{problem.code.id}: {message_and_cure(problem)}",
         "check_name": str(problem.code.name),
         "fingerprint": _fingerprint(problem, name, seen),
         "severity": "major" if problem.is_error else "minor",

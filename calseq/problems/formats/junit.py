@@ -1,8 +1,8 @@
-"""JUnit's XML: a test suite per file, in it a failure per error; a warning is told and does not fail."""
+"""JUnit's XML: a test suite per file, in it a failure per error; a warning is output and no failure."""
 
 from xml.sax.saxutils import escape, quoteattr
 
-from calseq.problems.formats.report import Report, told
+from calseq.problems.formats.report import Report, message_and_cure
 from calseq.problems.problem import Problem
 
 
@@ -30,8 +30,8 @@ def _case(name: str, problem: Problem) -> str:
     where = f"{place.source.name}:{place.span.line}:{place.span.column}" if place else ""
     line = f" line={quoteattr(str(place.span.line))}" if place else ""
     title = quoteattr(f"{problem.code} {where}".rstrip())
-    said = f"{where}: {told(problem)}" if where else told(problem)
-    element = f"<failure type={quoteattr(problem.code.id)} message={quoteattr(told(problem))}>{escape(said)}</failure>"
+    said = f"{where}: {message_and_cure(problem)}" if where else message_and_cure(problem)
+    element = f"<failure type={quoteattr(problem.code.id)} message={quoteattr(message_and_cure(problem))}>{escape(said)}</failure>"
     if not problem.is_error:
         element = f"<system-out>{escape(f'warning: {said}')}</system-out>"
     return f"    <testcase name={title} classname={quoteattr(name)}{line}>{element}</testcase>"

@@ -18,7 +18,7 @@ class Report(Struct, frozen=True):
         return [problem for problem in self.problems if problem.place and problem.place.source.name == name]
 
 
-def told(problem: Problem) -> str:
+def message_and_cure(problem: Problem) -> str:
     """Say what is wrong and what to do about it, in one line."""
     message = printable(problem.message, 300)
     return f"{message}; {printable(problem.cure, 300)}" if problem.cure else message

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from calseq.model.version import __version__
 from calseq.problems.codes import CODES
 from calseq.problems.explanations import explanation
-from calseq.problems.formats.report import Report, told
+from calseq.problems.formats.report import Report, message_and_cure
 from calseq.problems.problem import Code, Edit, Place, Problem
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -43,7 +43,7 @@ def _result(problem: Problem, index: int) -> Json:
         "ruleId": problem.code.id,
         "ruleIndex": index,
         "level": str(problem.code.severity),
-        "message": {"text": told(problem)},
+        "message": {"text": message_and_cure(problem)},
     }
     if problem.place:
         result["locations"] = [{"physicalLocation": _location(problem.place)}]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from calseq.bench.bench import read_bench
 from calseq.cli.commands.new import schema_for
-from calseq.cli.inputs import tell_problems
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message, results
 from calseq.cli.writing import write_new
 from calseq.documents.document import Document, from_bytes, open_text
@@ -36,7 +36,7 @@ def convert(source: Path, output: Path | None, to: str, class_: str) -> int:
             write_new(output, text)
             message(f"wrote {printable(str(output))}")
     except Refused as refused:
-        tell_problems(tuple(in_order(refused.problems)), 1)
+        tell_problems(in_order(refused.problems), 1)
         return int(ExitCode.REFUSED)
     for line in text.splitlines():
         if line.startswith("# not carried over"):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from calseq.bench.bench import Bench
-from calseq.cli.inputs import gather, lasting, runs_of, tell_bench, tell_problems
+from calseq.cli.messages import tell_bench, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
-from calseq.cli.where_runs import near
+from calseq.cli.where_runs import near, runs_of
 from calseq.console.next_steps import dead_end
 from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
@@ -21,6 +21,7 @@ from calseq.model.plan import Plan
 from calseq.model.request import Request
 from calseq.model.verdicts import ExitCode
 from calseq.planning.evening_check import check_evening
+from calseq.planning.gather import gather, lasting
 from calseq.planning.preflight import check_machine, choose_module, dirigent_version
 from calseq.power.guarded import Terminal as LastTerminal
 from calseq.problems.plaintext import printable
@@ -65,7 +66,7 @@ def execute(request: Request, manner: Manner) -> int:
         problems += check_evening(bench, os.environ, plan)
         if stops.level:
             return stopped(stops)
-        tell_problems(tuple(problems), gathered.files)
+        tell_problems(problems, gathered.files)
         if any(problem.is_error for problem in problems):
             return int(ExitCode.REFUSED)
         tell_bench(request, bench)

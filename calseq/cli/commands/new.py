@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message
-from calseq.cli.writing import exists, tell_refusal, write_new
+from calseq.cli.writing import exists, write_new
 from calseq.documents.document import from_bytes
 from calseq.documents.yaml_reader import read_yaml
 from calseq.documents.yaml_tree import MODELINE
@@ -44,7 +45,7 @@ def new(name: str, listed: str | None, template: str | None, title: str) -> int:
         refuse_errors(in_order(_problems(text, str(path), catalog)))
         write_new(path, text)
     except (Refused, ValueError) as error:
-        tell_refusal(error if isinstance(error, Refused) else _bad_name(name, error))
+        tell_problems((error if isinstance(error, Refused) else _bad_name(name, error)).problems)
         return int(ExitCode.REFUSED)
     _say(path, schema, text)
     return int(ExitCode.GOOD)

@@ -11,13 +11,14 @@ import msgspec
 
 from calseq.bench.bench import read_bench
 from calseq.cli.commands.execute import Manner, Terminal, carry_out, stopped
-from calseq.cli.inputs import gather, tell_problems
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where_runs import Where
 from calseq.console.resumption import resumption_text
 from calseq.model.plan import Plan
 from calseq.model.verdicts import ExitCode
 from calseq.planning.evening_check import check_evening
+from calseq.planning.gather import gather
 from calseq.planning.preflight import check_machine, dirigent_version
 from calseq.planning.resumption import Resumption
 from calseq.problems import codes

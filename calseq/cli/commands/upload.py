@@ -11,7 +11,7 @@ from types import FrameType
 
 from msgspec import Struct
 
-from calseq.cli.inputs import tell_problems
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.upload_target import by_word_of, of_bench, otherwise
 from calseq.cli.where_runs import Where, near

@@ -104,7 +104,6 @@ LONG = {
     "bench/bench: read_bench": "still: the same",
     "bench/instruments": "still: what icicle refuses is to leave the reader",
     "cli/options/running: execute": "one parameter and its help for each option of the command",
-    "cli/options/uploading: upload": "one parameter and its help for each option of the command",
     "console/planview": "still: the shell script is to leave the picture of the plan",
     "documents/schema": "still: judging and wording are to part",
     "planning/compiler": "still: the checks of a plan are to leave its making",

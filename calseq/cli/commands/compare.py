@@ -26,7 +26,6 @@ from calseq.record.status import Standing, standings
 from calseq.record.view import BAD
 
 FORMAT = 1
-FORMATS = ("text", "json", "html")
 UNCUT = 10_000
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from calseq.bench.bench import Bench, read_bench
+from calseq.bench.find import bench_file, shipped_bench
 from calseq.model.events import Listener
 from calseq.model.plan import Plan
 from calseq.model.request import Selection
@@ -20,7 +21,6 @@ from calseq.run.resume import go_on, open_ended, reckon, settle, stored_plan
 from calseq.run.run import RunResult, prepare_run
 from calseq.sequence.catalog import builtin
 from calseq.sequence.sequence import Sequence
-from calseq.system.assets import bench_file, shipped_bench
 from calseq.system.signals import SignalStops
 
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calseq.bench.find import BUILTIN, is_shipped_bench
 from calseq.cli.terminal import has_color, message
 from calseq.cli.where_runs import near
 from calseq.problems.diagnostics import count_text, problems_text
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
-from calseq.system.assets import BUILTIN, is_shipped_bench
 
 if TYPE_CHECKING:
     from calseq.bench.bench import Bench

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from calseq.system.assets import bench_file, is_shipped_bench
+from calseq.bench.find import bench_file, is_shipped_bench
 
 if TYPE_CHECKING:
     from calseq.bench.bench import Bench

@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from calseq.bench.bench import Bench, BenchReading, read_bench
+from calseq.bench.find import BUILTIN, bench_file, shipped_bench
 from calseq.bench.stand_in import is_stand_in
 from calseq.documents.document import Document
 from calseq.model.plan import Plan
@@ -24,7 +25,7 @@ from calseq.sequence.catalog import builtin
 from calseq.sequence.digest import not_official
 from calseq.sequence.selection import select
 from calseq.sequence.sequence import Sequence
-from calseq.system.assets import BUILTIN, bench_file, shipped_bench, shipped_sequence
+from calseq.system.assets import shipped_sequence
 
 
 class Gathered(Struct, frozen=True):

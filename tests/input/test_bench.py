@@ -7,9 +7,9 @@ import pytest
 from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, bench_in, sequence_of, sound_bench, told
 
 from calseq.bench.bench import Sweep, read_bench
+from calseq.bench.find import find_bench
 from calseq.model.plan import PowerMode
 from calseq.problems.refused import in_order
-from calseq.system.assets import find_bench
 
 SITE = """\
 calseq-calibrations: 1

@@ -9,10 +9,11 @@ import pytest
 from input_texts import BENCH, HEAD, INSTRUMENTS, SOUND, bench_in
 
 import calseq
+from calseq.bench.find import shipped_bench
 from calseq.model.request import Request, Selection
 from calseq.planning.gather import gather
 from calseq.problems.refused import InvalidCalibration, MissingInstrument, MissingTuning, Refused
-from calseq.system.assets import sequences, shipped_bench
+from calseq.system.assets import sequences
 
 
 def written(tmp_path, text):

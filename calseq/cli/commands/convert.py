@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import find_bench
 from calseq.cli.commands.new import schema_for
 from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message, results
@@ -21,7 +22,6 @@ from calseq.sequence.catalog import Catalog, builtin
 from calseq.sequence.conversion import class_text, sequence_text
 from calseq.sequence.dirigent_source import read_lists, read_python
 from calseq.sequence.reader import read_sequence
-from calseq.system.assets import find_bench
 
 
 def convert(source: Path, output: Path | None, to: str, class_: str) -> int:

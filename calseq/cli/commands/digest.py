@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import bench_file
 from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import results
 from calseq.model.verdicts import ExitCode
@@ -14,7 +15,6 @@ from calseq.problems.refused import Refused, in_order
 from calseq.sequence.catalog import builtin
 from calseq.sequence.digest import digest as digest_of
 from calseq.sequence.digest import meaning
-from calseq.system.assets import bench_file
 
 
 def digest(names: list[str], bench: Path | None, format_: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from calseq.bench.bench import Bench, BenchReading, read_bench
+from calseq.bench.find import bench_file
 from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.characters import Alphabet, alphabet, pad
@@ -21,7 +22,6 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import in_order
 from calseq.record.facts import json_text
 from calseq.record.view import State
-from calseq.system.assets import bench_file
 from calseq.system.process import adopt_orphans
 from calseq.system.signals import EXIT_CODES, SignalStops
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from calseq.bench.find import find_bench
 from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message
 from calseq.cli.writing import exists, write_new
@@ -22,7 +23,7 @@ from calseq.problems.suggestions import did_you_mean
 from calseq.sequence.catalog import Calibration, Catalog, builtin
 from calseq.sequence.lint import PLACEHOLDER
 from calseq.sequence.template import STARTING, new_sequence, starting_sequence, titled
-from calseq.system.assets import find_bench, shipped_sequence, shipped_sequences
+from calseq.system.assets import shipped_sequence, shipped_sequences
 
 SCHEMA = "sequence.schema.json"
 

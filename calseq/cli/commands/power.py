@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from calseq.bench.bench import Bench, read_bench
+from calseq.bench.find import bench_file
 from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message, results
 from calseq.cli.where_runs import runs_of
@@ -27,7 +28,6 @@ from calseq.record.processes import ask_to_stop, guard_of, is_present, last_try
 from calseq.record.run_folder import read_record, simulated_folder, utc
 from calseq.run.rails import shown
 from calseq.run.supplies import guard_environment, move_timeout_s
-from calseq.system.assets import bench_file
 from calseq.system.locks import BenchLock, Ended, Holder, holders_now
 from calseq.system.timelimit import within
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import BUILTIN, bench_file, is_shipped_bench
 from calseq.cli.commands.execute import Manner, Terminal, carry_out, stopped
 from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
@@ -28,7 +29,6 @@ from calseq.problems.refused import Refused, refuse_errors
 from calseq.record.find import LATEST, find_run
 from calseq.run.resume import EndedRun, go_on, gone_files, open_ended, reckon, settle, stored_plan
 from calseq.run.run import Run
-from calseq.system.assets import BUILTIN, bench_file, is_shipped_bench
 from calseq.system.signals import Stops
 
 

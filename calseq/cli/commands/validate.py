@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from calseq.bench.find import bench_file
 from calseq.cli.terminal import has_color, is_terminal, message, results
 from calseq.documents.document import MAX_BYTES, Document, from_bytes, open_text
 from calseq.model.verdicts import ExitCode
@@ -18,7 +19,7 @@ from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import in_order
 from calseq.sequence.catalog import Catalog, builtin
-from calseq.system.assets import bench_file, shipped_sequence
+from calseq.system.assets import shipped_sequence
 
 if TYPE_CHECKING:
     from calseq.bench.bench import Bench

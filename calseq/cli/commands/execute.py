@@ -17,7 +17,7 @@ from calseq.console.next_steps import dead_end
 from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
 from calseq.model.events import Stamped
-from calseq.model.plan import Plan
+from calseq.model.plan import Plan, named
 from calseq.model.request import Request
 from calseq.model.verdicts import ExitCode
 from calseq.planning.evening_check import check_evening
@@ -71,7 +71,7 @@ def execute(request: Request, manner: Manner) -> int:
             return int(ExitCode.REFUSED)
         tell_bench(request, bench)
         if manner.dry_run:
-            return _dry_run(plan, _runs(bench, manner))
+            return _dry_run(named(plan, module), _runs(bench, manner))
         run = prepare_run(
             plan,
             _runs(bench, manner),

@@ -75,7 +75,7 @@ def last_outputs(stamped: Iterable[Stamped]) -> dict[str, tuple[str, ...]]:
 
 
 def _breakdowns(folder: Path, files: Iterable[str]) -> bytes | None:
-    """Read the one breakdowns.json; of several nobody knows which one counts."""
+    """Content of breakdowns.json; None if there are several, as it is not known which one counts."""
     found = [each for each in files if each.endswith("/breakdowns.json") and is_below(each)]
     return read_regular(folder / found[0], BREAKDOWNS_BYTES) if len(found) == 1 else None
 

@@ -1,4 +1,4 @@
-"""A text as it stands in an editor, judged like the file it will be when it is saved."""
+"""Unsaved text of an editor, judged as the file that it will be."""
 
 from pathlib import Path
 

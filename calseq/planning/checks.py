@@ -1,4 +1,4 @@
-"""What stands against running a sequence on a bench: instruments, cold boxes, graces, database, sensors, bias."""
+"""Checks of a sequence on a bench: instruments, cold boxes, graces, database, sensors, bias."""
 
 import math
 from collections.abc import Iterable, Iterator

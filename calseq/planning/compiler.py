@@ -1,4 +1,4 @@
-"""Sequence, catalogue and bench to a plan, or all that stands against it at once."""
+"""Compiler of a plan from a sequence and a bench, or all problems of it at once."""
 
 import json
 import sys

@@ -48,7 +48,7 @@ def compare(
 
 
 def _check(names: tuple[str, ...]) -> None:
-    """See that every run has a name: an empty one is a variable that is not set, and nobody's latest run."""
+    """Refuse an empty name of a run: it is a shell variable that is not set, and does not mean the latest run."""
     for number, name in enumerate(names, 1):
         if not name.strip():
             cure = "type its name, a part that only it has, or 'latest'; 'calseq runs' lists the runs"

@@ -43,12 +43,12 @@ def validate(
     ] = "",
 ) -> None:
     """Check sequence, bench and calibration files: every problem of all of them at once."""
-    from calseq.cli.commands.validate import STDIN, Manner  # noqa: PLC0415
+    from calseq.cli.commands.validate import STDIN, CheckOptions  # noqa: PLC0415
     from calseq.cli.commands.validate import validate as command  # noqa: PLC0415
 
     if fix and not diff and Path(STDIN) in (paths or []):
         raise typer.BadParameter("stdin cannot be written back: use --diff", param_hint="--fix")
-    raise typer.Exit(command(paths or [Path()], bench, Manner(format_, strict, fix, diff, stdin_name)))
+    raise typer.Exit(command(paths or [Path()], bench, CheckOptions(format_, strict, fix, diff, stdin_name)))
 
 
 @app.command()

@@ -163,11 +163,11 @@ def execute(
     faults: Faults = None,
 ) -> None:
     """Run a sequence, or go on with a run. In every ending HV goes off, then LV, and both are read back."""
-    from calseq.cli.commands.execute import Manner  # noqa: PLC0415
+    from calseq.cli.commands.execute import RunOptions  # noqa: PLC0415
 
     if job and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@#+-]{0,127}", job):
         raise typer.BadParameter("use letters, digits and _.:@#+-, 128 at most", param_hint="--job")
-    manner = Manner(
+    options = RunOptions(
         module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report, hv_box_closed, job
     )
     selection = _selection(only, skip, start, until)
@@ -184,14 +184,15 @@ def execute(
         _refuse_beside_resume({**told, "--only, --skip, --from and --until": selection})
         from calseq.cli.commands.resume import resume as go_on  # noqa: PLC0415
 
-        raise typer.Exit(go_on(resume, bench, manner, yes=yes))
+        raise typer.Exit(go_on(resume, bench, options, yes=yes))
     if not sequence:
         raise typer.BadParameter("name a sequence to run, or --resume a run", param_hint="SEQUENCE")
     from calseq.cli.commands.execute import execute as command  # noqa: PLC0415
 
     raise typer.Exit(
         command(
-            _request(sequence, bench, simulate, settings, speed, faults, selection, official=official), manner
+            _request(sequence, bench, simulate, settings, speed, faults, selection, official=official),
+            options,
         )
     )
 

@@ -56,7 +56,7 @@ def upload(
 
     Exit code 5: something is not sent; the same command goes on with it.
     """
-    from calseq.cli.commands.upload import Manner  # noqa: PLC0415
+    from calseq.cli.commands.upload import UploadOptions  # noqa: PLC0415
     from calseq.cli.commands.upload import upload as command  # noqa: PLC0415
 
     if all_ and (run or again or arrived):
@@ -65,5 +65,5 @@ def upload(
         )
     if again and arrived:
         raise typer.BadParameter("give one of --again and --arrived", param_hint="--again")
-    manner = Manner(look, allow_simulated, allow_part, password_fd, again, arrived)
-    raise typer.Exit(command(where(runs, bench), run, manner, everything=all_))
+    options = UploadOptions(look, allow_simulated, allow_part, password_fd, again, arrived)
+    raise typer.Exit(command(where(runs, bench), run, options, everything=all_))

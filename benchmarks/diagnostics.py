@@ -180,7 +180,7 @@ def _said(file: str, message: str, line: int, column: int, end: int) -> Said:
 def _planned(truth: Truth) -> list[Said]:
     """A plan with a warning is made; what it says is what a plan's JSON has, and where is what the reader told."""
     code = (
-        "import sys, json; from calseq.cli.inputs import Request, gather; from pathlib import Path;"
+        "import sys, json; from calseq.planning.gather import Request, gather; from pathlib import Path;"
         "g = gather(Request(sys.argv[1], Path(sys.argv[2])));"
         "print(json.dumps([[p.message + '; ' + p.cure, p.place.span.line, p.place.span.column, p.place.text] for p in g.problems]))"
     )

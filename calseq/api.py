@@ -5,27 +5,22 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from calseq.bench.bench import Bench, read_bench
-from calseq.bench.stand_in import is_stand_in
+from calseq.bench.find import bench_file, shipped_bench
 from calseq.model.events import Listener
 from calseq.model.plan import Plan
 from calseq.model.request import Selection
-from calseq.planning.compiler import compile_plan as _compile
 from calseq.planning.compiler import rehearsal
 from calseq.planning.evening_check import check_evening
-from calseq.planning.loading import find_sequence, load_sequence, simulated
+from calseq.planning.gather import compile_selected, with_simulator
+from calseq.planning.loading import find_sequence, load_sequence
 from calseq.planning.preflight import check_faults, check_machine
 from calseq.problems.refused import in_order, refuse_errors
 from calseq.report.after_run import forget_report, leave_report
-from calseq.run import resume as sequel
-from calseq.run import run
-from calseq.run.run import RunResult
+from calseq.run.resume import go_on, open_ended, reckon, settle, stored_plan
+from calseq.run.run import RunResult, prepare_run
 from calseq.sequence.catalog import builtin
-from calseq.sequence.selection import select
 from calseq.sequence.sequence import Sequence
-from calseq.system.assets import bench_file, shipped_bench
 from calseq.system.signals import SignalStops
 
 
@@ -64,7 +59,7 @@ def load_bench(
     refuse_errors(in_order(reading.problems))
     if reading.bench is None:
         raise RuntimeError("a bench without problems was not read")
-    return simulated(reading.bench, speed) if simulate else reading.bench
+    return with_simulator(reading.bench, speed, simulate=simulate)
 
 
 def compile_plan(sequence: Sequence, bench: Bench, selection: Selection | None = None) -> Plan:
@@ -73,14 +68,11 @@ def compile_plan(sequence: Sequence, bench: Bench, selection: Selection | None =
     Raises:
         MissingInstrument, Refused: with every problem.
     """
-    sequence, wrong = select(sequence, selection or Selection())
-    refuse_errors(wrong)
-    bench = replace(bench, stand_in=is_stand_in(bench, os.environ))
-    compilation = _compile(sequence, bench)
-    refuse_errors([*in_order(compilation.problems), *check_faults(bench)])
-    if compilation.plan is None:
+    plan, problems = compile_selected(sequence, bench, selection or Selection())
+    refuse_errors([*in_order(problems), *check_faults(bench)])
+    if plan is None:
         raise RuntimeError("a plan without problems was not made")
-    return compilation.plan
+    return plan
 
 
 def execute(
@@ -107,9 +99,7 @@ def execute(
     plan = rehearsal(plan) if simulate else plan
     _refuse_evening(plan)
     with SignalStops() as stops:
-        begun = run.prepare_run(
-            plan, Path(runs), module=module, operator=operator, hv_box_closed=hv_box_closed
-        )
+        begun = prepare_run(plan, Path(runs), module=module, operator=operator, hv_box_closed=hv_box_closed)
         begun.listeners.update(listeners or {})
         result = begun.go(stops)
         page = leave_report(result.folder, stops).path if report else None
@@ -136,15 +126,15 @@ def resume(
         Refused: nothing was started.
     """
     with SignalStops() as stops:
-        ended = sequel.open_ended(Path(folder), stops, lambda _: None)
+        ended = open_ended(Path(folder), stops, lambda _: None)
         try:
-            today = plan or sequel.stored_plan(ended, "no plan of today was given")
+            today = plan or stored_plan(ended, "no plan of today was given")
             _refuse_evening(today)
-            resumption = sequel.reckon(ended, today)
+            resumption = reckon(ended, today)
             if resumption.is_over:
-                sequel.settle(ended)
+                settle(ended)
                 return None
-            begun = sequel.go_on(
+            begun = go_on(
                 ended, resumption, operator=operator, acknowledge=acknowledge, hv_box_closed=hv_box_closed
             )
             begun.listeners.update(listeners or {})

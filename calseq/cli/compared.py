@@ -12,7 +12,7 @@ from calseq.measurement.curves import IvCurve, Measured, NotUnderstood, ViCurve,
 from calseq.measurement.iv import figures_in, module_of
 from calseq.measurement.witnesses import BREAKDOWNS_BYTES
 from calseq.model.events import RunResumed, Stamped, StepEnded
-from calseq.model.plan import Plan, Step
+from calseq.model.plan import Plan, Step, named
 from calseq.model.rails import StepType
 from calseq.planning.bias import told_of
 from calseq.problems.plaintext import printable
@@ -30,14 +30,15 @@ def gather(standing: Standing) -> RunFacts:
     """
     glance, skimmed = look(standing)
     view, record = truthful(glance.view, standing.phase), standing.record
+    plan = named(view.plan, record.module)
     outputs = last_outputs(skimmed.stamped)
     read = [
         (step, found)
-        for step in view.plan.steps
-        for found in read_curves(step, standing.folder, outputs.get(step.name, ()), view.plan.modules)
+        for step in plan.steps
+        for found in read_curves(step, standing.folder, outputs.get(step.name, ()), plan.modules)
     ]
     curves = tuple(
-        _fact(step, found, view.plan, _breakdowns(standing.folder, outputs.get(step.name, ())))
+        _fact(step, found, plan, _breakdowns(standing.folder, outputs.get(step.name, ())))
         for step, found in read
         if isinstance(found, IvCurve)
     )
@@ -57,7 +58,7 @@ def gather(standing: Standing) -> RunFacts:
             for _, found in read
             if isinstance(found, NotUnderstood)
         ),
-        why_no_curve="" if curves else _why(view.plan, outputs, [found for _, found in read]),
+        why_no_curve="" if curves else _why(plan, outputs, [found for _, found in read]),
         damage=tuple(printable(each) for each in glance.damage),
     )
 
@@ -74,7 +75,7 @@ def last_outputs(stamped: Iterable[Stamped]) -> dict[str, tuple[str, ...]]:
 
 
 def _breakdowns(folder: Path, files: Iterable[str]) -> bytes | None:
-    """Read the one breakdowns.json; of several nobody knows which one counts."""
+    """Content of breakdowns.json; None if there are several, as it is not known which one counts."""
     found = [each for each in files if each.endswith("/breakdowns.json") and is_below(each)]
     return read_regular(folder / found[0], BREAKDOWNS_BYTES) if len(found) == 1 else None
 

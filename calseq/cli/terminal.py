@@ -8,13 +8,13 @@ from typing import TextIO
 
 
 def results(text: str) -> None:
-    """Write a result. A reader that has gone is not an error of ours: `BrokenPipeError` goes up."""
+    """Write a result to stdout; a pipe that was closed raises `BrokenPipeError`."""
     _write(sys.stdout, text)
     sys.stdout.flush()
 
 
 def message(text: str) -> None:
-    """Write a message. That nobody can read it must change nothing."""
+    """Write a message to stderr; an error of the stream is passed over."""
     with suppress(OSError, ValueError):
         _write(sys.stderr, text)
         sys.stderr.flush()
@@ -38,7 +38,7 @@ def columns(stream: TextIO) -> int:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Somebody reads it as it is written."""
+    """Whether the stream is a terminal."""
     try:
         return stream.isatty()
     except ValueError:

@@ -73,7 +73,7 @@ def upload_run(folder: Path, stops: Stops) -> None:
 
 @contextmanager
 def _shown() -> Iterator[int]:
-    """Give a descriptor for what is told, which nobody may hear any more."""
+    """Descriptor of stderr for the upload's messages; of /dev/null if stderr is closed."""
     try:
         descriptor = os.dup(2)
     except OSError:

@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 
 from calseq.bench.bench import BenchReading, read_bench
+from calseq.bench.find import bench_file
 from calseq.cli.where_runs import Where, near
 from calseq.model.destinations import Upload
 from calseq.problems import codes
 from calseq.problems.plaintext import printable, word
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
-from calseq.system.assets import bench_file
 from calseq.upload.enqueue import bound
 from calseq.upload.entries import Queued
 from calseq.upload.ledger import Ledger, is_finished

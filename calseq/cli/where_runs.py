@@ -2,10 +2,14 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from calseq.system.assets import bench_file, is_shipped_bench
+from calseq.bench.find import bench_file, is_shipped_bench
+
+if TYPE_CHECKING:
+    from calseq.bench.bench import Bench
 
 
 class Where(Struct, frozen=True):
@@ -25,7 +29,17 @@ class Where(Struct, frozen=True):
         bench = bench_file(self.bench)
         if self.bench and bench and is_shipped_bench(bench):
             bench = bench_file(None)
-        return Path("runs").absolute() if bench is None or is_shipped_bench(bench) else _runs_of(bench)
+        if bench is None or is_shipped_bench(bench):
+            return Path("runs").absolute()
+        # reading a bench takes a tenth of a second: only where there is one
+        from calseq.bench.bench import runs_of as runs_of_file  # noqa: PLC0415
+
+        return runs_of_file(bench)
+
+
+def runs_of(bench: "Bench") -> Path:
+    """Folder of the runs of a bench: of the bundled one where they are looked for from here."""
+    return Where().folder if is_shipped_bench(Path(bench.document.path)) else bench.runs
 
 
 def near(path: Path) -> Path:
@@ -33,10 +47,3 @@ def near(path: Path) -> Path:
     with suppress(ValueError, OSError):
         return path.relative_to(Path.cwd())
     return path
-
-
-def _runs_of(bench: Path) -> Path:
-    # reading a bench takes a tenth of a second: only where there is one
-    from calseq.bench.bench import runs_of  # noqa: PLC0415
-
-    return runs_of(bench)

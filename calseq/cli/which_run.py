@@ -19,7 +19,7 @@ from calseq.record.view import RunView, begin, fold
 
 
 def chosen(where: Where, text: str | None) -> Standing:
-    """Give how the run stands that is meant, else the one that goes on, else the latest.
+    """Status of the run that was named, else of the one that goes on, else of the latest.
 
     Raises:
         Refused: there is none, there are several, or its record cannot be read.

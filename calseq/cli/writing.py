@@ -1,13 +1,10 @@
 """Files that a command writes: a new one, or one in the place of what it was made from."""
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from calseq.cli.terminal import has_color, message
 from calseq.problems import codes
-from calseq.problems.diagnostics import problems_text
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
@@ -63,8 +60,3 @@ def cannot_write(path: Path, error: Exception) -> Refused:
     return Refused(
         [Problem(codes.CANNOT_WRITE, message, "see that its folder is there and is yours to write")]
     )
-
-
-def tell_refusal(refused: Refused) -> None:
-    """Write what was refused to stderr."""
-    message(problems_text(refused.problems, color=has_color(sys.stderr)))

@@ -4,7 +4,7 @@ from shlex import quote
 
 from calseq.model.request import Request
 from calseq.model.verdicts import RunVerdict
-from calseq.planning.resume_preview import forbidding, prospect
+from calseq.planning.resume_preview import forbidding, preview
 from calseq.problems.plaintext import printable, word
 from calseq.record.run_folder import RunRecord
 from calseq.record.status import Phase, Standing
@@ -35,7 +35,7 @@ def next_words(standing: Standing) -> tuple[str, ...]:
 
 def dead_end(standing: Standing) -> tuple[str, ...]:
     """Say what is possible where `--resume` would run nothing, all that is left being barred; else nothing."""
-    resumption = prospect(standing.folder)
+    resumption = preview(standing.folder)
     curve = forbidding(resumption) if resumption else None
     if curve is None:
         return ()

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from calseq.bench.bench import Bench
+from calseq.bench.find import BENCH_FILE
 from calseq.doctor.checks import Check, failed, ok, quoted, skipped, warning
 from calseq.doctor.folders import find_room, is_folder, within
 from calseq.model.plan import PowerMode
 from calseq.planning.evening_check import check_evening
 from calseq.problems.refused import Refused
 from calseq.record.run_folder import MIN_FREE_BYTES
-from calseq.system.assets import BENCH_FILE
 from calseq.system.locks import strange_locks
 
 _DISK_PATIENCE_S = 5.0

@@ -1,15 +1,15 @@
-"""A text as it stands in an editor, judged like the file it will be when it is saved."""
+"""Unsaved text of an editor, judged as the file that it will be."""
 
 from pathlib import Path
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import find_bench
 from calseq.documents.document import Document, from_bytes, open_text
 from calseq.documents.fixes import mend
 from calseq.documents.layout import laid_out
 from calseq.planning.validation import belongs, is_ours, judge, key_order_of, read
 from calseq.problems.problem import Problem
 from calseq.sequence.catalog import Catalog, builtin
-from calseq.system.assets import find_bench
 
 
 def judged(path: Path, text: str) -> list[Document]:

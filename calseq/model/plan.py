@@ -349,6 +349,16 @@ class Plan(Struct, frozen=True):
         return hashlib.sha256(to_json(self)).hexdigest()
 
 
+def named(plan: Plan, module: str) -> Plan:
+    """Plan to show and to upload by: its only module, if that has no name of its own, called as the run's was.
+
+    Its `supplies`, by which the bias is decided, keep their modules as the bench has them.
+    """
+    if len(plan.modules) != 1 or plan.modules[0].name:
+        return plan
+    return replace(plan, modules=(replace(plan.modules[0], name=module),))
+
+
 def to_json(plan: Plan) -> bytes:
     """Write a plan as JSON, keys in order of their names, with stars for secrets."""
     around = plan.environment

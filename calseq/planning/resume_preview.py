@@ -13,8 +13,8 @@ from calseq.record.past import past
 from calseq.record.run_folder import JOURNAL, read_plan
 
 
-def prospect(folder: Path) -> Resumption | None:
-    """Give what `--resume` would keep and run if no file had changed since; None if the folder does not tell it."""
+def preview(folder: Path) -> Resumption | None:
+    """Steps that `--resume` would keep and run if no file had changed since; None if the folder cannot be read."""
     try:
         found = past(skim(folder / JOURNAL).stamped)
         plan, _ = read_plan(folder, found.plan)

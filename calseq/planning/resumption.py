@@ -48,7 +48,7 @@ def _facts(plan: Plan, step: Step) -> dict[str, object]:
 
 
 def _parted(argv: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Part a command from the instruments that it is told of."""
+    """Split a command into its words and the instruments given to it."""
     told = [option in ("--instruments-dict", "--channels-dict") for option in ("", *argv)]
     return (
         tuple(word for word, is_told in zip(argv, told, strict=False) if not is_told),

@@ -90,7 +90,7 @@ def _judge_json(document: Document, data: Mapping[str, object]) -> None:
 
 
 def is_ours(document: Document) -> bool:
-    """It says that it is calseq's, or nobody can tell."""
+    """Whether a file has the key of one of calseq's formats, or cannot be read at all."""
     if document.readable:
         return isinstance(document.data, dict) and any(mark in document.data for mark in KINDS)
     return any(problem.code is UNREADABLE for problem in document.problems) or any(

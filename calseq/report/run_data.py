@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from calseq.console.statusview import look_closer, truthful
 from calseq.model.events import BiasDecided
-from calseq.model.plan import Environment, Plan, PowerMode, Step
+from calseq.model.plan import Environment, Plan, PowerMode, Step, named
 from calseq.model.rails import BOTH_OFF, StepType
 from calseq.model.version import __version__
 from calseq.problems import codes
@@ -103,6 +103,7 @@ def read_dossier(folder: Path) -> Dossier:
     guard_at = _guard_at(folder)
     told = _truthful(chronicle(plan, skimmed.stamped, _guard_ats(folder)), standing.phase, guard_at)
     damage += [wrong] if wrong else []
+    plan = named(plan, standing.record.module)
     standing = look_closer(standing, told.view, damaged=bool(damage))
     return Dossier(
         standing=standing,

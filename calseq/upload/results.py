@@ -6,10 +6,9 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from calseq.measurement.module_names import modules_named
-from calseq.model.plan import Module, Plan, ResultRule, Step
+from calseq.model.plan import Module, Plan, ResultRule, Step, named
 
 SCANS = {
     "pixelalive": "pixelalive",
@@ -108,10 +107,7 @@ def modules_of(plan: Plan, module: str) -> tuple[str, ...]:
 
 def module_of(plan: Plan, name: str) -> Module:
     """Module of a name: as the plan has it, else the only one of its bench, if that has no name of its own."""
-    nameless = Module("", name)
-    if len(plan.modules) == 1 and not plan.modules[0].name:
-        nameless = replace(plan.modules[0], name=name)
-    return next((each for each in plan.modules if each.name == name), nameless)
+    return next((each for each in named(plan, name).modules if each.name == name), Module("", name))
 
 
 def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
@@ -123,7 +119,7 @@ def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
     modules = modules_of(plan, module)
     if not modules:
         return Harvest((), (Gap("the run", "its module has no name: run with --module NAME", measured=True),))
-    named = (*modules, *(each.name for each in plan.modules))
+    names = (*modules, *(each.name for each in plan.modules))
     results: list[Result] = []
     gaps: list[Gap] = []
     number = 0
@@ -133,7 +129,7 @@ def harvest(plan: Plan, module: str, attempts: Attempts) -> Harvest:
             if isinstance(find, Gap):
                 gaps.append(find)
                 continue
-            owners = {path: modules_named(path, named) or modules for path in find.paths}
+            owners = {path: modules_named(path, names) or modules for path in find.paths}
             results += _per_module(find, number + place, step, modules, owners)
             gaps += (
                 _of_others(path, owners[path]) for path in find.paths if not set(modules) & set(owners[path])

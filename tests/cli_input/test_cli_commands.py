@@ -7,8 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from calseq import report
 from calseq.cli import app
 from calseq.cli.table import COMMANDS
+from calseq.problems import formats as problem_formats
 
 
 @pytest.mark.parametrize("file", sorted({file for file, _ in COMMANDS.values()}))
@@ -79,3 +81,17 @@ def test_a_command_that_is_shown_can_be_typed(tmp_path, monkeypatch, name):
     assert done.exit_code == 0, done.output
     [shown] = [line.partition("next: ")[2] for line in done.output.splitlines() if line.startswith("next: ")]
     assert shlex.split(shown) == ["calseq", "plan", name, "--simulate"]
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "forms"),
+    [("checking", "validate", problem_formats.FORMATS), ("reporting", "report", report.FORMATS)],
+)
+def test_the_forms_that_may_be_typed_are_those_there_are_and_tab_offers_them(file, name, forms):
+    command = typer.main.get_group(import_module(f"calseq.cli.options.{file}").app).commands[name]
+    option = next(each for each in command.params if "--format" in each.opts)
+    offered = option.shell_complete(typer.Context(command), "")
+    assert [each.value for each in offered] == list(forms) == option.metavar.split("|")
+    done = CliRunner().invoke(app, [name, "--format", "pdf"])
+    assert done.exit_code == 2
+    assert f"'pdf' is not one of {', '.join(forms)}" in " ".join(done.output.split())

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from calseq.cli.inputs import Request, gather
+from calseq.planning.gather import Request, gather
 from calseq.system.assets import sequences
 
 SHIPPED = sequences()

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 import calseq
-from calseq.cli.inputs import gather
 from calseq.cli.options import completion
 from calseq.model.plan import from_json, to_json
 from calseq.model.request import Request, Selection
+from calseq.planning.gather import gather
 
 STEPS = ["sldo_vi_curves", "voltage_trimming", "iv_curve", "tune_1000", "open_bumps"]
 

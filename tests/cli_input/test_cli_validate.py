@@ -139,9 +139,8 @@ def test_explain_tells_a_code_by_its_number_or_name_and_lists_all(tmp_path):
     calseq(tmp_path, "explain", "\x1b[2J", expect=1)
 
 
-def test_tab_knows_the_codes_and_the_forms():
-    from calseq.cli.options.completion import codes, formats  # noqa: PLC0415 - what a shell would load
+def test_tab_knows_the_codes():
+    from calseq.cli.options.completion import codes  # noqa: PLC0415 - what a shell would load
 
     assert [word for word, _ in codes("unknown-c")] == ["unknown-calibration"]
     assert ("CS203", "no calibration of dirigent, nor of this site") in codes("cs2")
-    assert formats("j") == ["json", "junit"]

@@ -10,6 +10,7 @@ from eta_runs import SAMPLES
 from msgspec.structs import replace
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import shipped_bench
 from calseq.documents.document import from_bytes
 from calseq.documents.schema import check, stored_schema
 from calseq.documents.yaml_reader import read_yaml
@@ -18,7 +19,7 @@ from calseq.planning.compiler import compile_plan
 from calseq.planning.loading import load_sequence, simulated
 from calseq.run.resume import _who
 from calseq.sequence.catalog import builtin, with_site
-from calseq.system.assets import sequences, shipped_bench
+from calseq.system.assets import sequences
 
 HEAD = "calseq-calibrations: 1\ncalibrations:\n"
 

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from calseq.bench.bench import Bench, read_bench
+from calseq.bench.find import shipped_bench
 from calseq.doctor import Check, Machine, Status, examine
 from calseq.sequence.catalog import builtin
-from calseq.system.assets import shipped_bench
 from calseq.system.signals import Stops
 
 NOBODY = 65534

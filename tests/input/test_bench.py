@@ -8,9 +8,9 @@ from input_texts import BENCH, BENCHES, HEAD, INSTRUMENTS, bench_in, sequence_of
 
 from calseq.bench.bench import read_bench
 from calseq.bench.dirigent_config import Sweep
+from calseq.bench.find import find_bench
 from calseq.model.plan import PowerMode
 from calseq.problems.refused import in_order
-from calseq.system.assets import find_bench
 
 SITE = """\
 calseq-calibrations: 1

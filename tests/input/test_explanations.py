@@ -8,11 +8,11 @@ from input_texts import bench_in, sequence_of
 from typer.testing import CliRunner
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import shipped_bench
 from calseq.cli import app
 from calseq.planning.compiler import compile_plan
 from calseq.problems.codes import CODES
 from calseq.problems.explanations import SEQUENCE, explanation, find_code, near_code, pages
-from calseq.system.assets import shipped_bench
 
 EXAMPLES = [code for code in CODES.values() if explanation(code).wrong]
 

@@ -3,12 +3,17 @@
 import copy
 import json
 import pickle
+import shutil
 
 import pytest
 from input_texts import BENCH, HEAD, INSTRUMENTS, SOUND, bench_in
 
 import calseq
+from calseq.bench.find import shipped_bench
+from calseq.model.request import Request, Selection
+from calseq.planning.gather import gather
 from calseq.problems.refused import InvalidCalibration, MissingInstrument, MissingTuning, Refused
+from calseq.system.assets import sequences
 
 
 def written(tmp_path, text):
@@ -106,3 +111,33 @@ def test_an_exception_that_is_raised_for_a_file_names_it_and_survives_a_copy(tmp
     with pytest.raises(Refused) as plain:
         calseq.load("panthra")
     assert str(pickle.loads(pickle.dumps(plain.value))) == str(plain.value)
+
+
+def test_python_and_the_command_line_make_the_same_plan(tmp_path):
+    """Also of a sequence that goes by an official one's name and differs from it."""
+    text = (sequences() / "panthera.yaml").read_text().replace("max_voltage: -80", "max_voltage: -85")
+    mine = tmp_path / "panthera.yaml"
+    mine.write_text(text)
+    site = tmp_path / "bench"
+    shutil.copytree(shipped_bench().parent, site)
+    with (site / "bench.yaml").open("a") as file:
+        file.write("official:\n  panthera: sha256:" + "0" * 64 + "\n")
+    chosen = Selection(skip=("sldo_vi_curves",))
+    typed = gather(Request(str(mine), str(site / "bench.yaml"), simulate=True, speed=900, selection=chosen))
+    bench = calseq.load_bench(site / "bench.yaml", simulate=True, speed=900)
+    plan = calseq.compile_plan(calseq.load(mine, bench=bench), bench, chosen)
+    assert typed.plan is not None
+    assert calseq.to_json(plan) == calseq.to_json(typed.plan)
+    assert len(plan.standing.differences) == 2
+
+
+def test_a_speed_is_for_a_simulated_bench_only(tmp_path):
+    bench_in(tmp_path, BENCH, INSTRUMENTS)
+    with pytest.raises(Refused) as caught:
+        calseq.load_bench(tmp_path / "bench.yaml", speed=600)
+    [problem] = caught.value.problems
+    assert (
+        problem.code.id
+        == gather(Request("sldo", str(tmp_path / "bench.yaml"), speed=600)).problems[-1].code.id
+    )
+    assert calseq.load_bench(shipped_bench(), speed=600).simulation.speed == 600

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import shipped_bench
 from calseq.cli.commands.new import new
 from calseq.cli.options.completion import listed_calibrations, templates
 from calseq.documents.document import from_bytes
@@ -22,7 +23,7 @@ from calseq.sequence.catalog import builtin
 from calseq.sequence.reader import read_sequence
 from calseq.sequence.schema import sequence_schema
 from calseq.sequence.template import new_sequence, titled
-from calseq.system.assets import schemas, shipped_bench, shipped_sequences
+from calseq.system.assets import schemas, shipped_sequences
 
 NAMES = builtin().names()
 BENCH = simulated(read_bench(shipped_bench()).bench)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import bench_file
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.characters import alphabet
 from calseq.console.line import Line, Span, line, sheet
@@ -16,7 +17,6 @@ from calseq.problems.plaintext import printable
 from calseq.problems.suggestions import did_you_mean
 from calseq.sequence.catalog import Calibration, Catalog, Option, Tuning, builtin
 from calseq.sequence.schema import CLASSES
-from calseq.system.assets import bench_file
 
 _COLUMNS = (
     Column("calibration", worth=9),

@@ -26,7 +26,6 @@ from calseq.record.status import Standing, standings
 from calseq.record.view import BAD
 
 FORMAT = 1
-FORMATS = ("text", "json", "html")
 UNCUT = 10_000
 
 
@@ -49,7 +48,7 @@ def compare(
 
 
 def _check(names: tuple[str, ...]) -> None:
-    """See that every run has a name: an empty one is a variable that is not set, and nobody's latest run."""
+    """Refuse an empty name of a run: it is a shell variable that is not set, and does not mean the latest run."""
     for number, name in enumerate(names, 1):
         if not name.strip():
             cure = "type its name, a part that only it has, or 'latest'; 'calseq runs' lists the runs"

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import find_bench
 from calseq.cli.commands.new import schema_for
-from calseq.cli.inputs import tell_problems
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message, results
 from calseq.cli.writing import write_new
 from calseq.documents.document import Document, from_bytes, open_text
@@ -21,7 +22,6 @@ from calseq.sequence.catalog import Catalog, builtin
 from calseq.sequence.conversion import class_text, sequence_text
 from calseq.sequence.dirigent_source import read_lists, read_python
 from calseq.sequence.reader import read_sequence
-from calseq.system.assets import find_bench
 
 
 def convert(source: Path, output: Path | None, to: str, class_: str) -> int:
@@ -36,7 +36,7 @@ def convert(source: Path, output: Path | None, to: str, class_: str) -> int:
             write_new(output, text)
             message(f"wrote {printable(str(output))}")
     except Refused as refused:
-        tell_problems(tuple(in_order(refused.problems)), 1)
+        tell_problems(in_order(refused.problems), 1)
         return int(ExitCode.REFUSED)
     for line in text.splitlines():
         if line.startswith("# not carried over"):

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from calseq.bench.bench import read_bench
-from calseq.cli.inputs import tell_problems
+from calseq.bench.find import bench_file
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import results
 from calseq.model.verdicts import ExitCode
 from calseq.planning.loading import find_sequence, load_sequence
@@ -14,7 +15,6 @@ from calseq.problems.refused import Refused, in_order
 from calseq.sequence.catalog import builtin
 from calseq.sequence.digest import digest as digest_of
 from calseq.sequence.digest import meaning
-from calseq.system.assets import bench_file
 
 
 def digest(names: list[str], bench: Path | None, format_: str) -> int:
@@ -35,7 +35,7 @@ def digest(names: list[str], bench: Path | None, format_: str) -> int:
         elif sequence:
             lines.append(digest_of(sequence) + (f"  {printable(name)}" if len(names) > 1 else ""))
     if problems:
-        tell_problems(tuple(in_order(problems)), len(names))
+        tell_problems(in_order(problems), len(names))
         return int(ExitCode.REFUSED)
     results("\n".join(lines))
     return int(ExitCode.GOOD)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from calseq.bench.bench import Bench, BenchReading, read_bench
-from calseq.cli.inputs import tell_problems
+from calseq.bench.find import bench_file
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.console.characters import Alphabet, alphabet, pad
 from calseq.console.line import Line, Span, line, sheet
@@ -21,7 +22,6 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import in_order
 from calseq.record.facts import json_text
 from calseq.record.view import State
-from calseq.system.assets import bench_file
 from calseq.system.process import adopt_orphans
 from calseq.system.signals import EXIT_CODES, SignalStops
 
@@ -99,7 +99,7 @@ def _tell_refusal(reading: BenchReading, name: str) -> str:
     problems: list[Problem] = list(reading.problems)
     if reading.bench:
         problems += check_faults(reading.bench)
-    tell_problems(tuple(in_order(problems)), len(reading.documents))
+    tell_problems(in_order(problems), len(reading.documents))
     return name if reading.bench is None or any(problem.is_error for problem in problems) else ""
 
 

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, cast
 from msgspec import Struct
 
 from calseq.bench.bench import Bench
-from calseq.cli.inputs import gather, lasting, runs_of, tell_bench, tell_problems
+from calseq.cli.messages import tell_bench, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
-from calseq.cli.where_runs import near
+from calseq.cli.where_runs import near, runs_of
 from calseq.console.next_steps import dead_end
 from calseq.console.screen import Screen, open_screen, restoring
 from calseq.console.summary import summary
 from calseq.model.events import Stamped
-from calseq.model.plan import Plan
+from calseq.model.plan import Plan, named
 from calseq.model.request import Request
 from calseq.model.verdicts import ExitCode
 from calseq.planning.evening_check import check_evening
+from calseq.planning.gather import gather, lasting
 from calseq.planning.preflight import check_machine, choose_module, dirigent_version
 from calseq.power.guarded import Terminal as LastTerminal
 from calseq.problems.plaintext import printable
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from calseq.console.screen import Mode
 
 
-class Manner(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """How a plan is to be run, as it was typed."""
 
     module: str = ""
@@ -51,7 +52,7 @@ class Manner(Struct, frozen=True):
     job: str = ""
 
 
-def execute(request: Request, manner: Manner) -> int:
+def execute(request: Request, options: RunOptions) -> int:
     """Run a sequence; give the exit code."""
     gathered = gather(request)
     plan, bench = gathered.plan, gathered.bench
@@ -59,48 +60,48 @@ def execute(request: Request, manner: Manner) -> int:
         tell_problems(gathered.problems, gathered.files)
         return int(ExitCode.REFUSED)
     terminal = Terminal()
-    with terminal.stops(manner.on_hangup) as stops:
-        module, problems = choose_module(bench, manner.module)
+    with terminal.stops(options.on_hangup) as stops:
+        module, problems = choose_module(bench, options.module)
         problems = [*gathered.problems, *problems, *check_machine(bench, stops, os.environ)]
         problems += check_evening(bench, os.environ, plan)
         if stops.level:
             return stopped(stops)
-        tell_problems(tuple(problems), gathered.files)
+        tell_problems(problems, gathered.files)
         if any(problem.is_error for problem in problems):
             return int(ExitCode.REFUSED)
         tell_bench(request, bench)
-        if manner.dry_run:
-            return _dry_run(plan, _runs(bench, manner))
+        if options.dry_run:
+            return _dry_run(named(plan, module), _runs(bench, options))
         run = prepare_run(
             plan,
-            _runs(bench, manner),
+            _runs(bench, options),
             module=module,
-            operator=manner.operator,
-            acknowledge=manner.acknowledge,
-            hv_box_closed=manner.hv_box_closed,
+            operator=options.operator,
+            acknowledge=options.acknowledge,
+            hv_box_closed=options.hv_box_closed,
             request=lasting(request),
-            job=manner.job,
+            job=options.job,
             dirigent=dirigent_version(bench, stops, os.environ),
         )
-        return carry_out(run, terminal, manner, stops)
+        return carry_out(run, terminal, options, stops)
 
 
 def stopped(stops: Stops) -> int:
-    """Say that somebody stopped calseq before it touched anything; give the exit code."""
+    """Message and exit code of a stop before anything was touched."""
     message(f"stopped by {stops.who}: nothing was touched")
     return int(EXIT_CODES.get(stops.cause, ExitCode.INTERRUPTED))
 
 
-def carry_out(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops) -> int:
+def carry_out(run: Run, terminal: "Terminal", options: RunOptions, stops: SignalStops) -> int:
     """Run what is ready, with its screen and its summary; give the exit code."""
     if run.complaint:
         message(printable(run.complaint))
     forget_report(run.folder)
-    result, view = _shown(run, terminal, manner, stops)
+    result, view = _shown(run, terminal, options, stops)
     stops.deaf_after = True
     _summarise(view, result)
     is_queued = _queue(run, result)
-    report = _report(result, stops) if manner.report else ""
+    report = _report(result, stops) if options.report else ""
     _announce(run, result, stops, report)
     if is_queued:
         _upload(run, stops)
@@ -114,15 +115,17 @@ def _dry_run(plan: Plan, runs: Path) -> int:
     return int(ExitCode.GOOD)
 
 
-def _runs(bench: Bench, manner: Manner) -> Path:
-    return manner.runs.expanduser() if manner.runs is not None else runs_of(bench)
+def _runs(bench: Bench, options: RunOptions) -> Path:
+    return options.runs.expanduser() if options.runs is not None else runs_of(bench)
 
 
-def _shown(run: Run, terminal: "Terminal", manner: Manner, stops: SignalStops) -> tuple[RunResult, RunView]:
+def _shown(
+    run: Run, terminal: "Terminal", options: RunOptions, stops: SignalStops
+) -> tuple[RunResult, RunView]:
     """Run with a screen that can neither stop nor delay it."""
     fold_ = _Fold(begin(run.plan))
     with ExitStack() as held:
-        mode = cast("Mode", manner.screen)
+        mode = cast("Mode", options.screen)
         screen = open_screen(sys.stderr, run.plan, run.folder, mode=mode, environ=os.environ, clock=now_s)
         terminal.screen, terminal.status = screen, lambda: _status(run, fold_)
         held.callback(screen.close)
@@ -187,7 +190,7 @@ def _queue(run: Run, result: RunResult) -> bool:
 
 
 def _upload(run: Run, stops: Stops) -> None:
-    """Try to send what was queued, where the bench says so; the run is over, and told of."""
+    """Upload the queued results after the summary, where the bench says `at_end`."""
     if run.plan.upload and run.plan.upload.at_end:
         from calseq.cli.upload_after_run import upload_run  # noqa: PLC0415
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from calseq.bench.site import FIRST, bench_name, site_files
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import results
-from calseq.cli.writing import cannot_write, tell_refusal, write_new
+from calseq.cli.writing import cannot_write, write_new
 from calseq.model.verdicts import ExitCode
 from calseq.problems.plaintext import printable, word
 from calseq.problems.refused import Refused
@@ -23,7 +24,7 @@ def init(folder: Path) -> int:
     try:
         lines = list(_made(folder))
     except Refused as refused:
-        tell_refusal(refused)
+        tell_problems(refused.problems)
         return int(ExitCode.REFUSED)
     results("\n".join(lines))
     return int(ExitCode.GOOD)

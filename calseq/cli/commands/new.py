@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from calseq.bench.find import find_bench
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message
-from calseq.cli.writing import exists, tell_refusal, write_new
+from calseq.cli.writing import exists, write_new
 from calseq.documents.document import from_bytes
 from calseq.documents.yaml_reader import read_yaml
 from calseq.documents.yaml_tree import MODELINE
@@ -21,7 +23,7 @@ from calseq.problems.suggestions import did_you_mean
 from calseq.sequence.catalog import Calibration, Catalog, builtin
 from calseq.sequence.lint import PLACEHOLDER
 from calseq.sequence.template import STARTING, new_sequence, starting_sequence, titled
-from calseq.system.assets import find_bench, shipped_sequence, shipped_sequences
+from calseq.system.assets import shipped_sequence, shipped_sequences
 
 SCHEMA = "sequence.schema.json"
 
@@ -44,7 +46,7 @@ def new(name: str, listed: str | None, template: str | None, title: str) -> int:
         refuse_errors(in_order(_problems(text, str(path), catalog)))
         write_new(path, text)
     except (Refused, ValueError) as error:
-        tell_refusal(error if isinstance(error, Refused) else _bad_name(name, error))
+        tell_problems((error if isinstance(error, Refused) else _bad_name(name, error)).problems)
         return int(ExitCode.REFUSED)
     _say(path, schema, text)
     return int(ExitCode.GOOD)

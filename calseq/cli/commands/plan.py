@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
-from calseq.cli.inputs import gather, runs_of, tell_bench, tell_problems
+from calseq.cli.messages import tell_bench, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
+from calseq.cli.where_runs import runs_of
 from calseq.console.planview import plan_script, plan_text
 from calseq.model.plan import Plan, to_json
 from calseq.model.request import Request
 from calseq.model.verdicts import ExitCode
+from calseq.planning.gather import gather
 from calseq.problems.plaintext import printable
 from calseq.record.history import expected
 

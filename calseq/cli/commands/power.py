@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from calseq.bench.bench import Bench, read_bench
-from calseq.cli.inputs import runs_of, tell_problems
+from calseq.bench.find import bench_file
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import message, results
+from calseq.cli.where_runs import runs_of
 from calseq.model.plan import PowerMode
 from calseq.model.rails import Readings, Role
 from calseq.model.verdicts import TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, ExitCode
@@ -26,7 +28,6 @@ from calseq.record.processes import ask_to_stop, guard_of, is_present, last_try
 from calseq.record.run_folder import read_record, simulated_folder, utc
 from calseq.run.rails import shown
 from calseq.run.supplies import guard_environment, move_timeout_s
-from calseq.system.assets import bench_file
 from calseq.system.locks import BenchLock, Ended, Holder, holders_now
 from calseq.system.timelimit import within
 
@@ -47,12 +48,12 @@ def power(action: str, named: Path | None) -> int:
     path = bench_file(named)
     if path is None:
         tell_problems(
-            (Problem(codes.NO_BENCH, "there is no bench.yaml here or above", "give --bench FILE"),), 1
+            [Problem(codes.NO_BENCH, "there is no bench.yaml here or above", "give --bench FILE")], 1
         )
         return int(ExitCode.REFUSED)
     reading = read_bench(path)
     if reading.bench is None:
-        tell_problems(tuple(reading.problems), len(reading.documents))
+        tell_problems(reading.problems, len(reading.documents))
         return int(ExitCode.REFUSED)
     bench = reading.bench
     try:

@@ -10,14 +10,16 @@ from pathlib import Path
 import msgspec
 
 from calseq.bench.bench import read_bench
-from calseq.cli.commands.execute import Manner, Terminal, carry_out, stopped
-from calseq.cli.inputs import gather, tell_problems
+from calseq.bench.find import BUILTIN, bench_file, is_shipped_bench
+from calseq.cli.commands.execute import RunOptions, Terminal, carry_out, stopped
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where_runs import Where
 from calseq.console.resumption import resumption_text
 from calseq.model.plan import Plan
 from calseq.model.verdicts import ExitCode
 from calseq.planning.evening_check import check_evening
+from calseq.planning.gather import gather
 from calseq.planning.preflight import check_machine, dirigent_version
 from calseq.planning.resumption import Resumption
 from calseq.problems import codes
@@ -27,36 +29,35 @@ from calseq.problems.refused import Refused, refuse_errors
 from calseq.record.find import LATEST, find_run
 from calseq.run.resume import EndedRun, go_on, gone_files, open_ended, reckon, settle, stored_plan
 from calseq.run.run import Run
-from calseq.system.assets import BUILTIN, bench_file, is_shipped_bench
 from calseq.system.signals import Stops
 
 
-def resume(text: str, bench: Path | None, manner: Manner, *, yes: bool) -> int:
+def resume(text: str, bench: Path | None, options: RunOptions, *, yes: bool) -> int:
     """Go on with a run that ended early; give the exit code."""
     terminal = Terminal()
-    with terminal.stops(manner.on_hangup) as stops:
+    with terminal.stops(options.on_hangup) as stops:
         try:
-            run = _agreed(text, bench, manner, stops, yes=yes)
+            run = _agreed(text, bench, options, stops, yes=yes)
         except Refused as refused:
             if stops.level:
                 return stopped(stops)
             tell_problems(refused.problems, 1)
             return int(ExitCode.REFUSED)
-        return run if isinstance(run, int) else carry_out(run, terminal, manner, stops)
+        return run if isinstance(run, int) else carry_out(run, terminal, options, stops)
 
 
-def _agreed(text: str, bench: Path | None, manner: Manner, stops: Stops, *, yes: bool) -> Run | int:
+def _agreed(text: str, bench: Path | None, options: RunOptions, stops: Stops, *, yes: bool) -> Run | int:
     """Give the run, ready to go on, if somebody agrees to what is shown; else the exit code.
 
     Raises:
         Refused: it cannot be gone on with.
     """
-    ended = open_ended(_found(text, _places(bench, manner)), stops, message)
+    ended = open_ended(_found(text, _places(bench, options)), stops, message)
     agreed = False
     try:
-        if manner.module and manner.module != ended.record.module:
+        if options.module and options.module != ended.record.module:
             measured = printable(ended.record.module, 60) or "one without a name"
-            message_ = f"the run measures module {measured}, not '{printable(manner.module, 60)}'"
+            message_ = f"the run measures module {measured}, not '{printable(options.module, 60)}'"
             raise Refused([Problem(codes.NOT_RESUMABLE, message_, "leave --module away, or start a new run")])
         plan, dirigent, warnings = _today(ended, stops)
         resumption = reckon(ended, plan, dirigent)
@@ -67,8 +68,8 @@ def _agreed(text: str, bench: Path | None, manner: Manner, stops: Stops, *, yes:
             results(f"nothing to do: every step of {printable(ended.folder.name)} passed{_but(resumption)}")
             return int(ExitCode.GOOD)
         tell_problems(warnings, 1)
-        _show(ended, resumption, dry_run=manner.dry_run)
-        if manner.dry_run:
+        _show(ended, resumption, dry_run=options.dry_run)
+        if options.dry_run:
             return int(ExitCode.GOOD)
         refusal = None if yes else _asked(stops)
         if refusal is not None:
@@ -76,9 +77,9 @@ def _agreed(text: str, bench: Path | None, manner: Manner, stops: Stops, *, yes:
         run = go_on(
             ended,
             resumption,
-            operator=manner.operator,
-            acknowledge=manner.acknowledge,
-            hv_box_closed=manner.hv_box_closed,
+            operator=options.operator,
+            acknowledge=options.acknowledge,
+            hv_box_closed=options.hv_box_closed,
             dirigent=dirigent,
         )
         agreed = True
@@ -88,10 +89,10 @@ def _agreed(text: str, bench: Path | None, manner: Manner, stops: Stops, *, yes:
             ended.mine.release()
 
 
-def _places(bench: Path | None, manner: Manner) -> list[Path]:
+def _places(bench: Path | None, options: RunOptions) -> list[Path]:
     """Give the folders in which a run may be: --runs, else that of the bench, else ./runs."""
-    if manner.runs is not None:
-        return [manner.runs.expanduser()]
+    if options.runs is not None:
+        return [options.runs.expanduser()]
     near = bench_file(bench)
     if near is None or is_shipped_bench(near):
         return [Where(bench=bench).folder]

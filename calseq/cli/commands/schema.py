@@ -6,10 +6,10 @@ from pathlib import Path
 import typer
 
 from calseq.bench.bench import read_bench
+from calseq.bench.find import bench_file
 from calseq.cli.terminal import results
 from calseq.model.verdicts import ExitCode
 from calseq.sequence.catalog import builtin
-from calseq.system.assets import bench_file
 
 KINDS = ("sequence", "bench", "calibrations", "instruments", "problems", "events", "run", "plan", "report")
 

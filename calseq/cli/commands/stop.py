@@ -121,7 +121,7 @@ def _supplies(standing: Standing) -> list[str]:
 
 
 def _say(text: str) -> None:
-    """Write a line. That nobody reads it any more must not be taken for a safe end."""
+    """Write a line; a closed pipe is passed over, as its exit code would be taken for a safe end."""
     with suppress(OSError):
         results(text)
 
@@ -154,7 +154,7 @@ class _Shown:
         self._plain = Plain(outlet(sys.stdout), glance.view, standing.folder, _beat_t=now_in(glance.view))
 
     def until_let_go(self, stops: Stops) -> None:
-        """Tell until nobody of the run is left."""
+        """Show the events of a run until its processes have ended."""
         for news in happenings(self._folder, self._skim, stops):
             for stamped in news:
                 self._tell(stamped)

@@ -11,7 +11,7 @@ from types import FrameType
 
 from msgspec import Struct
 
-from calseq.cli.inputs import tell_problems
+from calseq.cli.messages import tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.upload_target import by_word_of, of_bench, otherwise
 from calseq.cli.where_runs import Where, near
@@ -38,7 +38,7 @@ from calseq.upload.trusted import read_vouched_plan
 from calseq.upload.work_folder import WORK, holders
 
 
-class Manner(Struct, frozen=True):
+class UploadOptions(Struct, frozen=True):
     """How results are to be sent, as it was typed."""
 
     look: bool = False
@@ -57,26 +57,26 @@ class Interrupted(BaseException):
         self.name = signal.Signals(number).name
 
 
-def upload(where: Where, text: str | None, manner: Manner, *, everything: bool) -> int:
+def upload(where: Where, text: str | None, options: UploadOptions, *, everything: bool) -> int:
     """Send what is queued of a run, or of all; give the exit code."""
     try:
         with _interruptible():
-            return _uploaded(where, text, manner, everything=everything)
+            return _uploaded(where, text, options, everything=everything)
     except Interrupted as interrupted:
         message("stopped: what has arrived is recorded; the same command goes on")
         return int(EXIT_CODES.get(interrupted.name, ExitCode.INTERRUPTED))
 
 
-def _uploaded(where: Where, text: str | None, manner: Manner, *, everything: bool) -> int:
+def _uploaded(where: Where, text: str | None, options: UploadOptions, *, everything: bool) -> int:
     folder = where.folder
-    folders = _runs(folder, look=manner.look) if everything else [find_run(folder, text or LATEST)]
+    folders = _runs(folder, look=options.look) if everything else [find_run(folder, text or LATEST)]
     if not folders:
-        what = "was queued" if manner.look else "is to be sent"
+        what = "was queued" if options.look else "is to be sent"
         message(f"nothing {what} in {printable(str(folder))}")
         return int(ExitCode.GOOD)
     upload_ = of_bench(where)
-    ask = _Password(manner.password_fd)
-    codes_ = [_one(each, where, upload_, manner, ask, alone=not everything) for each in folders]
+    ask = _Password(options.password_fd)
+    codes_ = [_one(each, where, upload_, options, ask, alone=not everything) for each in folders]
     return max(codes_)
 
 
@@ -87,14 +87,20 @@ def _runs(runs: Path, *, look: bool) -> list[Path]:
 
 
 def _one(
-    folder: Path, where: Where, upload_: Upload | None, manner: Manner, ask: "_Password", *, alone: bool
+    folder: Path,
+    where: Where,
+    upload_: Upload | None,
+    options: UploadOptions,
+    ask: "_Password",
+    *,
+    alone: bool,
 ) -> int:
     """Send what is queued of one run; give the exit code. What refuses one run of many keeps the others from nothing."""
     try:
-        if manner.look:
+        if options.look:
             return _shown(folder, where, upload_, alone=alone)
         with Queue(folder) as queue:
-            return _sent(queue, where, upload_, manner, ask)
+            return _sent(queue, where, upload_, options, ask)
     except Refused as refused:
         if alone:
             raise
@@ -109,13 +115,15 @@ def _one(
     return int(ExitCode.NOT_SENT)
 
 
-def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, ask: "_Password") -> int:
+def _sent(
+    queue: Queue, where: Where, upload_: Upload | None, options: UploadOptions, ask: "_Password"
+) -> int:
     folder = queue.folder
     wanted = reckon(folder, queue.ledger, upload_, insist=where.bench is not None)
     if not is_finished(queue.ledger, wanted):
-        _check_allowed(folder, manner, wanted)
-    if manner.again or manner.arrived:
-        _decided(queue, wanted.upload, manner)
+        _check_allowed(folder, options, wanted)
+    if options.again or options.arrived:
+        _decided(queue, wanted.upload, options)
     enqueue(queue, wanted)
     message(headline(wanted, queue.ledger, by_word_of(wanted, upload_)))
     otherwise_ = otherwise(wanted, queue.ledger, upload_, _elsewhere(folder, wanted))
@@ -131,20 +139,20 @@ def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, as
     return _code(wanted, queue.ledger)
 
 
-def _check_allowed(folder: Path, manner: Manner, wanted: Queued) -> None:
+def _check_allowed(folder: Path, options: UploadOptions, wanted: Queued) -> None:
     """See that it was typed that what is no measurement, or no whole sequence, is to be sent all the same."""
-    if wanted.in_part and not manner.allow_part:
+    if wanted.in_part and not options.allow_part:
         message_ = f"{printable(folder.name)} is a run in part: steps of its sequence were left out"
         cure = "--allow-part sends what there is, marked as a part; for all of it run the whole sequence"
         raise Refused([Problem(codes.NOT_UPLOADABLE, message_, cure)])
-    if wanted.simulated and not manner.allow_simulated:
+    if wanted.simulated and not options.allow_simulated:
         message_ = f"{printable(folder.name)} is SIMULATED: nothing of it was measured"
         cure = "--allow-simulated sends it all the same, for instance to a database for tests"
         raise Refused([Problem(codes.NOT_UPLOADABLE, message_, cure)])
 
 
-def _decided(queue: Queue, upload_: Upload, manner: Manner) -> None:
-    if not decide(queue, upload_, _tell, arrived=manner.arrived, who=user() or "somebody"):
+def _decided(queue: Queue, upload_: Upload, options: UploadOptions) -> None:
+    if not decide(queue, upload_, _tell, arrived=options.arrived, who=user() or "somebody"):
         message("  nothing of it is unclear: --again and --arrived have no effect")
 
 

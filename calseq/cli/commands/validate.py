@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
+from calseq.bench.find import bench_file
 from calseq.cli.terminal import has_color, is_terminal, message, results
 from calseq.documents.document import MAX_BYTES, Document, from_bytes, open_text
 from calseq.model.verdicts import ExitCode
@@ -18,7 +19,7 @@ from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import in_order
 from calseq.sequence.catalog import Catalog, builtin
-from calseq.system.assets import bench_file, shipped_sequence
+from calseq.system.assets import shipped_sequence
 
 if TYPE_CHECKING:
     from calseq.bench.bench import Bench
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-class Manner(Struct, frozen=True):
+class CheckOptions(Struct, frozen=True):
     """How to check: the form of the report, what counts as bad, and what happens to what can be fixed."""
 
     format: str = ""
@@ -67,26 +68,26 @@ class _Checked(Struct):
         return list({**self.bases, **self.documents}.values())
 
 
-def validate(paths: list[Path], bench: Path | None, manner: Manner) -> int:
+def validate(paths: list[Path], bench: Path | None, options: CheckOptions) -> int:
     """Check files and all YAML files below folders; print the problems and how many there are."""
     checked = _Checked({}, {})
     ground = _ground(bench, checked.documents)
     for path, listed in _files(paths):
-        document = read(_opened(path, manner), _shown(path, manner))
+        document = read(_opened(path, options), _shown(path, options))
         if listed and not is_ours(document):
             checked.skipped += 1
             continue
-        checked.paths.setdefault(_key(document), _shown(path, manner))
-        first, *others = judge(document, _shown(path, manner), *ground)
+        checked.paths.setdefault(_key(document), _shown(path, options))
+        first, *others = judge(document, _shown(path, options), *ground)
         for judged in (first, *others):
             known = checked.bases if judged is first.base else checked.documents
             known.setdefault(_key(judged), judged)
     if not checked.documents:
         checked.others.append(_nothing(paths, checked.skipped))
-    if manner.fix or manner.diff:
-        _mend(checked, ground, manner)
-    _print(checked, manner)
-    bad = [problem for problem in checked.problems() if problem.is_error or manner.strict]
+    if options.fix or options.diff:
+        _mend(checked, ground, options)
+    _print(checked, options)
+    bad = [problem for problem in checked.problems() if problem.is_error or options.strict]
     return int(ExitCode.FAILED if bad or checked.differences else ExitCode.GOOD)
 
 
@@ -105,18 +106,18 @@ def _key(document: Document) -> str:
     return document.path or document.source.name
 
 
-def _opened(path: Path, manner: Manner) -> Document:
+def _opened(path: Path, options: CheckOptions) -> Document:
     if str(path) != STDIN:
         return open_text(path)
-    return from_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), printable(manner.stdin_name or "<stdin>"))
+    return from_bytes(sys.stdin.buffer.read(MAX_BYTES + 1), printable(options.stdin_name or "<stdin>"))
 
 
-def _shown(path: Path, manner: Manner) -> Path:
+def _shown(path: Path, options: CheckOptions) -> Path:
     """Give where a text belongs: its kind and the files beside it depend on that."""
-    return Path(manner.stdin_name or "stdin.yaml") if str(path) == STDIN else path
+    return Path(options.stdin_name or "stdin.yaml") if str(path) == STDIN else path
 
 
-def _mend(checked: _Checked, ground: _Ground, manner: Manner) -> None:
+def _mend(checked: _Checked, ground: _Ground, options: CheckOptions) -> None:
     """Fix every file that can be fixed; `--diff` only shows what would be done."""
     from calseq.cli.fix import difference, replace_file  # noqa: PLC0415 - only --fix and --diff pay for it
     from calseq.documents.fixes import mend  # noqa: PLC0415
@@ -130,7 +131,7 @@ def _mend(checked: _Checked, ground: _Ground, manner: Manner) -> None:
             return next(iter(judge(read(text, path), path, *ground)))
 
         mended = mend(document, again)
-        if mended.fixed and manner.diff:
+        if mended.fixed and options.diff:
             checked.differences.append(difference(document, mended.document))
         elif mended.fixed:
             reason = replace_file(path, document, mended.document)
@@ -152,12 +153,12 @@ def _judge_variants(checked: _Checked, ground: _Ground) -> None:
             checked.documents[name] = next(iter(judge(read(open_text(path), path), path, *ground)))
 
 
-def _print(checked: _Checked, manner: Manner) -> None:
+def _print(checked: _Checked, options: CheckOptions) -> None:
     """Write the report to stdout; where that is for a program to read, the last words go to stderr."""
     problems = checked.problems()
-    last = "\n".join([*checked.refusals, _last_line(checked, problems, manner)])
-    form = manner.format or ("full" if is_terminal(sys.stdout) else "concise")
-    if manner.diff:
+    last = "\n".join([*checked.refusals, _last_line(checked, problems, options)])
+    form = options.format or ("full" if is_terminal(sys.stdout) else "concise")
+    if options.diff:
         _write_differences(checked.differences)
         message(last)
     elif form == "full":
@@ -182,14 +183,14 @@ def _write_differences(differences: list[str]) -> None:
         results(shown)
 
 
-def _last_line(checked: _Checked, problems: list[Problem], manner: Manner) -> str:
+def _last_line(checked: _Checked, problems: list[Problem], options: CheckOptions) -> str:
     count = count_text(problems, len(checked.all()))
     given = {document.source.name for document in checked.documents.values()}
     fixable = sum(problem.fix is not None and problem.fix.source.name in given for problem in problems)
     if checked.fixed:
         left = f": {count}" if problems else ""
         count = f"{plural(checked.fixed, 'problem')} fixed, {len(problems)} left{left}"
-    elif fixable and not manner.fix:
+    elif fixable and not options.fix:
         count += "; --fix mends " + ("it" if fixable == len(problems) == 1 else f"{fixable} of them")
     if checked.skipped:
         were = "file was" if checked.skipped == 1 else "files were"

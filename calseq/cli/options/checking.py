@@ -6,16 +6,7 @@ from typing import Annotated
 import typer
 
 from calseq.cli.options import completion
-
-Bench = Annotated[
-    Path | None,
-    typer.Option(
-        "--bench",
-        "-b",
-        metavar="FILE",
-        help="The bench file, or 'builtin'. Default: bench.yaml here or above.",
-    ),
-]
+from calseq.cli.options.common import Bench, bench_file, one_of
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -31,20 +22,17 @@ def validate(
     ] = None,
     bench: Annotated[
         Path | None,
-        typer.Option(
-            "--bench",
-            "-b",
-            metavar="FILE",
-            help="Check for this bench, as 'plan' does. Default: only know the calibrations of bench.yaml here or above.",
+        bench_file(
+            "Check for this bench, as 'plan' does. Default: only know the calibrations of bench.yaml here or above."
         ),
     ] = None,
     format_: Annotated[
         str,
-        typer.Option(
+        one_of(
             "--format",
-            metavar="full|concise|json|github|gitlab|junit|sarif",
-            help="How to write the problems. Default: full on a terminal, else concise.",
-            autocompletion=completion.formats,
+            "full|concise|json|github|gitlab|junit|sarif",
+            "How to write the problems. Default: full on a terminal, else concise.",
+            or_none=True,
         ),
     ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
@@ -55,15 +43,12 @@ def validate(
     ] = "",
 ) -> None:
     """Check sequence, bench and calibration files: every problem of all of them at once."""
-    from calseq.cli.commands.validate import STDIN, Manner  # noqa: PLC0415
+    from calseq.cli.commands.validate import STDIN, CheckOptions  # noqa: PLC0415
     from calseq.cli.commands.validate import validate as command  # noqa: PLC0415
 
-    if format_ and format_ not in completion.formats(""):
-        known = ", ".join(completion.formats(""))
-        raise typer.BadParameter(f"'{format_}' is not one of {known}", param_hint="--format")
     if fix and not diff and Path(STDIN) in (paths or []):
         raise typer.BadParameter("stdin cannot be written back: use --diff", param_hint="--fix")
-    raise typer.Exit(command(paths or [Path()], bench, Manner(format_, strict, fix, diff, stdin_name)))
+    raise typer.Exit(command(paths or [Path()], bench, CheckOptions(format_, strict, fix, diff, stdin_name)))
 
 
 @app.command()
@@ -147,15 +132,11 @@ def digest(
         ),
     ],
     bench: Bench = None,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="text|json", help="The digest, or what it is made of.")
-    ] = "text",
+    format_: Annotated[str, one_of("--format", "text|json", "The digest, or what it is made of.")] = "text",
 ) -> None:
     """Print the digest of what a sequence means: comments and layout do not change it."""
     from calseq.cli.commands.digest import digest as command  # noqa: PLC0415
 
-    if format_ not in ("text", "json"):
-        raise typer.BadParameter(f"'{format_}' is not one of text, json", param_hint="--format")
     raise typer.Exit(command(sequences, bench, format_))
 
 

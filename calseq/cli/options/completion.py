@@ -1,21 +1,23 @@
 """What TAB offers: names that are known without reading any YAML."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from calseq.documents.document import Document
+    from calseq.sequence.sequence import Sequence
 
 FAULT_STEPS = ("sldo_vi_curves", "voltage_trimming", "iv_curve", "tune_1000", "open_bumps", "power")
 
 
 def sequences(incomplete: str) -> list[str]:
     """Give the shipped sequences and the YAML files here that begin so."""
-    from calseq.system.assets import shipped_sequences  # noqa: PLC0415
-
     folder = Path(incomplete).parent if "/" in incomplete else Path()
     files = [str(path) for path in sorted(folder.glob("*.y*ml"))]
     folders = [f"{path}/" for path in sorted(folder.glob("*/")) if not path.name.startswith(".")]
-    names = [path.stem for path in shipped_sequences()]
-    return [word for word in (*names, *files, *folders) if word.startswith(incomplete)]
+    return [*templates(incomplete), *(word for word in (*files, *folders) if word.startswith(incomplete))]
 
 
 def calibrations(incomplete: str) -> list[tuple[str, str]]:
@@ -28,28 +30,17 @@ def calibrations(incomplete: str) -> list[tuple[str, str]]:
 
 def steps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Give the steps of the sequence that is typed already."""
-    from calseq.planning.loading import find_sequence, load_sequence  # noqa: PLC0415
-    from calseq.problems.refused import Refused  # noqa: PLC0415
-    from calseq.sequence.catalog import builtin  # noqa: PLC0415
     from calseq.sequence.settings import step_names  # noqa: PLC0415
 
-    try:
-        (document, *_), _ = load_sequence(find_sequence(_sequence(ctx)), builtin())
-    except Refused:
-        return []
-    return [name for name in step_names(document).values() if name.startswith(incomplete)]
+    documents, _ = _typed(ctx)
+    return [
+        name for each in documents[:1] for name in step_names(each).values() if name.startswith(incomplete)
+    ]
 
 
 def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     """Give what may follow `--set`: the steps of the sequence that is typed already, behind a '.' the options of one."""
-    from calseq.planning.loading import find_sequence, load_sequence  # noqa: PLC0415
-    from calseq.problems.refused import Refused  # noqa: PLC0415
-    from calseq.sequence.catalog import builtin  # noqa: PLC0415
-
-    try:
-        _, sequence = load_sequence(find_sequence(_sequence(ctx)), builtin())
-    except Refused:
-        return []
+    _, sequence = _typed(ctx)
     steps = {step.name: step.calibration for step in sequence.steps} if sequence else {}
     name, dot, _ = incomplete.rpartition(".")
     if not dot:
@@ -58,9 +49,17 @@ def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     return [text for text in words if text.startswith(incomplete)]
 
 
-def _sequence(ctx: typer.Context) -> str:
-    """Give the sequence that is typed: behind an option that still waits for its value click has parsed no argument."""
-    return str(ctx.params.get("sequence") or next(iter(ctx.args), ""))
+def _typed(ctx: typer.Context) -> "tuple[tuple[Document, ...], Sequence | None]":
+    """Sequence that is typed: behind an option that still waits for its value click has parsed no argument."""
+    from calseq.planning.loading import find_sequence, load_sequence  # noqa: PLC0415
+    from calseq.problems.refused import Refused  # noqa: PLC0415
+    from calseq.sequence.catalog import builtin  # noqa: PLC0415
+
+    name = str(ctx.params.get("sequence") or next(iter(ctx.args), ""))
+    try:
+        return load_sequence(find_sequence(name), builtin())
+    except Refused:
+        return (), None
 
 
 def commands(incomplete: str) -> list[tuple[str, str]]:
@@ -76,20 +75,6 @@ def codes(incomplete: str) -> list[tuple[str, str]]:
 
     words = [(word, code.meaning) for code in CODES.values() for word in (code.id, code.name)]
     return [(word, meaning) for word, meaning in words if word.lower().startswith(incomplete.lower())]
-
-
-def formats(incomplete: str) -> list[str]:
-    """Give the forms of a report that begin so."""
-    from calseq.problems.formats import FORMATS  # noqa: PLC0415
-
-    return [name for name in FORMATS if name.startswith(incomplete)]
-
-
-def report_formats(incomplete: str) -> list[str]:
-    """Give the forms of a run's report that begin so."""
-    from calseq.report import FORMATS  # noqa: PLC0415
-
-    return [name for name in FORMATS if name.startswith(incomplete)]
 
 
 def listed_calibrations(incomplete: str) -> list[tuple[str, str]]:

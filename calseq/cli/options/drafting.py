@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from calseq.cli.options import completion
+from calseq.cli.options.common import one_of
+from calseq.cli.options.common import output as output_file
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -73,11 +75,9 @@ def fmt(
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A .py, YAML or JSON file.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="OUT", help="A new file. Default: stdout.")
-    ] = None,
+    output: Annotated[Path | None, output_file("A new file. Default: stdout.", "OUT")] = None,
     to: Annotated[
-        str, typer.Option("--to", metavar="yaml|class", help="Into what. Default: into the other.")
+        str, one_of("--to", "yaml|class", "Into what. Default: into the other.", or_none=True)
     ] = "",
     class_: Annotated[
         str, typer.Option("--class", metavar="NAME", help="Which class, if the file has several.")
@@ -89,6 +89,4 @@ def convert(
     """
     from calseq.cli.commands.convert import convert as command  # noqa: PLC0415
 
-    if to not in ("", "yaml", "class"):
-        raise typer.BadParameter(f"'{to}' is not one of yaml, class", param_hint="--to")
     raise typer.Exit(command(source, output, to, class_))

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from calseq.cli.options import completion
-from calseq.cli.options.watching import Bench, Run, Runs
+from calseq.cli.options.common import BenchOfRuns, Run, Runs, one_of, where
+from calseq.cli.options.common import module as module_name
+from calseq.cli.options.common import output as output_file
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -14,35 +16,23 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def report(
     run: Run = None,
-    bench: Bench = None,
+    bench: BenchOfRuns = None,
     runs: Runs = None,
     format_: Annotated[
         str,
-        typer.Option(
-            "--format",
-            metavar="html|json|junit|markdown",
-            help="How to write it.",
-            autocompletion=completion.report_formats,
-        ),
+        one_of("--format", "html|json|junit|markdown", "How to write it."),
     ] = "html",
     output: Annotated[
         str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where to; '-' is stdout. Default: report.html in the run folder, for the others stdout.",
+        output_file(
+            "Where to; '-' is stdout. Default: report.html in the run folder, for the others stdout."
         ),
     ] = "",
 ) -> None:
     """Write the report of a run, whatever state it is in. The page needs no network and no script."""
     from calseq.cli.commands.report import report as command  # noqa: PLC0415
-    from calseq.cli.where_runs import Where  # noqa: PLC0415
 
-    known = completion.report_formats("")
-    if format_ not in known:
-        raise typer.BadParameter(f"'{format_}' is not one of {', '.join(known)}", param_hint="--format")
-    raise typer.Exit(command(Where(runs, bench), run, format_, output))
+    raise typer.Exit(command(where(runs, bench), run, format_, output))
 
 
 @app.command()
@@ -57,31 +47,24 @@ def compare(
     ] = None,
     module: Annotated[
         str,
-        typer.Option("--module", "-m", metavar="NAME", help="Instead: the latest runs of this module."),
+        module_name("Instead: the latest runs of this module."),
     ] = "",
     most: Annotated[
         int, typer.Option("-n", min=2, max=16, metavar="N", help="With --module: so many at most.")
     ] = 5,
     format_: Annotated[
         str,
-        typer.Option("--format", metavar="text|json|html", help="How to write it; html draws the curves."),
+        one_of("--format", "text|json|html", "How to write it; html draws the curves."),
     ] = "text",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="A new file. Default: stdout.")
-    ] = None,
-    bench: Bench = None,
+    output: Annotated[Path | None, output_file("A new file. Default: stdout.")] = None,
+    bench: BenchOfRuns = None,
     runs: Runs = None,
 ) -> None:
     """Compare runs, before and after: verdicts and times of their steps, currents and breakdown of every module."""
-    from calseq.cli.commands.compare import FORMATS  # noqa: PLC0415
     from calseq.cli.commands.compare import compare as command  # noqa: PLC0415
-    from calseq.cli.where_runs import Where  # noqa: PLC0415
 
-    if format_ not in FORMATS:
-        raise typer.BadParameter(f"'{format_}' is not one of {', '.join(FORMATS)}", param_hint="--format")
     if bool(names) == bool(module):
         raise typer.BadParameter("name two runs or more, or give --module NAME", param_hint="RUN")
     if names and not 2 <= len(names) <= 16:
         raise typer.BadParameter(f"it takes 2 to 16 runs, and here are {len(names)}", param_hint="RUN")
-    where = Where(runs, bench)
-    raise typer.Exit(command(where, tuple(names or ()), module, most, format_, output))
+    raise typer.Exit(command(where(runs, bench), tuple(names or ()), module, most, format_, output))

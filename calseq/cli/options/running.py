@@ -8,28 +8,14 @@ import typer
 from typer.core import TyperCommand
 
 from calseq.cli.options import completion
+from calseq.cli.options.common import Bench, one_of, runs_folder
+from calseq.cli.options.common import module as module_name
+from calseq.cli.options.common import sequence as sequence_argument
 
 if TYPE_CHECKING:
     from calseq.model import request as requests
 
 
-Sequence = Annotated[
-    str,
-    typer.Argument(
-        metavar="SEQUENCE",
-        help="A sequence file, or the name of one that comes with calseq.",
-        autocompletion=completion.sequences,
-    ),
-]
-Bench = Annotated[
-    Path | None,
-    typer.Option(
-        "--bench",
-        "-b",
-        metavar="FILE",
-        help="The bench file, or 'builtin'. Default: bench.yaml here or above.",
-    ),
-]
 Simulate = Annotated[
     bool, typer.Option("--simulate", help="Put the simulator in the place of everything real on the bench.")
 ]
@@ -42,33 +28,16 @@ Settings = Annotated[
         autocompletion=completion.settings,
     ),
 ]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only", metavar="STEP", help="Run only this step. May be repeated.", autocompletion=completion.steps
-    ),
-]
-Skip = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--skip",
-        metavar="STEP",
-        help="Leave this step out. May be repeated.",
-        autocompletion=completion.steps,
-    ),
-]
-Start = Annotated[
-    str,
-    typer.Option(
-        "--from", metavar="STEP", help="Leave out the steps before this one.", autocompletion=completion.steps
-    ),
-]
-Until = Annotated[
-    str,
-    typer.Option(
-        "--until", metavar="STEP", help="Leave out the steps after this one.", autocompletion=completion.steps
-    ),
-]
+
+
+def _step(flag: str, help_: str) -> Any:
+    return typer.Option(flag, metavar="STEP", help=help_, autocompletion=completion.steps)
+
+
+Only = Annotated[list[str] | None, _step("--only", "Run only this step. May be repeated.")]
+Skip = Annotated[list[str] | None, _step("--skip", "Leave this step out. May be repeated.")]
+Start = Annotated[str, _step("--from", "Leave out the steps before this one.")]
+Until = Annotated[str, _step("--until", "Leave out the steps after this one.")]
 Speed = Annotated[
     float | None,
     typer.Option("--speed", min=1, max=100_000, help="How many times faster than life the simulator is."),
@@ -88,13 +57,11 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def plan(
-    sequence: Sequence,
+    sequence: Annotated[str, sequence_argument("SEQUENCE")],
     bench: Bench = None,
     simulate: Simulate = False,
     settings: Settings = None,
-    format_: Annotated[
-        str, typer.Option("--format", metavar="text|json|sh", help="How to write the plan.")
-    ] = "text",
+    format_: Annotated[str, one_of("--format", "text|json|sh", "How to write the plan.")] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every command in full.")] = False,
     only: Only = None,
     skip: Skip = None,
@@ -106,8 +73,6 @@ def plan(
     """Show what a run would do: steps, rails, instruments, times. Touches nothing."""
     from calseq.cli.commands.plan import plan as command  # noqa: PLC0415
 
-    if format_ not in ("text", "json", "sh"):
-        raise typer.BadParameter(f"'{format_}' is not one of text, json, sh", param_hint="--format")
     request = _request(
         sequence, bench, simulate, settings, speed, faults, _selection(only, skip, start, until)
     )
@@ -134,33 +99,22 @@ def _with_latest(args: list[str]) -> list[str]:
 
 @app.command(cls=_Execute)
 def execute(
-    sequence: Annotated[
-        str,
-        typer.Argument(
-            metavar="[SEQUENCE]",
-            help="A sequence file, or the name of one that comes with calseq.",
-            autocompletion=completion.sequences,
-        ),
-    ] = "",
+    sequence: Annotated[str, sequence_argument("[SEQUENCE]")] = "",
     bench: Bench = None,
     simulate: Simulate = False,
     settings: Settings = None,
     module: Annotated[
         str,
-        typer.Option("--module", "-m", metavar="NAME", help="The module measured. Default: modules.json's."),
+        module_name("The module measured. Default: modules.json's."),
     ] = "",
     operator: Annotated[
         str, typer.Option("--operator", metavar="NAME", help="Who runs it. Default: you.")
     ] = "",
-    runs: Annotated[
-        Path | None, typer.Option("--runs", metavar="DIR", help="Where run folders go. Default: the bench's.")
-    ] = None,
+    runs: Annotated[Path | None, runs_folder("Where run folders go. Default: the bench's.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Check everything, show the plan, run nothing.")
     ] = False,
-    screen: Annotated[
-        str, typer.Option("--screen", metavar="auto|live|plain|none", help="How to show the run.")
-    ] = "auto",
+    screen: Annotated[str, one_of("--screen", "auto|live|plain|none", "How to show the run.")] = "auto",
     acknowledge: Annotated[
         bool,
         typer.Option(
@@ -176,7 +130,7 @@ def execute(
     ] = False,
     on_hangup: Annotated[
         str,
-        typer.Option("--on-hangup", metavar="continue|stop", help="What a lost terminal does to the run."),
+        one_of("--on-hangup", "continue|stop", "What a lost terminal does to the run."),
     ] = "continue",
     job: Annotated[
         str,
@@ -209,17 +163,11 @@ def execute(
     faults: Faults = None,
 ) -> None:
     """Run a sequence, or go on with a run. In every ending HV goes off, then LV, and both are read back."""
-    from calseq.cli.commands.execute import Manner  # noqa: PLC0415
+    from calseq.cli.commands.execute import RunOptions  # noqa: PLC0415
 
-    for name, value, known in (
-        ("--screen", screen, ("auto", "live", "plain", "none")),
-        ("--on-hangup", on_hangup, ("continue", "stop")),
-    ):
-        if value not in known:
-            raise typer.BadParameter(f"'{value}' is not one of {', '.join(known)}", param_hint=name)
     if job and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@#+-]{0,127}", job):
         raise typer.BadParameter("use letters, digits and _.:@#+-, 128 at most", param_hint="--job")
-    manner = Manner(
+    options = RunOptions(
         module, operator, runs, dry_run, screen, on_hangup, acknowledge, not no_report, hv_box_closed, job
     )
     selection = _selection(only, skip, start, until)
@@ -236,14 +184,15 @@ def execute(
         _refuse_beside_resume({**told, "--only, --skip, --from and --until": selection})
         from calseq.cli.commands.resume import resume as go_on  # noqa: PLC0415
 
-        raise typer.Exit(go_on(resume, bench, manner, yes=yes))
+        raise typer.Exit(go_on(resume, bench, options, yes=yes))
     if not sequence:
         raise typer.BadParameter("name a sequence to run, or --resume a run", param_hint="SEQUENCE")
     from calseq.cli.commands.execute import execute as command  # noqa: PLC0415
 
     raise typer.Exit(
         command(
-            _request(sequence, bench, simulate, settings, speed, faults, selection, official=official), manner
+            _request(sequence, bench, simulate, settings, speed, faults, selection, official=official),
+            options,
         )
     )
 

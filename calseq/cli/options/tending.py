@@ -1,19 +1,10 @@
 """The commands that look after a bench: what may be typed."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Bench = Annotated[
-    Path | None,
-    typer.Option(
-        "--bench",
-        "-b",
-        metavar="FILE",
-        help="The bench file, or 'builtin'. Default: bench.yaml here or above.",
-    ),
-]
+from calseq.cli.options.common import Bench, TextOrJson
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -40,11 +31,9 @@ def power(
 @app.command()
 def doctor(
     bench: Bench = None,
-    format_: Annotated[str, typer.Option("--format", metavar="text|json", help="How to write it.")] = "text",
+    format_: TextOrJson = "text",
 ) -> None:
     """Look at everything that a run needs, and say what mends what is missing. Touches no supply."""
     from calseq.cli.commands.doctor import doctor as command  # noqa: PLC0415
 
-    if format_ not in ("text", "json"):
-        raise typer.BadParameter(f"'{format_}' is not one of text, json", param_hint="--format")
     raise typer.Exit(command(bench, format_))

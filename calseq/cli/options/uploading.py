@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from calseq.cli.options import completion
+from calseq.cli.options.common import Runs, bench_file, run_argument, where
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -14,10 +14,8 @@ app = typer.Typer(rich_markup_mode=None)
 def upload(
     run: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[RUN]",
-            help="The run: its name, a part that only it has, 'latest', or its folder. Default: the latest.",
-            autocompletion=completion.runs,
+        run_argument(
+            "The run: its name, a part that only it has, 'latest', or its folder. Default: the latest."
         ),
     ] = None,
     all_: Annotated[
@@ -48,27 +46,18 @@ def upload(
     arrived: Annotated[bool, typer.Option("--arrived", help="What is unclear has arrived.")] = False,
     bench: Annotated[
         Path | None,
-        typer.Option(
-            "--bench",
-            "-b",
-            metavar="FILE",
-            help="Whose runs, and whose 'upload:'. Default: bench.yaml here or above; what the run's own said.",
+        bench_file(
+            "Whose runs, and whose 'upload:'. Default: bench.yaml here or above; what the run's own said."
         ),
     ] = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(
-            "--runs", metavar="DIR", help="Where run folders are. Default: the bench's, else ./runs."
-        ),
-    ] = None,
+    runs: Runs = None,
 ) -> None:
     """Send what is queued of a run. What has arrived is never sent again; Ctrl-C loses nothing.
 
     Exit code 5: something is not sent; the same command goes on with it.
     """
-    from calseq.cli.commands.upload import Manner  # noqa: PLC0415
+    from calseq.cli.commands.upload import UploadOptions  # noqa: PLC0415
     from calseq.cli.commands.upload import upload as command  # noqa: PLC0415
-    from calseq.cli.where_runs import Where  # noqa: PLC0415
 
     if all_ and (run or again or arrived):
         raise typer.BadParameter(
@@ -76,5 +65,5 @@ def upload(
         )
     if again and arrived:
         raise typer.BadParameter("give one of --again and --arrived", param_hint="--again")
-    manner = Manner(look, allow_simulated, allow_part, password_fd, again, arrived)
-    raise typer.Exit(command(Where(runs, bench), run, manner, everything=all_))
+    options = UploadOptions(look, allow_simulated, allow_part, password_fd, again, arrived)
+    raise typer.Exit(command(where(runs, bench), run, options, everything=all_))

@@ -15,7 +15,7 @@ from watch_runs import calseq, left, record, write_run
 
 from calseq.console.next_steps import next_words
 from calseq.model.request import Request
-from calseq.planning.resume_preview import forbidding, prospect
+from calseq.planning.resume_preview import forbidding, preview
 from calseq.record.find import run_folders
 from calseq.record.status import Phase, Standing, stand
 
@@ -41,7 +41,7 @@ def test_no_resumption_is_offered_that_would_run_nothing(broken):
         assert f"--resume runs/{folder.name}" not in text
         assert "calseq logs" not in text
         assert "--resume would run nothing" in text
-    assert forbidding(prospect(folder)).name == "iv_curve"
+    assert forbidding(preview(folder)).name == "iv_curve"
     assert "0 run" in calseq("execute", "--resume", "--dry-run", cwd=place)[0]
 
 
@@ -60,11 +60,11 @@ def test_what_is_offered_instead_measures_the_curve_again_and_goes_on(broken):
 def test_a_resumption_that_would_run_something_is_offered(tmp_path):
     folder = write_run(tmp_path, failed_run(a_plan()))
     assert f"calseq execute --resume {folder.name}   goes on with it" in next_words(stand(folder))
-    assert prospect(folder).again == ("iv_curve", "tune_1000", "crosstalk_method")
+    assert preview(folder).again == ("iv_curve", "tune_1000", "crosstalk_method")
 
 
 def test_a_folder_that_does_not_tell_it_has_no_prospect(tmp_path):
-    assert prospect(tmp_path) is None
+    assert preview(tmp_path) is None
 
 
 def logs(standing):

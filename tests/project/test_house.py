@@ -47,7 +47,6 @@ DOORS = {
     "ruamel": {"documents/yaml_reader"},
     "jsonschema": {"documents/schema"},
     "referencing": {"documents/schema"},
-    "rich": {"console/*"},
     "typer": {"cli/*"},
     "click": {"simulator/*"},
     "jinja2": {"report/pages"},

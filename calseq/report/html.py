@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.console.planview import quoted
+from calseq.console.planscript import quoted
 from calseq.console.times import about, rounded, spoken
 from calseq.console.wording import power_words, state_word
 from calseq.measurement.plots import can_plot

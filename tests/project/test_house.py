@@ -37,7 +37,7 @@ USERS = {
 
 # What a page takes from the terminal: words and times, no screen.
 OF_CONSOLE = {
-    "comparisonview.microamperes", "forecast.SLOW", "forecast.usual", "next_steps.next_words", "planview.quoted",
+    "comparisonview.microamperes", "forecast.SLOW", "forecast.usual", "next_steps.next_words", "planscript.quoted",
     "statusview.look_closer", "statusview.truthful", "times.about", "times.rounded", "times.spoken",
     "wording.counted", "wording.ending_said", "wording.hv_box_words", "wording.power_words", "wording.run_reason",
     "wording.state_said", "wording.state_word",
@@ -104,7 +104,6 @@ LONG = {
     "bench/instruments": "still: what icicle refuses is to leave the reader",
     "cli/options/running: execute": "one parameter and its help for each option of the command",
     "cli/options/uploading: upload": "one parameter and its help for each option of the command",
-    "console/planview": "still: the shell script is to leave the picture of the plan",
     "documents/schema": "still: judging and wording are to part",
     "planning/compiler": "still: the checks of a plan are to leave its making",
     "power/guard": "one file: another interpreter starts it by its path, with the standard library alone",

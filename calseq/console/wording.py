@@ -232,7 +232,7 @@ ENDINGS = {
 def _read_rail(name: str, reading: Reading, letters: Alphabet) -> Span:
     if reading.on is None:
         return Span(f"{name} unknown", "bold red")
-    words = [name, "on" if reading.on else "off"]
+    words = [name, reading.word]
     if reading.voltage_v is not None:
         words.append(volts(reading.voltage_v))
     if reading.current_a is not None and reading.on:

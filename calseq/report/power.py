@@ -103,5 +103,4 @@ def readings_words(told: Chronicle) -> str:
 
 
 def _reading(reading: Reading) -> str:
-    word = "unknown" if reading.on is None else "on" if reading.on else "off"
-    return word if reading.voltage_v is None else f"{word} {reading.voltage_v:.1f} V"
+    return reading.word if reading.voltage_v is None else f"{reading.word} {reading.voltage_v:.1f} V"

@@ -7,11 +7,11 @@ from msgspec import Struct
 
 from calseq.console.characters import alphabet
 from calseq.console.event_lines import heartbeat, narrate
-from calseq.console.times import moment
 from calseq.console.writer import Outlet
 from calseq.model.events import Stamped
 from calseq.record.log_tail import LogTail
 from calseq.record.view import RunView, StepView, fold
+from calseq.system.times import moment
 
 HEARTBEAT_S = 60.0
 

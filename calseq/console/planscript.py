@@ -3,12 +3,12 @@
 import re
 import shlex
 
-from calseq.console.times import rounded
 from calseq.console.wording import bias_target
 from calseq.model.confidential import is_secret
 from calseq.model.plan import DIRECTORY, OnFailure, Plan, Step
 from calseq.model.rails import SUPPLIES, Hv, Rails
 from calseq.problems.plaintext import printable
+from calseq.system.times import rounded
 
 
 def plan_script(plan: Plan) -> str:

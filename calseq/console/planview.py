@@ -6,16 +6,17 @@ from pathlib import PurePath
 from msgspec import Struct
 
 from calseq.console.characters import Alphabet, alphabet, gathered
-from calseq.console.forecast import remaining, usual
+from calseq.console.forecast import remaining
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.planscript import quoted
 from calseq.console.table import Column, table
-from calseq.console.times import rounded
-from calseq.console.wording import MOVES, bias_target, hv_box_words, power_words, volts
+from calseq.console.wording import MOVES, bias_target, volts
 from calseq.model.expectations import Expectation
 from calseq.model.plan import DIRECTORY, OnFailure, Plan, Step
 from calseq.model.rails import BOTH_OFF, SUPPLIES, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
 from calseq.record.view import RunView, begin, expecting
+from calseq.record.words import counted, hv_box_words, power_words, usual
+from calseq.system.times import rounded
 
 _COLUMNS = (
     Column("#", worth=8, right=True),
@@ -172,7 +173,7 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         power_words(plan) + _speed(plan),
         f"module {modules}" if modules else "",
         _official(plan, letters),
-        f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}{_less(plan)}",
+        f"{counted(len(plan.steps), 'step')}{_less(plan)}",
         _total(view),
     )
     return [

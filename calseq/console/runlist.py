@@ -7,11 +7,11 @@ from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.statusview import word_of
 from calseq.console.table import Column, table
-from calseq.console.times import spoken
-from calseq.console.wording import run_reason
 from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState
 from calseq.record.status import Damaged, Phase, Standing
+from calseq.record.words import run_reason
+from calseq.system.times import spoken
 
 _COLUMNS = (
     Column("run", worth=9),

@@ -6,23 +6,13 @@ from shlex import quote
 from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.table import Column, table
-from calseq.console.times import spoken
-from calseq.console.wording import (
-    STANDINGS,
-    STYLES,
-    VERDICT_STYLES,
-    counted,
-    ending_said,
-    hv_box_words,
-    rails_line,
-    run_reason,
-    state_word,
-    step_place,
-)
+from calseq.console.wording import STANDINGS, STYLES, VERDICT_STYLES, rails_line, step_place
 from calseq.model.plan import Plan, PowerMode
 from calseq.model.rails import Role
 from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 from calseq.record.view import BAD, RunView, State, StepView
+from calseq.record.words import counted, ending_said, hv_box_words, run_reason, state_word
+from calseq.system.times import spoken
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2

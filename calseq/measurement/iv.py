@@ -32,6 +32,8 @@ _NEAR_ZERO_V = 0.5
 _ABOVE = 1.5
 _BACK = 0.25
 _NOISE_A = 1e-9
+_MANY_UA = 1e6
+_NO_UA = 1e-9
 
 
 class Biased(Struct, frozen=True):
@@ -328,3 +330,13 @@ def _limited_at(way_up: Sequence[Biased], compliance_a: float | None) -> float |
     if not compliance_a:
         return None
     return next((each.bias_v for each in way_up if each.current_a >= LIMITING * compliance_a), None)
+
+
+def microamperes(current_a: float) -> str:
+    """Give a current in µA, three digits of it, without its unit."""
+    value = abs(current_a) * 1e6
+    if value >= _MANY_UA:
+        return f"{value:.3g}"
+    if value < _NO_UA or value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:#.3g}" if value >= 1e-3 else f"{value:.2e}"

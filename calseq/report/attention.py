@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from calseq.console.forecast import SLOW
-from calseq.console.times import spoken
-from calseq.console.wording import ending_said, hv_box_words, state_said
 from calseq.measurement.curves import NotUnderstood
+from calseq.model.expectations import SLOW
 from calseq.model.verdicts import NOT_READ
 from calseq.record.aftermath import PowerState
 from calseq.record.view import State
+from calseq.record.words import ending_said, hv_box_words, state_said
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory
+from calseq.system.times import spoken
 
 MOST_NAMED = 8
 """So many steps are named in one sentence."""

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from calseq.console.wording import state_word
 from calseq.record.view import State
+from calseq.record.words import state_word
 from calseq.report.steps import StepStory
 
 Group = tuple[StepStory, ...]

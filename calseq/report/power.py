@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from calseq.console.times import spoken
 from calseq.model.rails import Reading
 from calseq.record.aftermath import GUARD, Aftermath, PowerState
 from calseq.record.status import Phase, Standing
 from calseq.report.history import Chronicle
+from calseq.system.times import spoken
 
 _NO_READING = (
     "run.json says that HV and LV are off, but the reading itself is missing from events.jsonl: "

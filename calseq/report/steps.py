@@ -7,11 +7,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.console.forecast import SLOW
 from calseq.measurement.curves import IvCurve, NotUnderstood, ViCurve, read_curves
 from calseq.measurement.iv import Told, module_of
 from calseq.measurement.witnesses import BREAKDOWNS_BYTES
-from calseq.model.expectations import Expectation
+from calseq.model.expectations import SLOW, Expectation
 from calseq.model.plan import Plan, Step
 from calseq.model.rails import StepType
 from calseq.planning.bias import told_of

@@ -3,13 +3,13 @@
 from msgspec import Struct
 
 from calseq.console.next_steps import next_words
-from calseq.console.times import spoken
-from calseq.console.wording import counted, ending_said, run_reason, state_said
 from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState
 from calseq.record.status import GOING_ON, UNSEEN, Phase
 from calseq.record.view import State
+from calseq.record.words import counted, ending_said, run_reason, state_said
 from calseq.report.run_data import Dossier
+from calseq.system.times import spoken
 
 _WORDS = {
     RunVerdict.PASSED: ("Passed", "good", "✓"),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from calseq.measurement.curves import IvCurve, IvPoint
-from calseq.measurement.evidence import LIMITING, NO_CURRENT_A, spans
+from calseq.measurement.evidence import LIMITING, NO_CURRENT_A, Biased, interpolated, spans
 from calseq.model.plan import Module, Plan
 
 AREAS_CM2 = {"1x2": 7.85, "2x2": 15.41}
@@ -34,13 +34,6 @@ _BACK = 0.25
 _NOISE_A = 1e-9
 _MANY_UA = 1e6
 _NO_UA = 1e-9
-
-
-class Biased(Struct, frozen=True):
-    """One measurement as it is shown: reverse bias in positive volts, the current's magnitude in amperes."""
-
-    bias_v: float
-    current_a: float
 
 
 class CurrentAt(Struct, frozen=True):
@@ -319,11 +312,8 @@ def current_at(way_up: Sequence[Biased], bias_v: float) -> float | None:
     if place in (0, len(way_up)):
         end = way_up[0 if place == 0 else -1]
         return end.current_a if abs(end.bias_v - bias_v) <= TOLERANCE_V else None
-    above, below = way_up[place], way_up[place - 1]
-    if above.bias_v == bias_v:
-        return above.current_a
-    share = (bias_v - below.bias_v) / (above.bias_v - below.bias_v)
-    return below.current_a + share * (above.current_a - below.current_a)
+    above = way_up[place]
+    return above.current_a if above.bias_v == bias_v else interpolated(way_up[place - 1], above, bias_v)
 
 
 def _limited_at(way_up: Sequence[Biased], compliance_a: float | None) -> float | None:

@@ -36,7 +36,7 @@ def comparison_text(
     color: bool,
     ascii: bool,  # noqa: A002
 ) -> str:
-    """Give a comparison as text; what stands in a run's column can be typed."""
+    """Comparison as text; names in the column of the runs can be typed."""
     letters = alphabet(ascii=ascii)
     blocks = [
         [line(Span(" SIMULATED ", "bold reverse yellow"))] if comparison.simulated else [],

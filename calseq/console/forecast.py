@@ -97,7 +97,7 @@ def silence(silent_s: float, longest_s: float | None, *, empty: bool) -> str:
 
 
 def is_long(silent_s: float, longest_s: float | None) -> bool:
-    """Tell whether a silence is one to look at: longer than any seen before, or long by itself."""
+    """Whether a silence is suspicious: longer than any seen before, or long by itself."""
     return silent_s >= (_LONG_SILENCE_S if longest_s is None else max(longest_s, _SHORT_SILENCE_S))
 
 

@@ -79,7 +79,7 @@ def frame(moment: Moment, columns: int, rows: int) -> list[Line]:
 
 
 def allot(rows: int, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Share `rows` out among the blocks, round by round; nobody gets more than is wanted."""
+    """Rows of each block, shared out round by round; never more than it wants."""
     shares = dict.fromkeys(wanted, 0)
     for name, upto in _ROUNDS:
         grant = min(upto, wanted[name]) - shares[name]

@@ -19,7 +19,7 @@ PERIOD_S = 1.0
 """A picture lasts so long; only an answer to Ctrl-C comes sooner."""
 
 _WHOLE_EVERY = 15
-"""After so many pictures all lines are sent, over whatever somebody else wrote or typed in between."""
+"""Pictures between two in which all lines are sent, over what other programs wrote or a person typed in between."""
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 _CLEAR = "\x1b[0m\x1b[2J"
@@ -63,7 +63,7 @@ class Live(Struct):
     _tail: LogTail | None = None
 
     def see(self, stamped: Stamped) -> bool:
-        """Take an event in; tell whether it should be drawn at once."""
+        """Take an event in; True if it should be drawn at once."""
         grave = sum(note.grave for note in self.view.notes)
         self.view = fold(self.view, stamped)
         alarming = sum(note.grave for note in self.view.notes) > grave

@@ -17,7 +17,7 @@ HEARTBEAT_S = 60.0
 
 
 class Plain(Struct):
-    """Tells a run in lines. One thread alone may use it; `out` may block or raise, nothing else does."""
+    """Writer of a run's events as lines. One thread alone may use it; `out` may block or raise, nothing else does."""
 
     out: Outlet
     view: RunView
@@ -55,7 +55,7 @@ class Plain(Struct):
             self.out.write(parting)
 
     def parting(self) -> str:
-        """Say nothing: lines that are no longer written are missed by nobody."""
+        """Empty: lines need no parting word."""
         return ""
 
     def _say(self, text: str, at: float) -> None:

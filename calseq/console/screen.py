@@ -35,26 +35,26 @@ class Screen(Protocol):
         """
 
     def close(self, timeout_s: float = 2.0) -> bool:
-        """Show the last events and give the terminal back; tell whether that was done in time."""
+        """Show the last events and restore the terminal; True if that was done in time."""
 
     def hang_up(self) -> None:
         """Stop for good: the terminal is lost."""
 
     def suspend(self, timeout_s: float = 0.5) -> bool:
-        """Give the terminal back for a while; the run goes on. Tell whether that was done in time."""
+        """Leave the terminal for a while, the run going on; True if that was done in time."""
 
     def resume(self) -> None:
         """Take the terminal again."""
 
     def aside(self, text: str) -> None:
-        """Show lines that somebody asked for, beside the picture; returns at once."""
+        """Print lines that were asked for, beside the picture; returns at once."""
 
 
 class Artist(Protocol):
     """Does the showing, in one thread and with a stream that may block."""
 
     def see(self, stamped: Stamped) -> bool:
-        """Take an event in; tell whether it should be shown at once."""
+        """Take an event in; True if it should be shown at once."""
 
     def show(self, now_t: float) -> float:
         """Show the run as it is; give the seconds until it should be shown again."""
@@ -67,7 +67,7 @@ class Artist(Protocol):
 
 
 class ScreenLostError(Exception):
-    """The terminal or the pipe is gone; nothing more is shown."""
+    """The terminal or the pipe was closed; nothing more is shown."""
 
 
 class Dark:
@@ -278,7 +278,7 @@ def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | N
 
 
 def suits_live(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Tell whether pictures can be drawn on `stream`: a terminal that is not dumb, and nobody's CI."""
+    """Whether the live view suits `stream`: a terminal that is not dumb, and no CI."""
     try:
         terminal = stream.isatty()
     except (OSError, ValueError):

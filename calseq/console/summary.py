@@ -95,7 +95,7 @@ def _reason(view: RunView) -> str:
 
 
 def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
-    """Give what to do when nobody knows whether the HV is off: nothing on the page matters more."""
+    """Alarm and instructions where HV is not known to be off."""
     if not unsafe(view):
         return []
     todo = [
@@ -110,7 +110,7 @@ def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
 
 
 def supplies_lines(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
-    """Give where the supplies are that somebody has to go to now, HV first."""
+    """Names and resources of the supplies to look at, HV first."""
     return [
         each
         for role in (Role.HV, Role.LV)
@@ -126,7 +126,7 @@ def supplies_lines(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
 
 
 def unsafe(view: RunView) -> bool:
-    """Tell whether HV and LV off were not confirmed though calseq had switched something."""
+    """Whether HV and LV off were not confirmed though calseq had switched something."""
     if view.ended and view.ended.verdict is RunVerdict.UNSAFE:
         return True
     if not view.plan.controls_rails:

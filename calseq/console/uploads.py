@@ -123,7 +123,7 @@ def whereabouts(ledger: Ledger) -> Iterator[str]:
 
 
 def shortly(ledger: Ledger) -> str:
-    """Say in a few words how the upload of a run stands."""
+    """State of a run's upload in a few words."""
     to = ledger.queued.upload.receiver.to if ledger.queued else "nowhere"
     unclear = sum(len(ledger.unclear(module)) for module in ledger.modules)
     return f"{ledger.sent} of {len(ledger.items)} sent to {to}" + (f", {unclear} unclear" if unclear else "")

@@ -254,7 +254,7 @@ def _between(points: Sequence[Biased], volts: float, least: float) -> float:
 
 
 def _per_step(rises: Sequence[Rise], step_v: float) -> Iterator[Rise]:
-    """Give the rises that are told: of 20 % and more in 5 V, a larger step counting as so many of them."""
+    """Notable rises: of 20 % and more in 5 V, a larger step counting as so many of them."""
     share = min(1.0, WITHIN_V / step_v) if step_v else 1.0
     for rise in rises:
         factor = rise.factor**share

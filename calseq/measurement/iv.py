@@ -181,7 +181,7 @@ def find_breakdown(way_up: Sequence[Biased]) -> Breakdown:
 
 
 def agree(found: Breakdown, told: Told) -> bool:
-    """Tell whether the curve and breakdowns.json say the same: no breakdown, or one not a step apart."""
+    """Whether the curve and breakdowns.json agree: no breakdown, or one not a step apart."""
     if found.bias_v is None or told.volts is None:
         return found.defined and found.bias_v is told.volts
     return abs(found.bias_v - abs(told.volts)) < STEP_V - TOLERANCE_V

@@ -86,7 +86,7 @@ def _noted(dossier: Dossier) -> Iterator[Matter]:
 
 
 def _endings(stories: Iterable[StepStory], wanted: Callable[[StepStory], bool]) -> Iterator[Matter]:
-    """Tell of steps that have no good end, those of one ending and reason together."""
+    """Matters of the steps without a good end, those of one ending and reason together."""
     groups: dict[tuple[State, int, str], list[StepStory]] = {}
     for each in filter(wanted, stories):
         # why there is no bias is told on its own, and not once more for every step that wants it
@@ -100,7 +100,7 @@ def _endings(stories: Iterable[StepStory], wanted: Callable[[StepStory], bool]) 
 
 
 def _odd(stories: Sequence[StepStory]) -> Iterator[Matter]:
-    """Tell what was odd about steps that came to a good end."""
+    """Matters of retries that passed, of slow steps, and of curves that were not understood."""
     for each in stories:
         if len(each.tries) > 1 and not each.is_bad and each.kept_at is None:
             reasons = dict.fromkeys(one.reason or str(one.state) for one in each.tries[:-1])

@@ -38,7 +38,7 @@ SIGNS = {
     State.NOT_STARTED: "✗", State.INTERRUPTED: "■", State.SKIPPED: "–", State.LEFT_OUT: "–", State.WAITING: "·",
     State.RUNNING: "▸", State.RETRYING: "▸",
 }  # fmt: skip
-"""A sign for every state, so that none is told by its colour alone."""
+"""Sign of every state, beside its colour."""
 
 
 class Fold(Struct, frozen=True):

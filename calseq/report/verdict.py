@@ -1,4 +1,4 @@
-"""How a run stands in a few words: its verdict, whether that is good, and the reason."""
+"""Headline of a run: its verdict or phase, whether that is good, and the reason."""
 
 from msgspec import Struct
 
@@ -39,7 +39,7 @@ class Headline(Struct, frozen=True):
 
 
 def headline(dossier: Dossier) -> Headline:
-    """Give the verdict of a run, or how it stands if it has none."""
+    """Verdict of a run, or its phase if it has none."""
     standing, view = dossier.standing, dossier.told.view
     unsafe = dossier.power.state is PowerState.UNKNOWN
     match standing.phase:

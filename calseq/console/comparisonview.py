@@ -7,8 +7,7 @@ from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.runlist import typable
 from calseq.console.statusview import VERDICTS
 from calseq.console.table import GAP, Column, table
-from calseq.console.times import spoken
-from calseq.console.wording import STYLES, state_word
+from calseq.console.wording import STYLES
 from calseq.measurement.comparison import (
     NOTABLE_RATIO,
     Comparison,
@@ -20,13 +19,14 @@ from calseq.measurement.comparison import (
     Value,
     breakdown_of,
 )
+from calseq.measurement.iv import microamperes
 from calseq.problems.plaintext import width as wide
 from calseq.record.view import State
+from calseq.record.words import state_word
+from calseq.system.times import spoken
 
 MARK = " *"
 NOT_REACHED = "not reached"
-_MANY_UA = 1e6
-_NO_UA = 1e-9
 
 
 def comparison_text(
@@ -36,7 +36,7 @@ def comparison_text(
     color: bool,
     ascii: bool,  # noqa: A002
 ) -> str:
-    """Give a comparison as text; what stands in a run's column can be typed."""
+    """Comparison as text; names in the column of the runs can be typed."""
     letters = alphabet(ascii=ascii)
     blocks = [
         [line(Span(" SIMULATED ", "bold reverse yellow"))] if comparison.simulated else [],
@@ -51,16 +51,6 @@ def comparison_text(
         ],
     ]
     return sheet(stacked(blocks), color=color)
-
-
-def microamperes(current_a: float) -> str:
-    """Give a current in µA, three digits of it, without its unit."""
-    value = abs(current_a) * 1e6
-    if value >= _MANY_UA:
-        return f"{value:.3g}"
-    if value < _NO_UA or value >= 99.95:
-        return f"{value:.0f}"
-    return f"{value:#.3g}" if value >= 1e-3 else f"{value:.2e}"
 
 
 _RUN_COLUMNS = (

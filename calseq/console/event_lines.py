@@ -7,14 +7,12 @@ from functools import singledispatch
 from calseq.console.characters import Alphabet
 from calseq.console.forecast import longest_silence_s, remaining, said_pace, said_usual, silence
 from calseq.console.line import text_of
-from calseq.console.times import spoken
 from calseq.console.wording import (
     ENDINGS,
     MOVES,
     attempts,
     banner,
     bias_target,
-    counted,
     rails_line,
     step_end,
     step_place,
@@ -46,6 +44,8 @@ from calseq.model.rails import Move
 from calseq.model.verdicts import NOT_CONTROLLED, UNKNOWN_HARDWARE
 from calseq.record.log_tail import Tail
 from calseq.record.view import RunView, StepView
+from calseq.record.words import counted
+from calseq.system.times import spoken
 
 
 @singledispatch

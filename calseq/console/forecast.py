@@ -3,12 +3,10 @@
 from msgspec import Struct
 
 from calseq.console.characters import Alphabet
-from calseq.console.times import about, clocked, spoken
-from calseq.model.expectations import Expectation
+from calseq.model.expectations import SLOW, Expectation
 from calseq.record.view import RunView, State, StepView
-
-SLOW = 1.5
-"""A step that takes so many times as long as expected is slow."""
+from calseq.record.words import usual
+from calseq.system.times import about, clocked, spoken
 
 _CELLS = 8
 _QUIET_S = 5.0
@@ -32,13 +30,6 @@ class Remaining(Struct, frozen=True):
         if not self.all:
             return f"at least {about(self.known_s)}"
         return f"{'~' if self.measured else 'usually '}{about(self.known_s)}"
-
-
-def usual(expected: Expectation | None, mark: str = "usual ") -> str:
-    """Give how long a step is expected to take: `~10m` by earlier runs, `usual 45m` by the catalogue."""
-    if expected is None:
-        return ""
-    return f"{'~' if expected.is_measured else mark}{about(expected.usual_s)}"
 
 
 def lateness(each: StepView, now_t: float) -> str:
@@ -106,7 +97,7 @@ def silence(silent_s: float, longest_s: float | None, *, empty: bool) -> str:
 
 
 def is_long(silent_s: float, longest_s: float | None) -> bool:
-    """Tell whether a silence is one to look at: longer than any seen before, or long by itself."""
+    """Whether a silence is suspicious: longer than any seen before, or long by itself."""
     return silent_s >= (_LONG_SILENCE_S if longest_s is None else max(longest_s, _SHORT_SILENCE_S))
 
 

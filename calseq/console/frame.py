@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from calseq.console.characters import Alphabet, pad
-from calseq.console.forecast import bar, is_long, lateness, longest_silence_s, pace, remaining, silence, usual
+from calseq.console.forecast import bar, is_long, lateness, longest_silence_s, pace, remaining, silence
 from calseq.console.line import Line, Span, line, line_width
 from calseq.console.table import Column, table
-from calseq.console.times import clocked, rounded, spoken
 from calseq.console.wording import (
     MOVES,
     STANDINGS,
@@ -16,13 +15,14 @@ from calseq.console.wording import (
     VERDICT_STYLES,
     attempts,
     banner,
-    power_words,
     rails_line,
     stop_hints,
 )
 from calseq.problems.plaintext import width
 from calseq.record.log_tail import Tail
 from calseq.record.view import RunView, State, StepView
+from calseq.record.words import power_words, usual
+from calseq.system.times import clocked, rounded, spoken
 
 _ROUNDS = (
     ("steps", 1), ("hint", 1), ("rails", 1), ("header", 1), ("child", 1), ("log", 1), ("steps", 3), ("notes", 1),
@@ -79,7 +79,7 @@ def frame(moment: Moment, columns: int, rows: int) -> list[Line]:
 
 
 def allot(rows: int, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Share `rows` out among the blocks, round by round; nobody gets more than is wanted."""
+    """Rows of each block, shared out round by round; never more than it wants."""
     shares = dict.fromkeys(wanted, 0)
     for name, upto in _ROUNDS:
         grant = min(upto, wanted[name]) - shares[name]

@@ -7,17 +7,17 @@ from msgspec import Struct
 
 from calseq.console.characters import alphabet
 from calseq.console.event_lines import heartbeat, narrate
-from calseq.console.times import moment
 from calseq.console.writer import Outlet
 from calseq.model.events import Stamped
 from calseq.record.log_tail import LogTail
 from calseq.record.view import RunView, StepView, fold
+from calseq.system.times import moment
 
 HEARTBEAT_S = 60.0
 
 
 class Plain(Struct):
-    """Tells a run in lines. One thread alone may use it; `out` may block or raise, nothing else does."""
+    """Writer of a run's events as lines. One thread alone may use it; `out` may block or raise, nothing else does."""
 
     out: Outlet
     view: RunView
@@ -55,7 +55,7 @@ class Plain(Struct):
             self.out.write(parting)
 
     def parting(self) -> str:
-        """Say nothing: lines that are no longer written are missed by nobody."""
+        """Empty: lines need no parting word."""
         return ""
 
     def _say(self, text: str, at: float) -> None:

@@ -1,24 +1,22 @@
 """A plan on paper: what will run, in which state of the rails, with what in its hands, and for how long."""
 
-import re
-import shlex
 from collections.abc import Iterator
 from pathlib import PurePath
 
 from msgspec import Struct
 
 from calseq.console.characters import Alphabet, alphabet, gathered
-from calseq.console.forecast import remaining, usual
+from calseq.console.forecast import remaining
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
+from calseq.console.planscript import quoted
 from calseq.console.table import Column, table
-from calseq.console.times import rounded
-from calseq.console.wording import MOVES, bias_target, hv_box_words, power_words, volts
-from calseq.model.confidential import is_secret
+from calseq.console.wording import MOVES, bias_target, volts
 from calseq.model.expectations import Expectation
 from calseq.model.plan import DIRECTORY, OnFailure, Plan, Step
-from calseq.model.rails import BOTH_OFF, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
-from calseq.problems.plaintext import printable
+from calseq.model.rails import BOTH_OFF, SUPPLIES, Hv, Lv, Move, Rails, Reading, Readings, Role, moves
 from calseq.record.view import RunView, begin, expecting
+from calseq.record.words import counted, hv_box_words, power_words, usual
+from calseq.system.times import rounded
 
 _COLUMNS = (
     Column("#", worth=8, right=True),
@@ -97,14 +95,6 @@ def plan_text(
     return sheet(stacked([*cut, commands]), color=color)
 
 
-def plan_script(plan: Plan) -> str:
-    """Give the commands of a plan as a shell script, for reading and for trying one by hand."""
-    return (
-        "\n".join([*_script_head(plan), *(text for step in plan.steps for text in _script_step(step, plan))])
-        + "\n"
-    )
-
-
 def lanes(plan: Plan, *, ascii: bool = False) -> Iterator[Lane]:  # noqa: A002
     """Give the rails row by row: the moves before each step, the step, and the moves back to safety."""
     marks = _ASCII if ascii else _UNICODE
@@ -115,17 +105,14 @@ def lanes(plan: Plan, *, ascii: bool = False) -> Iterator[Lane]:  # noqa: A002
             continue
         yield from _moving(plan, marks, present, step.before, sure=sure)
         yield _beside(step, marks, sure=sure)
-        left = BOTH_OFF if _held(step) else step.before
-        if _held(step) and step.after.hv is Hv.BIAS:
+        held = SUPPLIES.intersection(step.given)
+        left = BOTH_OFF if held else step.before
+        if held and step.after.hv is Hv.BIAS:
             # what a curve finds decides: from here on a bias is a maybe
             sure = False
         yield from _moving(plan, marks, left, step.after, sure=sure)
         present = step.after
     yield from _moving(plan, marks, present, BOTH_OFF, sure=sure)
-
-
-def _held(step: Step) -> frozenset[Role]:
-    return frozenset(step.given) & {Role.LV, Role.HV}
 
 
 def _moving(plan: Plan, marks: Marks, present: Rails, wanted: Rails, *, sure: bool) -> Iterator[Lane]:
@@ -170,8 +157,9 @@ def _levels(rails: Rails, marks: Marks, *, sure: bool) -> tuple[str, str]:
 
 def _beside(step: Step, marks: Marks, *, sure: bool) -> Lane:
     hv, lv = _levels(step.before, marks, sure=sure)
-    held = _held(step)
-    return Lane(marks.driven if Role.HV in held else hv, marks.driven if Role.LV in held else lv, step)
+    return Lane(
+        marks.driven if Role.HV in step.given else hv, marks.driven if Role.LV in step.given else lv, step
+    )
 
 
 def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
@@ -185,7 +173,7 @@ def _header(view: RunView, letters: Alphabet, width: int) -> list[Line]:
         power_words(plan) + _speed(plan),
         f"module {modules}" if modules else "",
         _official(plan, letters),
-        f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}{_less(plan)}",
+        f"{counted(len(plan.steps), 'step')}{_less(plan)}",
         _total(view),
     )
     return [
@@ -386,107 +374,3 @@ def _commands(plan: Plan, letters: Alphabet) -> list[Line]:
         lines.append(line(Span(f"{step.number} {letters.text(step.name)}", "bold")))
         lines += [line(f"  {letters.text(text, 1 << 20)}") for text in quoted(step, step.argv)]
     return lines
-
-
-def quoted(step: Step, argv: tuple[str, ...]) -> list[str]:
-    """Give a command, one group of arguments per line, each but the last with a backslash at its end."""
-    groups = [" ".join(_quote(word) for word in group) for group in _groups(step, argv)]
-    indented = [f"    {group}" if place else group for place, group in enumerate(groups)]
-    return [f"{text} \\" for text in indented[:-1]] + indented[-1:]
-
-
-def _groups(step: Step, argv: tuple[str, ...]) -> list[list[str]]:
-    """Group an option with its values, and switches with each other; the calibration parts two kinds of options."""
-    groups: list[list[str]] = []
-    for place, word in enumerate(argv):
-        before = argv[place - 1] if place else ""
-        if place == 0 or step.calibration in {before, word}:
-            groups.append([word])
-        elif not _is_option(word) or (_is_switch(step, argv, place) and all(map(_is_option, groups[-1]))):
-            groups[-1].append(word)
-        else:
-            groups.append([word])
-    return groups
-
-
-def _is_option(word: str) -> bool:
-    # -80 is a value
-    return re.match(r"--?[A-Za-z]", word) is not None
-
-
-def _is_switch(step: Step, argv: tuple[str, ...], place: int) -> bool:
-    following = argv[place + 1 : place + 2]
-    return not following or following[0] == step.calibration or _is_option(following[0])
-
-
-def _quote(word: str) -> str:
-    """Quote a word for a shell so that no byte of it reaches a terminal as a command."""
-    if word.isprintable():
-        return shlex.quote(word)
-    bare = word.rstrip("\n")
-    octal = "".join(
-        char
-        if char.isprintable() and char not in "\\%'"
-        else "".join(f"\\{byte:03o}" for byte in char.encode())
-        for char in bare
-    )
-    # a shell takes the newlines at the end of $(...) away: they come after it
-    return f"\"$(printf '{octal}')\"" + (shlex.quote("\n" * (len(word) - len(bare))) if bare != word else "")
-
-
-def _script_head(plan: Plan) -> list[str]:
-    title = printable(plan.title)
-    variables = [
-        f"# {name} is a secret of the bench file: export it yourself"
-        if is_secret(name)
-        else f"export {name}={_quote(value)}"
-        for name, value in sorted(plan.environment.variables.items())
-    ]
-    simulated = ["# SIMULATED: nothing real is measured"] if plan.simulated else []
-    return [
-        "#!/bin/sh",
-        f"# {title}: the commands of this plan, in their order",
-        *simulated,
-        "#",
-        "# THIS SCRIPT MOVES NO SUPPLY. Where a comment says 'rails', switch them yourself, HV off before any",
-        "# change of LV, or use `calseq execute`, which also watches, times out, and makes the bench safe.",
-        "",
-        "set -eu",
-        'mkdir -p "${RUN:=run}/data"',
-        'RUN=$(cd "$RUN" && pwd)',
-        f"cd {_quote(plan.environment.cwd or '.')}",
-        *variables,
-    ]
-
-
-def _script_step(step: Step, plan: Plan) -> list[str]:
-    if step.left_out:
-        place = f"step {step.number}/{len(plan.steps)} {printable(step.name)}"
-        return ["", f"# {place} is left out: {printable(step.left_out)}"]
-    folder = f'"$RUN/data/"{_quote(step.id)}' if re.search(r"[^\w.-]", step.id) else f'"$RUN/data/{step.id}"'
-    groups = quoted(step, step.argv)
-    command = [text.replace(shlex.quote(DIRECTORY), folder) for text in groups]
-    timeout = f", timeout {rounded(step.timeout_s)}" if step.timeout_s else ""
-    if step.on_failure is OnFailure.CONTINUE:
-        command[-1] += f" || echo {_quote(f'step {step.number} failed, going on')} >&2"
-    return [
-        "",
-        f"# step {step.number}/{len(plan.steps)} {printable(step.name)}{timeout}",
-        f"# rails before: {_rails_words(step.before, plan)}",
-        f"mkdir -p {folder}",
-        *command,
-        *_curve_comment(step),
-    ]
-
-
-def _rails_words(rails: Rails, plan: Plan) -> str:
-    if not plan.controls_rails:
-        return "not controlled, dirigent switches the supplies itself"
-    hv = f"HV at {bias_target(plan)}" if rails.hv is Hv.BIAS else "HV off"
-    return f"{hv}, LV {rails.lv.value}"
-
-
-def _curve_comment(step: Step) -> list[str]:
-    if not (_held(step) and step.after.hv is Hv.BIAS):
-        return []
-    return ["# now read breakdowns.json and the curve: bias only if it is a step below what both allow"]

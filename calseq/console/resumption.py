@@ -6,11 +6,11 @@ from pathlib import Path
 from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.table import Column, table
-from calseq.console.times import spoken
 from calseq.console.wording import STYLES
 from calseq.model.rails import StepType
 from calseq.planning.resumption import Resumption, Row
 from calseq.record.view import State
+from calseq.system.times import spoken
 
 _LABEL = 9
 _COLUMNS = (

@@ -7,11 +7,11 @@ from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.statusview import word_of
 from calseq.console.table import Column, table
-from calseq.console.times import spoken
-from calseq.console.wording import run_reason
 from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState
 from calseq.record.status import Damaged, Phase, Standing
+from calseq.record.words import run_reason
+from calseq.system.times import spoken
 
 _COLUMNS = (
     Column("run", worth=9),
@@ -33,7 +33,7 @@ def runs_text(
     color: bool,
     ascii: bool,  # noqa: A002
 ) -> str:
-    """Give a line per run; `now_s` is the time of day, in POSIX seconds. What stands in the first column can be typed."""
+    """Lines of a list of runs, whose first column can be typed; `now_s` is the time of day, in POSIX seconds."""
     letters = alphabet(ascii=ascii)
     rows = [
         _damaged(each, letters) if isinstance(each, Damaged) else _row(each, now_s, letters)
@@ -54,7 +54,7 @@ def failed_steps(standing: Standing) -> list[str]:
 
 
 def duration_s(standing: Standing, now_s: float) -> float | None:
-    """Give how long a run took, or has taken so far; None if nobody knows."""
+    """Duration of a run, so far if it goes on, in seconds; None if it is not known."""
     if standing.phase is Phase.ENDED:
         return standing.record.duration_s
     if standing.phase is Phase.DIED:

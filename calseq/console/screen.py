@@ -9,6 +9,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
+from calseq.console.live import Live, Size, terminal_size
 from calseq.console.plain import HEARTBEAT_S, Plain
 from calseq.console.writer import LEAVE, OLD_TITLE, Outlet, outlet
 from calseq.model.events import Stamped, StepProgressed
@@ -34,26 +35,26 @@ class Screen(Protocol):
         """
 
     def close(self, timeout_s: float = 2.0) -> bool:
-        """Show the last events and give the terminal back; tell whether that was done in time."""
+        """Show the last events and restore the terminal; True if that was done in time."""
 
     def hang_up(self) -> None:
         """Stop for good: the terminal is lost."""
 
     def suspend(self, timeout_s: float = 0.5) -> bool:
-        """Give the terminal back for a while; the run goes on. Tell whether that was done in time."""
+        """Leave the terminal for a while, the run going on; True if that was done in time."""
 
     def resume(self) -> None:
         """Take the terminal again."""
 
     def aside(self, text: str) -> None:
-        """Show lines that somebody asked for, beside the picture; returns at once."""
+        """Print lines that were asked for, beside the picture; returns at once."""
 
 
 class Artist(Protocol):
     """Does the showing, in one thread and with a stream that may block."""
 
     def see(self, stamped: Stamped) -> bool:
-        """Take an event in; tell whether it should be shown at once."""
+        """Take an event in; True if it should be shown at once."""
 
     def show(self, now_t: float) -> float:
         """Show the run as it is; give the seconds until it should be shown again."""
@@ -66,7 +67,7 @@ class Artist(Protocol):
 
 
 class ScreenLostError(Exception):
-    """The terminal or the pipe is gone; nothing more is shown."""
+    """The terminal or the pipe was closed; nothing more is shown."""
 
 
 class Dark:
@@ -242,7 +243,7 @@ def open_screen(
     mode: Mode = "auto",
     environ: Mapping[str, str],
     clock: Callable[[], float] = time.monotonic,
-    size: Callable[[], tuple[int, int]] | None = None,
+    size: Size | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     started: float | None = None,
     watched: RunView | None = None,
@@ -260,8 +261,9 @@ def open_screen(
         return Threaded(Plain(out, view, folder, heartbeat_s, _beat_t=beat_t), clock, started)
     # a title or a bell is for somebody who sits there
     signs = suits_live(stream, environ) and environ.get("TERM") != "linux"
-    artist = _live(out, view, folder, environ, size, signs=signs, watched=watched is not None)
-    return Threaded(artist, clock, started)
+    color = not environ.get("NO_COLOR")
+    live = Live(out, view, folder, size or terminal_size(out), color, signs, watched=watched is not None)
+    return Threaded(live, clock, started)
 
 
 def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | None:
@@ -276,26 +278,9 @@ def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | N
 
 
 def suits_live(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Tell whether pictures can be drawn on `stream`: a terminal that is not dumb, and nobody's CI."""
+    """Whether the live view suits `stream`: a terminal that is not dumb, and no CI."""
     try:
         terminal = stream.isatty()
     except (OSError, ValueError):
         return False
     return terminal and environ.get("TERM", "") not in {"", "dumb", "unknown"} and not environ.get("CI")
-
-
-def _live(
-    out: Outlet,
-    view: RunView,
-    folder: Path,
-    environ: Mapping[str, str],
-    size: Callable[[], tuple[int, int]] | None,
-    *,
-    signs: bool,
-    watched: bool,
-) -> Artist:
-    # rich takes a tenth of a second to import: only who sees it pays for it
-    from calseq.console.live import live  # noqa: PLC0415
-
-    color = not environ.get("NO_COLOR")
-    return live(out, view, folder, color=color, signs=signs, size=size, watched=watched)

@@ -11,14 +11,15 @@ from calseq.console.frame import Moment, all_steps
 from calseq.console.line import Line, Span, line, sheet, stacked, text_of
 from calseq.console.next_steps import next_words
 from calseq.console.summary import labelled, supplies_lines
-from calseq.console.times import moment as at_moment
-from calseq.console.times import spoken
-from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, run_reason, step_place
+from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, step_place
 from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState, seen
 from calseq.record.log_tail import LogTail, Tail
 from calseq.record.status import UNSEEN, Phase, Standing
 from calseq.record.view import RunView, State, StepView
+from calseq.record.words import run_reason
+from calseq.system.times import moment as at_moment
+from calseq.system.times import spoken
 
 _NOTES = 3
 _LABEL = 9

@@ -6,23 +6,13 @@ from shlex import quote
 from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Line, Span, line, sheet, stacked
 from calseq.console.table import Column, table
-from calseq.console.times import spoken
-from calseq.console.wording import (
-    STANDINGS,
-    STYLES,
-    VERDICT_STYLES,
-    counted,
-    ending_said,
-    hv_box_words,
-    rails_line,
-    run_reason,
-    state_word,
-    step_place,
-)
+from calseq.console.wording import STANDINGS, STYLES, VERDICT_STYLES, rails_line, step_place
 from calseq.model.plan import Plan, PowerMode
 from calseq.model.rails import Role
 from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
 from calseq.record.view import BAD, RunView, State, StepView
+from calseq.record.words import counted, ending_said, hv_box_words, run_reason, state_word
+from calseq.system.times import spoken
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2
@@ -105,7 +95,7 @@ def _reason(view: RunView) -> str:
 
 
 def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
-    """Give what to do when nobody knows whether the HV is off: nothing on the page matters more."""
+    """Alarm and instructions where HV is not known to be off."""
     if not unsafe(view):
         return []
     todo = [
@@ -120,7 +110,7 @@ def _alarm(view: RunView, letters: Alphabet, width: int) -> list[Line]:
 
 
 def supplies_lines(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
-    """Give where the supplies are that somebody has to go to now, HV first."""
+    """Names and resources of the supplies to look at, HV first."""
     return [
         each
         for role in (Role.HV, Role.LV)
@@ -136,7 +126,7 @@ def supplies_lines(plan: Plan, letters: Alphabet, width: int) -> list[Line]:
 
 
 def unsafe(view: RunView) -> bool:
-    """Tell whether HV and LV off were not confirmed though calseq had switched something."""
+    """Whether HV and LV off were not confirmed though calseq had switched something."""
     if view.ended and view.ended.verdict is RunVerdict.UNSAFE:
         return True
     if not view.plan.controls_rails:

@@ -8,6 +8,7 @@ from calseq.console.characters import Alphabet, alphabet
 from calseq.console.line import Span, sheet
 from calseq.console.table import Column, table
 from calseq.problems.plaintext import printable
+from calseq.record.words import counted
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.entries import Marked, Queued, SequenceAsked, SequenceFailed, SequenceOpened, State
 from calseq.upload.ledger import Item, Ledger
@@ -97,7 +98,7 @@ def headline(queued: Queued, ledger: Ledger, said: str = "") -> str:
     """Say what of a run is to go where, and by whose word; where all has arrived, where that is."""
     simulated = "SIMULATED " if queued.simulated else ""
     count = len(ledger.items)
-    results = f"{count} {simulated}result{'' if count == 1 else 's'}" + ", IN PART," * queued.in_part
+    results = counted(count, f"{simulated}result") + ", IN PART," * queued.in_part
     modules = ", ".join(ledger.modules)
     where = queued.upload.destination
     arrived = Counter(item.went.destination for item in ledger.items if item.is_sent and item.went)
@@ -122,7 +123,7 @@ def whereabouts(ledger: Ledger) -> Iterator[str]:
 
 
 def shortly(ledger: Ledger) -> str:
-    """Say in a few words how the upload of a run stands."""
+    """State of a run's upload in a few words."""
     to = ledger.queued.upload.receiver.to if ledger.queued else "nowhere"
     unclear = sum(len(ledger.unclear(module)) for module in ledger.modules)
     return f"{ledger.sent} of {len(ledger.items)} sent to {to}" + (f", {unclear} unclear" if unclear else "")

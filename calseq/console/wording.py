@@ -1,18 +1,15 @@
 """The words for rails, moves, steps and stops: the same on every screen and in every record."""
 
-import re
-from collections.abc import Iterable
-
 from msgspec.structs import replace
 
 from calseq.console.characters import Alphabet
 from calseq.console.line import Line, Span
-from calseq.console.times import rounded, spoken
 from calseq.model.events import StepEnded
-from calseq.model.plan import Plan, PowerMode
+from calseq.model.plan import Plan
 from calseq.model.rails import Move, Reading, Role
 from calseq.model.verdicts import UNKNOWN_HARDWARE, RunVerdict
 from calseq.record.view import RunView, State, StepView
+from calseq.system.times import rounded, spoken
 
 STYLES = {
     State.WAITING: "dim",
@@ -44,64 +41,8 @@ MOVES = {
     Move.HV_BIAS: "HV to bias",
 }
 
-MODES = {
-    PowerMode.ICICLE: "power by icicle",
-    PowerMode.DIRIGENT: "power by dirigent",
-    PowerMode.SIMULATED: "simulated bench",
-}
-
-
-def power_words(plan: Plan) -> str:
-    """Say who moves the rails, and whether that is only rehearsed."""
-    if plan.rehearses == plan.mode:
-        return f"{MODES[plan.mode]}, rehearsed on the simulator"
-    return MODES[plan.mode] + (f" in the place of {plan.rehearses}" if plan.rehearses else "")
-
-
 STANDINGS = {"official": "green", "unofficial": "bold yellow"}
 """The styles of the one word for whether a sequence is an official one."""
-
-
-def state_word(state: State, *, over: bool) -> str:
-    """Give the one word for a step's state: what waits in a run that is over was not run."""
-    return "not run" if over and state is State.WAITING else state.value
-
-
-def state_said(state: State, *, over: bool) -> str:
-    """Give that word as it stands in a sentence: `left out`, and every verdict as it is."""
-    return "left out" if state is State.LEFT_OUT else state_word(state, over=over)
-
-
-_UNBIASED = re.compile(r".+? was skipped: no bias: (.+)", re.DOTALL)
-
-
-def run_reason(reason: str, endings: Iterable[str]) -> str:
-    """Give why a run did not pass, the same in every headline; `endings` are the words for how its steps ended.
-
-    Of sensors that were not biased it says that, and how many steps were skipped, in the place of the first of them.
-    """
-    found = _UNBIASED.fullmatch(reason)
-    if not found:
-        return reason
-    skipped = list(endings).count(State.SKIPPED.value)
-    return f"{first_clause(found[1])}: sensors not biased, {counted(skipped, 'step')} skipped"
-
-
-def first_clause(reason: str) -> str:
-    """Give what a reason says up to its first colon or semicolon."""
-    return re.split(r"[:;] ", reason, maxsplit=1)[0]
-
-
-def counted(number: int, noun: str) -> str:
-    """Give a number of things: `1 step`, `2 steps`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def ending_said(word: str, reason: str) -> str:
-    """Give how a step ended, and why; a time-out says that in its reason already."""
-    if not reason or reason.startswith(word.replace("-", " ")):
-        return reason or word
-    return f"{word}: {reason}"
 
 
 def volts(voltage_v: float) -> str:
@@ -115,19 +56,6 @@ def bias_target(plan: Plan) -> str:
     """Give the bias voltage that a plan goes to: `-80 V`, or `-80 V / -50 V` over several supplies."""
     targets = dict.fromkeys(volts(supply.target_v) for supply in plan.supplies)
     return " / ".join(targets) or "bias"
-
-
-def hv_box_words(plan: Plan) -> str:
-    """What a plan's HV box means for its bias; empty without one."""
-    box = plan.hv_box
-    if box is None:
-        return ""
-    how = {
-        "closed": "the bench file says that its channels are closed",
-        "ask": "--hv-box-closed confirms that its channels are closed" if plan.needs_bias else "",
-    }.get(box.stated, "")
-    told = f"calseq does not control {box.shown}{f': {how}' if how else ''}"
-    return f"bias at the supply; {told}" if plan.needs_bias else told
 
 
 def rail(view: RunView, role: Role, letters: Alphabet, *, brief: bool = False) -> Span:
@@ -232,7 +160,7 @@ ENDINGS = {
 def _read_rail(name: str, reading: Reading, letters: Alphabet) -> Span:
     if reading.on is None:
         return Span(f"{name} unknown", "bold red")
-    words = [name, "on" if reading.on else "off"]
+    words = [name, reading.word]
     if reading.voltage_v is not None:
         words.append(volts(reading.voltage_v))
     if reading.current_a is not None and reading.on:

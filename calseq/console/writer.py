@@ -1,4 +1,4 @@
-"""The way to a stream: straight to its descriptor, so that nobody else waits for a writer that is stuck."""
+"""Output straight to a stream's descriptor, so that a stuck writer holds no lock that others wait for."""
 
 import codecs
 import os

@@ -28,7 +28,7 @@ class IvPoint(Struct, frozen=True):
 
 
 class Hole(Struct, frozen=True):
-    """A row without a reading: the line, its voltage if that was read, and what stands there instead."""
+    """A row without a reading: its line, its voltage if that was read, and the text in place of a number."""
 
     line: int
     voltage_v: float | None
@@ -96,7 +96,7 @@ Measured = IvCurve | ViCurve | NotUnderstood
 
 
 class _Placed(NamedTuple):
-    """A column of the file: where it stands, what it is, and the factor 10**exponent to its base unit."""
+    """A column of the file: its place, its heading, and the factor 10**exponent to its base unit."""
 
     place: int
     heading: Heading
@@ -188,7 +188,7 @@ def _content(folder: Path, file: str) -> bytes:
 
 
 def _known(grid: Grid, table: CurveTable) -> list[tuple[int, Heading]]:
-    """Give the columns that the catalogue knows; two of one kind could not be told apart."""
+    """Columns that the catalogue knows; two of one quantity are refused."""
     found = [(place, read_heading(text, table.columns)) for place, text in enumerate(grid.headings)]
     known = [(place, heading) for place, heading in found if heading]
     places: dict[tuple[str, str], int] = {}

@@ -73,11 +73,11 @@ class Span(Struct, frozen=True):
     rising: bool
 
 
-class Point(Struct, frozen=True):
-    """A reading along the bias: volts, 0 for what is at the other sign, and the magnitude of the current in amperes."""
+class Biased(Struct, frozen=True):
+    """One measurement: volts, positive along the bias, and the magnitude of the current in amperes."""
 
-    volts: float
-    amperes: float
+    bias_v: float
+    current_a: float
 
 
 def evidence(
@@ -89,18 +89,18 @@ def evidence(
     """
     along = -1.0 if target_v < 0 else 1.0
     points = [
-        Point(abs(each.voltage_v) if any_sign else max(along * each.voltage_v, 0.0), abs(each.current_a))
+        Biased(abs(each.voltage_v) if any_sign else max(along * each.voltage_v, 0.0), abs(each.current_a))
         for each in curve.points
     ]
-    if not any(point.volts > 0 for point in points):
+    if not any(point.bias_v > 0 for point in points):
         return None
-    parts = [(part.rising, points[part.begin : part.end]) for part in spans([each.volts for each in points])]
+    parts = [(part.rising, points[part.begin : part.end]) for part in spans([each.bias_v for each in points])]
     # what is read before the voltage is brought to 0 V is no ramp
     ramps = [part for rising, part in parts if rising and len(part) > 1] or [parts[0][1]]
-    reached_v = max(point.volts for point in points)
+    reached_v = max(point.bias_v for point in points)
     step_v, between_v = _steps(ramps)
     upto_v = abs(target_v) + step_v + _EXACT
-    near = [point for point in points if point.volts <= upto_v]
+    near = [point for point in points if point.bias_v <= upto_v]
     # a voltage that is brought down in one go shows no rise: the way up was measured
     pieces = [
         piece
@@ -113,8 +113,8 @@ def evidence(
         for each in curve.holes
         if each.voltage_v is None or abs(each.voltage_v) <= upto_v
     ]
-    limited = [point.volts for point in near if point.amperes >= LIMITING * compliance_a]
-    ends = [max(point.volts for point in ramp) for ramp in ramps]
+    limited = [point.bias_v for point in near if point.current_a >= LIMITING * compliance_a]
+    ends = [max(point.bias_v for point in ramp) for ramp in ramps]
     return Evidence(
         reached_v=reached_v,
         step_v=step_v,
@@ -125,7 +125,7 @@ def evidence(
         lost_v=min((lost for ramp in ramps for lost in _lost(ramp, upto_v)), default=None),
         doubled=_first(rise for rise in rises if rise.factor > DOUBLED * (1 + _EXACT)),
         risen=_first(_per_step(rises, between_v)),
-        has_current=any(point.amperes > NO_CURRENT_A for point in points),
+        has_current=any(point.current_a > NO_CURRENT_A for point in points),
     )
 
 
@@ -137,6 +137,12 @@ def reached_v(curves: Sequence[Measured]) -> float | None:
         if isinstance(curve, IvCurve) and curve.points
     ]
     return min(ends, key=abs, default=None)
+
+
+def interpolated(one: Biased, other: Biased, bias_v: float) -> float:
+    """Current at a voltage, in amperes, on the straight line through two measurements."""
+    share = (bias_v - one.bias_v) / (other.bias_v - one.bias_v)
+    return one.current_a + share * (other.current_a - one.current_a)
 
 
 def spans(volts: Sequence[float]) -> list[Span]:
@@ -152,58 +158,60 @@ def spans(volts: Sequence[float]) -> list[Span]:
     return [*found, Span(begin, len(volts), rising)] if volts else []
 
 
-def _steps(ramps: Sequence[Sequence[Point]]) -> tuple[float, float]:
+def _steps(ramps: Sequence[Sequence[Biased]]) -> tuple[float, float]:
     """Give the largest step of all ramps, with and without the one from 0 V to where the lowest of them begins."""
     between = max(
-        (now.volts - before.volts for ramp in ramps for before, now in pairwise(_sorted(ramp))), default=0.0
+        (now.bias_v - before.bias_v for ramp in ramps for before, now in pairwise(_sorted(ramp))), default=0.0
     )
-    first = min(point.volts for ramp in ramps for point in ramp)
+    first = min(point.bias_v for ramp in ramps for point in ramp)
     return max(between, first), between
 
 
-def _sorted(part: Sequence[Point]) -> list[Point]:
+def _sorted(part: Sequence[Biased]) -> list[Biased]:
     """Give a ramp from 0 V up."""
-    return sorted(part, key=lambda each: each.volts)
+    return sorted(part, key=lambda each: each.bias_v)
 
 
-def _rises(part: Sequence[Point], upto_v: float) -> Iterator[Rise]:
+def _rises(part: Sequence[Biased], upto_v: float) -> Iterator[Rise]:
     """Give for every reading beyond 20 V how much more it is than the least of 5 V before, or than the one before."""
     points = _judged(_sorted(part))
     noise_a = _noise(part)
-    window: deque[Point] = deque()  # its currents rise, so that the first is the least
+    window: deque[Biased] = deque()  # its currents rise, so that the first is the least
     for before, point in zip([None, *points], points, strict=False):
-        if point.volts > upto_v:
+        if point.bias_v > upto_v:
             return
-        while window and window[0].volts < point.volts - WITHIN_V - _EXACT:
+        while window and window[0].bias_v < point.bias_v - WITHIN_V - _EXACT:
             window.popleft()
-        least = window[0].amperes if window else before.amperes if before else None
+        least = window[0].current_a if window else before.current_a if before else None
         if least is not None and before is not None:
-            least = min(least, _between(points, point.volts - WITHIN_V, least))
+            least = min(least, _between(points, point.bias_v - WITHIN_V, least))
         if (
             least is not None
-            and point.amperes > max(least, NO_CURRENT_A)
-            and not (point.amperes < NOISE_A and point.amperes - least <= noise_a)
+            and point.current_a > max(least, NO_CURRENT_A)
+            and not (point.current_a < NOISE_A and point.current_a - least <= noise_a)
         ):
-            yield Rise(point.volts, point.amperes / least if least else float("inf"), point.amperes)
-        while window and window[-1].amperes >= point.amperes:
+            yield Rise(point.bias_v, point.current_a / least if least else float("inf"), point.current_a)
+        while window and window[-1].current_a >= point.current_a:
             window.pop()
         window.append(point)
 
 
-def _pieces(part: Sequence[Point], widest_v: float) -> Iterator[Sequence[Point]]:
+def _pieces(part: Sequence[Biased], widest_v: float) -> Iterator[Sequence[Biased]]:
     """Part readings where two of them are farther apart."""
     begin = 0
     for place, (before, now) in enumerate(pairwise(part), 1):
-        if abs(now.volts - before.volts) > widest_v:
+        if abs(now.bias_v - before.bias_v) > widest_v:
             yield part[begin:place]
             begin = place
     yield part[begin:]
 
 
-def _noise(part: Sequence[Point]) -> float:
+def _noise(part: Sequence[Biased]) -> float:
     """Give how large a rise of a ramp may be by its noise, as its readings up to 20 V have it; 0 if they are too few."""
     # of several readings at a voltage the last: at 0 V that leaves out what is at the other sign
-    last = {point.volts: point.amperes for point in _sorted(part) if point.volts <= JUDGED_FROM_V + _TURN_V}
+    last = {
+        point.bias_v: point.current_a for point in _sorted(part) if point.bias_v <= JUDGED_FROM_V + _TURN_V
+    }
     amperes = list(last.values())
     if len(amperes) < _NOISE_OF:
         return 0.0
@@ -215,43 +223,38 @@ def _noise(part: Sequence[Point]) -> float:
     return NOISE * min(median_low(steps), median(bends))
 
 
-def _lost(ramp: Sequence[Point], upto_v: float) -> Iterator[float]:
+def _lost(ramp: Sequence[Biased], upto_v: float) -> Iterator[float]:
     """Give the voltages at which there is no current any more, or from 20 V on only a small part of it."""
     most_a = judged_a = 0.0
     for point in _sorted(ramp):
-        if point.volts > upto_v:
+        if point.bias_v > upto_v:
             return
-        is_lost = point.amperes <= NO_CURRENT_A and most_a >= NOISE_A
-        if is_lost or (judged_a >= NOISE_A and point.amperes < LOST * judged_a):
-            yield point.volts
-        most_a = max(most_a, point.amperes) if point.volts > _TURN_V else most_a
-        judged_a = max(judged_a, point.amperes) if point.volts >= JUDGED_FROM_V else judged_a
+        is_lost = point.current_a <= NO_CURRENT_A and most_a >= NOISE_A
+        if is_lost or (judged_a >= NOISE_A and point.current_a < LOST * judged_a):
+            yield point.bias_v
+        most_a = max(most_a, point.current_a) if point.bias_v > _TURN_V else most_a
+        judged_a = max(judged_a, point.current_a) if point.bias_v >= JUDGED_FROM_V else judged_a
 
 
-def _judged(points: list[Point]) -> list[Point]:
+def _judged(points: list[Biased]) -> list[Biased]:
     """Leave the readings from 20 V on, with the one at 20 V drawn between its neighbours where there is none."""
-    beyond = [point for point in points if point.volts >= JUDGED_FROM_V]
-    below = [point for point in points if point.volts < JUDGED_FROM_V]
-    if beyond and below and beyond[0].volts > JUDGED_FROM_V:
-        return [Point(JUDGED_FROM_V, _drawn(below[-1], beyond[0], JUDGED_FROM_V)), *beyond]
+    beyond = [point for point in points if point.bias_v >= JUDGED_FROM_V]
+    below = [point for point in points if point.bias_v < JUDGED_FROM_V]
+    if beyond and below and beyond[0].bias_v > JUDGED_FROM_V:
+        return [Biased(JUDGED_FROM_V, interpolated(below[-1], beyond[0], JUDGED_FROM_V)), *beyond]
     return beyond
 
 
-def _drawn(one: Point, other: Point, volts: float) -> float:
-    share = (volts - one.volts) / (other.volts - one.volts)
-    return one.amperes + share * (other.amperes - one.amperes)
-
-
-def _between(points: Sequence[Point], volts: float, least: float) -> float:
+def _between(points: Sequence[Biased], volts: float, least: float) -> float:
     """Give the current drawn at a voltage between two readings; `least` where there is none below it."""
-    place = bisect_left(points, volts, key=lambda each: each.volts)
-    if not 0 < place < len(points) or points[place].volts == points[place - 1].volts:
+    place = bisect_left(points, volts, key=lambda each: each.bias_v)
+    if not 0 < place < len(points) or points[place].bias_v == points[place - 1].bias_v:
         return least
-    return _drawn(points[place - 1], points[place], volts)
+    return interpolated(points[place - 1], points[place], volts)
 
 
 def _per_step(rises: Sequence[Rise], step_v: float) -> Iterator[Rise]:
-    """Give the rises that are told: of 20 % and more in 5 V, a larger step counting as so many of them."""
+    """Notable rises: of 20 % and more in 5 V, a larger step counting as so many of them."""
     share = min(1.0, WITHIN_V / step_v) if step_v else 1.0
     for rise in rises:
         factor = rise.factor**share

@@ -19,7 +19,7 @@ _SPELLINGS = {
     ("V", 3): "kV kv",
 }
 UNITS = {word: unit for unit, words in _SPELLINGS.items() for word in words.split()}
-"""A base unit and a power of ten, by spelling. `MA` is none: nobody can tell whether milli or mega is meant."""
+"""A base unit and a power of ten, by spelling. `MA` is none: it may be milli or mega."""
 
 _LONGEST = 200
 _ENCLOSED = re.compile(r"(.*?)\s*(?:\(([^()]*)\)|\[([^\[\]]*)\])")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from calseq.measurement.curves import IvCurve, IvPoint
-from calseq.measurement.evidence import LIMITING, NO_CURRENT_A, spans
+from calseq.measurement.evidence import LIMITING, NO_CURRENT_A, Biased, interpolated, spans
 from calseq.model.plan import Module, Plan
 
 AREAS_CM2 = {"1x2": 7.85, "2x2": 15.41}
@@ -32,13 +32,8 @@ _NEAR_ZERO_V = 0.5
 _ABOVE = 1.5
 _BACK = 0.25
 _NOISE_A = 1e-9
-
-
-class Biased(Struct, frozen=True):
-    """One measurement as it is shown: reverse bias in positive volts, the current's magnitude in amperes."""
-
-    bias_v: float
-    current_a: float
+_MANY_UA = 1e6
+_NO_UA = 1e-9
 
 
 class CurrentAt(Struct, frozen=True):
@@ -186,7 +181,7 @@ def find_breakdown(way_up: Sequence[Biased]) -> Breakdown:
 
 
 def agree(found: Breakdown, told: Told) -> bool:
-    """Tell whether the curve and breakdowns.json say the same: no breakdown, or one not a step apart."""
+    """Whether the curve and breakdowns.json agree: no breakdown, or one not a step apart."""
     if found.bias_v is None or told.volts is None:
         return found.defined and found.bias_v is told.volts
     return abs(found.bias_v - abs(told.volts)) < STEP_V - TOLERANCE_V
@@ -317,14 +312,21 @@ def current_at(way_up: Sequence[Biased], bias_v: float) -> float | None:
     if place in (0, len(way_up)):
         end = way_up[0 if place == 0 else -1]
         return end.current_a if abs(end.bias_v - bias_v) <= TOLERANCE_V else None
-    above, below = way_up[place], way_up[place - 1]
-    if above.bias_v == bias_v:
-        return above.current_a
-    share = (bias_v - below.bias_v) / (above.bias_v - below.bias_v)
-    return below.current_a + share * (above.current_a - below.current_a)
+    above = way_up[place]
+    return above.current_a if above.bias_v == bias_v else interpolated(way_up[place - 1], above, bias_v)
 
 
 def _limited_at(way_up: Sequence[Biased], compliance_a: float | None) -> float | None:
     if not compliance_a:
         return None
     return next((each.bias_v for each in way_up if each.current_a >= LIMITING * compliance_a), None)
+
+
+def microamperes(current_a: float) -> str:
+    """Give a current in µA, three digits of it, without its unit."""
+    value = abs(current_a) * 1e6
+    if value >= _MANY_UA:
+        return f"{value:.3g}"
+    if value < _NO_UA or value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:#.3g}" if value >= 1e-3 else f"{value:.2e}"

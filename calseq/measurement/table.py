@@ -51,7 +51,7 @@ class Unclear(Exception):
 
 
 class Row(Struct, frozen=True):
-    """The cells of one row, and the line of the file in which it stands, from 1."""
+    """Cells of one row, and its line in the file, from 1."""
 
     line: int
     cells: tuple[str, ...]

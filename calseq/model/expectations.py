@@ -14,6 +14,9 @@ KEPT = 10
 NEEDED = 3
 """Fewer earlier runs than this say nothing."""
 
+SLOW = 1.5
+"""A step that takes so many times as long as expected is slow."""
+
 _LONGEST_S = 31 * 86400.0
 """What is said to have taken longer was not measured."""
 

@@ -136,6 +136,11 @@ class Reading(Struct, frozen=True):
     voltage_v: float | None = None
     current_a: float | None = None
 
+    @property
+    def word(self) -> str:
+        """State of the rail: `on`, `off` or `unknown`."""
+        return "unknown" if self.on is None else "on" if self.on else "off"
+
 
 class Readings(Struct, frozen=True):
     """Both rails as they were read back; over several supplies, the one furthest from safe."""
@@ -152,6 +157,14 @@ class Readings(Struct, frozen=True):
     def all_off(self) -> bool:
         """Both rails are confirmed off."""
         return self.hv_gone and self.lv.on is False
+
+    @property
+    def words(self) -> str:
+        """Both rails for an operator: `HV reads off at 0 V, LV reads on at 4 V`."""
+        return ", ".join(
+            f"{name} reads {rail.word}" + (f" at {rail.voltage_v:g} V" if rail.voltage_v is not None else "")
+            for name, rail in (("HV", self.hv), ("LV", self.lv))
+        )
 
 
 def moves(present: Readings, wanted: Rails) -> tuple[Move, ...]:

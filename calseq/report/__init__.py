@@ -59,7 +59,7 @@ def place_report(path: Path, content: bytes) -> Path:
 
 
 def clear_drafts(path: Path) -> None:
-    """Take away what somebody who was killed had written of a report."""
+    """Remove drafts of a report whose writer was killed."""
     with suppress(OSError):
         for draft in path.parent.iterdir():
             found = re.fullmatch(re.escape(path.name) + r"\.([1-9][0-9]{0,9})\.new", draft.name)

@@ -10,7 +10,7 @@ from calseq.report import write_report
 from calseq.report.after_run import LIMIT_S, why
 
 _ORPHANED_S = int(LIMIT_S) + 10
-"""If calseq itself is killed meanwhile, nobody else ends what hangs."""
+"""Alarm that ends a hanging writer when calseq itself was killed."""
 
 
 def main() -> None:

@@ -18,10 +18,10 @@ LIMIT_S = 60.0
 """A page takes a second or two, on a slow disk perhaps ten: what takes longer hangs."""
 
 _GRACE_S = 1.0
-"""Nothing is lost with a page that is half done, and somebody waits."""
+"""Short: a page that is half done loses nothing, and the operator waits."""
 
 _LONG_S = 3.0
-"""After this somebody who waits wonders what for."""
+"""After this the operator is told what is waited for."""
 
 _POLL_S = 0.1
 _THIS = (sys.executable, "-P", "-m", "calseq.report")

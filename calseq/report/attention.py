@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from calseq.console.forecast import SLOW
-from calseq.console.times import spoken
-from calseq.console.wording import ending_said, hv_box_words, state_said
 from calseq.measurement.curves import NotUnderstood
+from calseq.model.expectations import SLOW
 from calseq.model.verdicts import NOT_READ
 from calseq.record.aftermath import PowerState
 from calseq.record.view import State
+from calseq.record.words import ending_said, hv_box_words, state_said
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory
+from calseq.system.times import spoken
 
 MOST_NAMED = 8
 """So many steps are named in one sentence."""
@@ -86,7 +86,7 @@ def _noted(dossier: Dossier) -> Iterator[Matter]:
 
 
 def _endings(stories: Iterable[StepStory], wanted: Callable[[StepStory], bool]) -> Iterator[Matter]:
-    """Tell of steps that have no good end, those of one ending and reason together."""
+    """Matters of the steps without a good end, those of one ending and reason together."""
     groups: dict[tuple[State, int, str], list[StepStory]] = {}
     for each in filter(wanted, stories):
         # why there is no bias is told on its own, and not once more for every step that wants it
@@ -100,7 +100,7 @@ def _endings(stories: Iterable[StepStory], wanted: Callable[[StepStory], bool]) 
 
 
 def _odd(stories: Sequence[StepStory]) -> Iterator[Matter]:
-    """Tell what was odd about steps that came to a good end."""
+    """Matters of retries that passed, of slow steps, and of curves that were not understood."""
     for each in stories:
         if len(each.tries) > 1 and not each.is_bad and each.kept_at is None:
             reasons = dict.fromkeys(one.reason or str(one.state) for one in each.tries[:-1])

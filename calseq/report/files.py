@@ -70,7 +70,7 @@ def listed(folder: Path, directory: str, most: int = MOST_FILES) -> Listing:
 
 
 def is_below(name: str) -> bool:
-    """Tell whether a name that a record gives leads below the run folder, and not out of it."""
+    """Whether a name that a record gives leads below the run folder, and not out of it."""
     return bool(name) and not name.startswith("/") and ".." not in name.split("/") and "\0" not in name
 
 

@@ -1,14 +1,14 @@
-"""Many steps told in few rows: what matters stands on its own, and the others are folded and counted."""
+"""Grouping of many steps in few rows: important steps have a row each, the others are folded and counted."""
 
 from collections import Counter
 from collections.abc import Sequence
 
-from calseq.console.wording import state_word
 from calseq.record.view import State
+from calseq.record.words import state_word
 from calseq.report.steps import StepStory
 
 Group = tuple[StepStory, ...]
-"""Steps that follow each other and are told together; mostly it is one."""
+"""Consecutive steps in one row; mostly it is one."""
 
 
 def folded(stories: Sequence[StepStory], most: int) -> tuple[Group, ...]:

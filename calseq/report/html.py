@@ -7,14 +7,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from calseq.console.planview import quoted
-from calseq.console.times import about, rounded, spoken
-from calseq.console.wording import power_words, state_word
+from calseq.console.planscript import quoted
 from calseq.measurement.plots import can_plot
 from calseq.model.rails import Role
 from calseq.model.verdicts import WHAT_TO_DO
 from calseq.record.status import GOING_ON
 from calseq.record.view import State
+from calseq.record.words import power_words, state_word
 from calseq.report.attention import attention
 from calseq.report.files import is_below, link
 from calseq.report.grouping import Group, folded, range_of, states_of
@@ -26,6 +25,7 @@ from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory
 from calseq.report.timeline import Bar, Span, Tick, bars, breaks, lane, merged, ticks, usual_bar
 from calseq.report.verdict import following, headline
+from calseq.system.times import about, rounded, spoken
 
 MOST_BYTES = 300_000
 """A page is not larger than this, dirigent's own pictures aside."""
@@ -38,7 +38,7 @@ SIGNS = {
     State.NOT_STARTED: "✗", State.INTERRUPTED: "■", State.SKIPPED: "–", State.LEFT_OUT: "–", State.WAITING: "·",
     State.RUNNING: "▸", State.RETRYING: "▸",
 }  # fmt: skip
-"""A sign for every state, so that none is told by its colour alone."""
+"""Sign of every state, beside its colour."""
 
 
 class Fold(Struct, frozen=True):

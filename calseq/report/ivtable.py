@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from calseq.console.comparisonview import microamperes
-from calseq.measurement.iv import Breakdown, CurrentAt, IvFigures, Told, agree
+from calseq.measurement.iv import Breakdown, CurrentAt, IvFigures, Told, agree, microamperes
 
 _TOLD_AT_V = 80.0
 

@@ -3,21 +3,20 @@
 import re
 from datetime import datetime, tzinfo
 
-from calseq.console.forecast import usual
-from calseq.console.times import spoken
-from calseq.console.wording import state_word
 from calseq.measurement.curves import IvCurve
 from calseq.measurement.iv import breakdown_words, figures_in
 from calseq.model.verdicts import WHAT_TO_DO
 from calseq.problems.plaintext import printable, word
 from calseq.record.aftermath import PowerState
 from calseq.record.status import GOING_ON
+from calseq.record.words import state_word, usual
 from calseq.report.attention import attention
 from calseq.report.html import SIGNS, moment
 from calseq.report.power import evidence
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory, told_in
 from calseq.report.verdict import following, headline
+from calseq.system.times import spoken
 
 MOST_ROWS = 200
 """So many steps have a row of their own."""

@@ -1,14 +1,14 @@
-"""In which state a run left HV and LV, who says so, and when that was read."""
+"""State of HV and LV after a run: its source, and when it was read."""
 
 from collections.abc import Callable
 
 from msgspec import Struct
 
-from calseq.console.times import spoken
 from calseq.model.rails import Reading
 from calseq.record.aftermath import GUARD, Aftermath, PowerState
 from calseq.record.status import Phase, Standing
 from calseq.report.history import Chronicle
+from calseq.system.times import spoken
 
 _NO_READING = (
     "run.json says that HV and LV are off, but the reading itself is missing from events.jsonl: "
@@ -43,7 +43,7 @@ def power_word(standing: Standing, told: Chronicle, guard_at: float | None) -> P
 
 
 def _off(power: Aftermath, guard_at: float | None, told: Chronicle) -> PowerWord:
-    """Say who read both rails as off: calseq, its guard, or somebody later."""
+    """Both rails off, by the reading of calseq, of its guard, or of a later command."""
     said, end = "HV and LV are off", told.view.safe_end
     if power.by == GUARD:
         return PowerWord(
@@ -84,7 +84,7 @@ def _read_at(told: Chronicle) -> float | None:
 
 
 def evidence(word: PowerWord, moment: Callable[[float], str]) -> str:
-    """Say who says in which state HV and LV are, what was read, and when; empty if nobody read anything."""
+    """Source, readings and time of the state of HV and LV, in a sentence; empty without any."""
     at = moment(word.read_at) if word.read_at else ""
     if word.state is PowerState.OFF:
         if word.by == "run.json":
@@ -103,5 +103,4 @@ def readings_words(told: Chronicle) -> str:
 
 
 def _reading(reading: Reading) -> str:
-    word = "unknown" if reading.on is None else "on" if reading.on else "off"
-    return word if reading.voltage_v is None else f"{word} {reading.voltage_v:.1f} V"
+    return reading.word if reading.voltage_v is None else f"{reading.word} {reading.voltage_v:.1f} V"

@@ -7,11 +7,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.console.forecast import SLOW
 from calseq.measurement.curves import IvCurve, NotUnderstood, ViCurve, read_curves
 from calseq.measurement.iv import Told, module_of
 from calseq.measurement.witnesses import BREAKDOWNS_BYTES
-from calseq.model.expectations import Expectation
+from calseq.model.expectations import SLOW, Expectation
 from calseq.model.plan import Plan, Step
 from calseq.model.rails import StepType
 from calseq.planning.bias import told_of
@@ -128,7 +127,7 @@ def _command(folder: Path, each: StepView, directory: str) -> tuple[str, ...]:
 
 
 def _last_lines(folder: Path, tries: tuple[Try, ...]) -> tuple[str, ...]:
-    """Give the end of a log: the file's own, and if that is gone what the events kept of it."""
+    """Last lines of a log: of its file, else as the events kept them."""
     if not tries:
         return ()
     log = tries[-1].log
@@ -155,6 +154,6 @@ def _curves(story: StepStory, folder: Path, plan: Plan) -> tuple[IvCurve | ViCur
 
 
 def _breakdowns(story: StepStory, folder: Path) -> bytes | None:
-    """Read the one breakdowns.json; of several nobody knows which one counts."""
+    """Content of the one breakdowns.json; None if there is none or several."""
     names = [each.name for each in story.listing.files if each.name.endswith("/breakdowns.json")]
     return read_regular(folder / names[0], BREAKDOWNS_BYTES) if len(names) == 1 else None

@@ -26,7 +26,7 @@ class Bar(Struct, frozen=True):
 
 
 class Tick(Struct, frozen=True):
-    """A line across all rows: where, in percent, and the POSIX time it stands for."""
+    """A line across all rows: its place in percent, and its POSIX time."""
 
     x: float
     at: float

@@ -1,15 +1,15 @@
-"""How a run stands in a few words: its verdict, whether that is good, and the reason."""
+"""Headline of a run: its verdict or phase, whether that is good, and the reason."""
 
 from msgspec import Struct
 
 from calseq.console.next_steps import next_words
-from calseq.console.times import spoken
-from calseq.console.wording import counted, ending_said, run_reason, state_said
 from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState
 from calseq.record.status import GOING_ON, UNSEEN, Phase
 from calseq.record.view import State
+from calseq.record.words import counted, ending_said, run_reason, state_said
 from calseq.report.run_data import Dossier
+from calseq.system.times import spoken
 
 _WORDS = {
     RunVerdict.PASSED: ("Passed", "good", "✓"),
@@ -39,7 +39,7 @@ class Headline(Struct, frozen=True):
 
 
 def headline(dossier: Dossier) -> Headline:
-    """Give the verdict of a run, or how it stands if it has none."""
+    """Verdict of a run, or its phase if it has none."""
     standing, view = dossier.standing, dossier.told.view
     unsafe = dossier.power.state is PowerState.UNKNOWN
     match standing.phase:

@@ -38,9 +38,9 @@ class Rig:
             readings = self._move(done, step)
             path = self._path(readings, wanted)
             if path[:1] == (done,):
-                raise _fault(done, f"{done} had no effect: {shown(readings)}")
+                raise _fault(done, f"{done} had no effect: {readings.words}")
         if path:
-            raise PowerFault(f"the rails do not stay where they are put: {shown(readings)}")
+            raise PowerFault(f"the rails do not stay where they are put: {readings.words}")
 
     def _path(self, readings: Readings, wanted: Rails) -> tuple[Move, ...]:
         """Give the moves to a state. An HV that this run did not put there is not the bias, whatever it reads."""
@@ -114,7 +114,7 @@ class Rig:
         readings, reason = self._tried(self._finished)
         if readings.all_off:
             return readings, ""
-        return readings, reason or f"off could not be confirmed: {shown(readings)}"
+        return readings, reason or f"off could not be confirmed: {readings.words}"
 
     def _tried(self, make: Callable[[], tuple[Readings, str]]) -> tuple[Readings, str]:
         try:
@@ -154,7 +154,7 @@ class Rig:
             readings = _believed(self._power.take_back((Role.LV, Role.HV)))
             for move in moves(readings, BOTH_OFF):
                 if move is Move.LV_OFF and not readings.hv_gone:
-                    return readings, f"HV is not confirmed off, so LV stays on: {shown(readings)}"
+                    return readings, f"HV is not confirmed off, so LV stays on: {readings.words}"
                 self._told(move, 0)
                 readings = self._move(move)
         except PowerFault as fault:
@@ -239,13 +239,3 @@ def _number(reading: Reading) -> Reading:
     if reading.current_a is not None and not isfinite(reading.current_a):
         return Reading(reading.on, reading.voltage_v)
     return reading
-
-
-def shown(readings: Readings) -> str:
-    """Write readings for an operator."""
-    rails = (("HV", readings.hv), ("LV", readings.lv))
-    return ", ".join(
-        f"{name} reads {'unknown' if rail.on is None else 'on' if rail.on else 'off'}"
-        + (f" at {rail.voltage_v:g} V" if rail.voltage_v is not None else "")
-        for name, rail in rails
-    )

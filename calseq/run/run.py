@@ -64,7 +64,6 @@ from calseq.run.clearance import Unknown, check_before, lock_bench, refuse_unkno
 from calseq.run.executor import Beginning, Outcome, execute
 from calseq.run.monitors import Probe, Watchers
 from calseq.run.on_finish import announce
-from calseq.run.rails import shown
 from calseq.run.supplies import open_supplies
 from calseq.system.clock import now_s
 from calseq.system.locks import BenchLock, Ended, FolderLock
@@ -317,7 +316,7 @@ class Run(Struct):
             return closed
         if outcome.verdict is RunVerdict.UNSAFE:
             with suppress(OSError):  # the summary says the same
-                write_marker(place, self.plan, shown(notes.readings), outcome.reason)
+                write_marker(place, self.plan, notes.readings.words, outcome.reason)
         lines = None
         with suppress(OSError):
             lines = sums(place)

@@ -13,7 +13,6 @@ from calseq.model.plan import Column, CurveTable, Output
 from calseq.sequence.catalog import Calibration
 from calseq.simulator import outputs, script
 from calseq.simulator.outputs import BREAKDOWNS, CHIPS, safe
-from calseq.simulator.plot import plot
 from calseq.simulator.sweep import Measured
 
 _VOLTAGES = ("measured_voltage", "voltage", SET_VOLTAGE)
@@ -90,7 +89,7 @@ def _content(name: str, calibration: Calibration, module: str) -> bytes:
         readings = outputs.usual_readings(module)
         return next(iter(iv_curve(table, calibration.name, module, readings).values()), outputs.NOTHING)
     if name.endswith(".png"):
-        return plot([0.0, 1.0], [0.0, 1.0])
+        return outputs.PICTURE.read_bytes()
     if name.endswith(".json"):
         return json.dumps({"simulated": True}).encode()
     return outputs.NOTHING

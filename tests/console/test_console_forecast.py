@@ -5,23 +5,14 @@ from console_runs import a_plan, after, stamped, started, step_start, stopped, u
 from msgspec.structs import replace
 
 from calseq.console.characters import ASCII, UNICODE, alphabet
-from calseq.console.forecast import (
-    bar,
-    is_long,
-    lateness,
-    pace,
-    remaining,
-    said_pace,
-    said_usual,
-    silence,
-    usual,
-)
+from calseq.console.forecast import bar, is_long, lateness, pace, remaining, said_pace, said_usual, silence
 from calseq.console.frame import Moment, frame
 from calseq.console.line import sheet
 from calseq.console.planview import plan_text
 from calseq.model.expectations import Expectation
 from calseq.record.log_tail import Tail
 from calseq.record.view import begin, fold
+from calseq.record.words import usual
 
 MEASURED = Expectation(4, 600.0, 10, 900.0)
 ALL = (

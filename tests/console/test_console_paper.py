@@ -21,7 +21,8 @@ from console_runs import (
 )
 from msgspec.structs import replace
 
-from calseq.console.planview import lanes, plan_script, plan_text
+from calseq.console.planscript import plan_script
+from calseq.console.planview import lanes, plan_text
 from calseq.console.summary import summary
 from calseq.model.events import RunEnded, StopAsked
 from calseq.model.plan import DIRECTORY, Environment, OnFailure, PowerMode

@@ -8,10 +8,10 @@ from curve_texts import curve, rising
 from msgspec.structs import replace
 
 from calseq.cli.commands.compare import comparison_json, comparison_page
-from calseq.console.comparisonview import comparison_text, microamperes
+from calseq.console.comparisonview import comparison_text
 from calseq.measurement.comparison import CurveFact, RunFacts, StepFact, compare
 from calseq.measurement.curves import NotUnderstood
-from calseq.measurement.iv import Told, figures
+from calseq.measurement.iv import Told, figures, microamperes
 from calseq.problems.plaintext import width as columns_of
 
 STEPS = (

@@ -12,10 +12,10 @@ from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where_runs import Where
 from calseq.cli.which_run import chosen
 from calseq.cli.writing import write_new
-from calseq.console.comparisonview import comparison_text, microamperes, step_word
-from calseq.console.times import spoken
+from calseq.console.comparisonview import comparison_text, step_word
 from calseq.measurement.comparison import NOTABLE_RATIO, Comparison, CurveRow, ModuleRows, Value, breakdown_of
 from calseq.measurement.comparison import compare as compared
+from calseq.measurement.iv import microamperes
 from calseq.measurement.plots import HOW_TO_INSTALL, can_plot, iv_svg
 from calseq.model.verdicts import ExitCode
 from calseq.problems import codes
@@ -24,6 +24,7 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.status import Standing, standings
 from calseq.record.view import BAD
+from calseq.system.times import spoken
 
 FORMAT = 1
 UNCUT = 10_000

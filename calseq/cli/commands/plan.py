@@ -6,7 +6,8 @@ from pathlib import Path
 from calseq.cli.messages import tell_bench, tell_problems
 from calseq.cli.terminal import columns, has_color, is_ascii, message, results
 from calseq.cli.where_runs import runs_of
-from calseq.console.planview import plan_script, plan_text
+from calseq.console.planscript import plan_script
+from calseq.console.planview import plan_text
 from calseq.model.plan import Plan, to_json
 from calseq.model.request import Request
 from calseq.model.verdicts import ExitCode

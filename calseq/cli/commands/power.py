@@ -26,7 +26,6 @@ from calseq.record.find import run_folders
 from calseq.record.memory import note_settled
 from calseq.record.processes import ask_to_stop, guard_of, is_present, last_try
 from calseq.record.run_folder import read_record, simulated_folder, utc
-from calseq.run.rails import shown
 from calseq.run.supplies import guard_environment, move_timeout_s
 from calseq.system.locks import BenchLock, Ended, Holder, holders_now
 from calseq.system.timelimit import within
@@ -103,7 +102,7 @@ def _status(bench: Bench) -> int:
         return _unknown(bench, str(fault))
     finally:
         supplies.abandon()
-    results(f"bench {bench.name}: {shown(readings)}")
+    results(f"bench {bench.name}: {readings.words}")
     if not readings.all_off:
         message("no run is there: 'calseq power off' switches HV off, then LV off")
     return int(ExitCode.GOOD)
@@ -136,7 +135,7 @@ def _off(bench: Bench) -> int:
         return _unknown(bench, "stopped by Ctrl-C before off was confirmed; the guard goes on by itself")
     finally:
         lock.release()
-    results(f"bench {bench.name}: {shown(readings)}: confirmed")
+    results(f"bench {bench.name}: {readings.words}: confirmed")
     return int(ExitCode.GOOD)
 
 
@@ -299,7 +298,7 @@ def _whose(holder: Holder) -> str:
 def _unknown(bench: Bench, reason: str, readings: Readings | None = None) -> int:
     message("\n".join([UNKNOWN_HARDWARE, *map(printable, reason.splitlines())]))
     if readings:
-        message(shown(readings))
+        message(readings.words)
     _tell_by_hand(bench, "")
     return int(ExitCode.UNSAFE)
 

@@ -1,4 +1,4 @@
-"""Curves as pictures: SVG text that stands in a page. The only door of matplotlib, which need not be there."""
+"""Plots of curves as SVG text for a page. The only door of matplotlib, which is optional."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ HOW_TO_INSTALL = "pip install 'matplotlib>=3.8'"
 
 
 def can_plot() -> bool:
-    """Tell whether matplotlib is installed; it is not imported for that."""
+    """Whether matplotlib is installed; it is not imported for that."""
     return find_spec("matplotlib") is not None
 
 

@@ -1,19 +1,16 @@
-"""Lines of styled text, measured before they are coloured; the only place that makes SGR escape sequences of styles."""
+"""A line of text in pieces, each with its style, so that it can be measured before it is coloured."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from calseq.problems.plaintext import width
 
-NO_HUES = {"bold": 1, "dim": 2, "reverse": 7}
-"""SGR codes of the styles that are no colours: what the live view has under NO_COLOR."""
-
-SGR = {**NO_HUES, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
+_SGR = {"bold": 1, "dim": 2, "reverse": 7, "red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
 class Span(Struct, frozen=True):
-    """A printable piece of a line; `style` is words of `SGR`, such as `bold red`."""
+    """A printable piece of a line; `style` is words that rich knows too, such as `bold red`."""
 
     text: str
     style: str = ""
@@ -37,9 +34,11 @@ def line_width(pieces: Line) -> int:
     return sum(width(span.text) for span in pieces)
 
 
-def paint(pieces: Line, codes: Mapping[str, int]) -> str:
-    """Text of a line with the escape sequences of those styles that have a code."""
-    return "".join(_painted(span, codes) for span in pieces).rstrip()
+def paint(pieces: Line, *, color: bool) -> str:
+    """Give a line as it goes to a terminal; without colour, without any escape sequence."""
+    if not color:
+        return text_of(pieces).rstrip()
+    return "".join(_painted(span) for span in pieces).rstrip()
 
 
 def stacked(blocks: Iterable[list[Line]]) -> list[Line]:
@@ -53,9 +52,9 @@ def stacked(blocks: Iterable[list[Line]]) -> list[Line]:
 
 def sheet(lines: Iterable[Line], *, color: bool) -> str:
     """Give lines as one text that ends in a newline."""
-    return "".join(paint(pieces, SGR if color else {}) + "\n" for pieces in lines)
+    return "".join(paint(pieces, color=color) + "\n" for pieces in lines)
 
 
-def _painted(span: Span, codes: Mapping[str, int]) -> str:
-    painted = ";".join(str(codes[word]) for word in span.style.split() if word in codes)
-    return f"\x1b[{painted}m{span.text}\x1b[0m" if painted and span.text.strip() else span.text
+def _painted(span: Span) -> str:
+    codes = ";".join(str(_SGR[word]) for word in span.style.split())
+    return f"\x1b[{codes}m{span.text}\x1b[0m" if codes and span.text.strip() else span.text

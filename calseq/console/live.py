@@ -1,14 +1,17 @@
 """The live view: pictures of a run on a terminal, of which only the lines that changed are sent."""
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct, field
+from rich.console import Console
+from rich.text import Text
 
 from calseq.console.characters import alphabet
 from calseq.console.frame import Moment, frame
-from calseq.console.line import NO_HUES, SGR, Line, paint
+from calseq.console.line import Line, text_of
 from calseq.console.wording import window_title
 from calseq.console.writer import LEAVE, OLD_TITLE, Outlet
 from calseq.model.events import RunEnded, Stamped, StopAsked
@@ -61,6 +64,7 @@ class Live(Struct):
     _pictures: int = 0
     _entered: bool = False
     _tail: LogTail | None = None
+    _console: Console | None = None
 
     def see(self, stamped: Stamped) -> bool:
         """Take an event in; True if it should be drawn at once."""
@@ -76,8 +80,7 @@ class Live(Struct):
         columns, rows = self.size()
         self._enter(columns, rows)
         self._entitle()
-        codes = SGR if self.color else NO_HUES
-        shown = [paint(each, codes) for each in self._frame(now_t, columns, rows)]
+        shown = [self._rendered(each) for each in self._frame(now_t, columns, rows)]
         changes = "".join(
             f"\x1b[{row};1H\x1b[2K{text}\x1b[0m"
             for row, text in enumerate(shown, 1)
@@ -140,3 +143,45 @@ class Live(Struct):
         if self._tail is None or self._tail.path != path:
             self._tail = LogTail(path)
         return self._tail.look(now_t, rows)
+
+    def _rendered(self, pieces: Line) -> str:
+        """Give a line with rich's escape sequences for its styles, and no others."""
+        if not text_of(pieces).strip():
+            return ""
+        console = self._console = self._console or _painter(color=self.color)
+        text = Text(no_wrap=True, overflow="ignore", end="")
+        for span in pieces:
+            text.append(span.text, span.style or None)
+        with console.capture() as captured:
+            console.print(text, end="", soft_wrap=True, markup=False, highlight=False, emoji=False)
+        return captured.get().rstrip(" ")
+
+
+def live(
+    out: Outlet,
+    plan_view: RunView,
+    folder: Path,
+    *,
+    color: bool,
+    signs: bool,
+    size: Size | None = None,
+    watched: bool = False,
+) -> Live:
+    """Make a live view; without a `size`, the terminal is asked before every picture."""
+    return Live(out, plan_view, folder, size or terminal_size(out), color, signs, watched=watched)
+
+
+def _painter(*, color: bool) -> Console:
+    return Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        force_interactive=False,
+        color_system="standard",
+        no_color=not color,
+        legacy_windows=False,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        width=10_000,
+        height=100,
+    )

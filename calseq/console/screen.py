@@ -9,7 +9,6 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
-from calseq.console.live import Live, Size, terminal_size
 from calseq.console.plain import HEARTBEAT_S, Plain
 from calseq.console.writer import LEAVE, OLD_TITLE, Outlet, outlet
 from calseq.model.events import Stamped, StepProgressed
@@ -243,7 +242,7 @@ def open_screen(
     mode: Mode = "auto",
     environ: Mapping[str, str],
     clock: Callable[[], float] = time.monotonic,
-    size: Size | None = None,
+    size: Callable[[], tuple[int, int]] | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     started: float | None = None,
     watched: RunView | None = None,
@@ -261,9 +260,8 @@ def open_screen(
         return Threaded(Plain(out, view, folder, heartbeat_s, _beat_t=beat_t), clock, started)
     # a title or a bell is for somebody who sits there
     signs = suits_live(stream, environ) and environ.get("TERM") != "linux"
-    color = not environ.get("NO_COLOR")
-    live = Live(out, view, folder, size or terminal_size(out), color, signs, watched=watched is not None)
-    return Threaded(live, clock, started)
+    artist = _live(out, view, folder, environ, size, signs=signs, watched=watched is not None)
+    return Threaded(artist, clock, started)
 
 
 def restoring(stream: TextIO, mode: Mode, environ: Mapping[str, str]) -> str | None:
@@ -284,3 +282,20 @@ def suits_live(stream: TextIO, environ: Mapping[str, str]) -> bool:
     except (OSError, ValueError):
         return False
     return terminal and environ.get("TERM", "") not in {"", "dumb", "unknown"} and not environ.get("CI")
+
+
+def _live(
+    out: Outlet,
+    view: RunView,
+    folder: Path,
+    environ: Mapping[str, str],
+    size: Callable[[], tuple[int, int]] | None,
+    *,
+    signs: bool,
+    watched: bool,
+) -> Artist:
+    # rich takes a tenth of a second to import: only who sees it pays for it
+    from calseq.console.live import live  # noqa: PLC0415
+
+    color = not environ.get("NO_COLOR")
+    return live(out, view, folder, color=color, signs=signs, size=size, watched=watched)

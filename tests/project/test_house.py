@@ -42,6 +42,7 @@ DOORS = {
     "ruamel": {"documents/yaml_reader"},
     "jsonschema": {"documents/schema"},
     "referencing": {"documents/schema"},
+    "rich": {"console/*"},
     "typer": {"cli/*"},
     "click": {"simulator/*"},
     "jinja2": {"report/pages"},

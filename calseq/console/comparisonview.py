@@ -21,7 +21,7 @@ from calseq.measurement.comparison import (
     breakdown_of,
 )
 from calseq.problems.plaintext import width as wide
-from calseq.record.view import State
+from calseq.record.past import State
 
 MARK = " *"
 NOT_REACHED = "not reached"

@@ -5,7 +5,8 @@ from msgspec import Struct
 from calseq.console.characters import Alphabet
 from calseq.console.times import about, clocked, spoken
 from calseq.model.expectations import Expectation
-from calseq.record.view import RunView, State, StepView
+from calseq.record.past import State
+from calseq.record.view import RunView, StepView
 
 SLOW = 1.5
 """A step that takes so many times as long as expected is slow."""

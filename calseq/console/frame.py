@@ -22,7 +22,8 @@ from calseq.console.wording import (
 )
 from calseq.problems.plaintext import width
 from calseq.record.log_tail import Tail
-from calseq.record.view import RunView, State, StepView
+from calseq.record.past import State
+from calseq.record.view import RunView, StepView
 
 _ROUNDS = (
     ("steps", 1), ("hint", 1), ("rails", 1), ("header", 1), ("child", 1), ("log", 1), ("steps", 3), ("notes", 1),

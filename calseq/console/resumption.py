@@ -10,7 +10,7 @@ from calseq.console.times import spoken
 from calseq.console.wording import STYLES
 from calseq.model.rails import StepType
 from calseq.planning.resumption import Resumption, Row
-from calseq.record.view import State
+from calseq.record.past import State
 
 _LABEL = 9
 _COLUMNS = (

@@ -18,7 +18,7 @@ from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState, seen
 from calseq.record.log_tail import LogTail, Tail
 from calseq.record.status import UNSEEN, Phase, Standing
-from calseq.record.view import RunView, State, StepView
+from calseq.record.view import RunView, StepView, truthful
 
 _NOTES = 3
 _LABEL = 9
@@ -91,15 +91,6 @@ def status_text(
     return sheet(stacked(blocks), color=color)
 
 
-def truthful(view: RunView, phase: Phase) -> RunView:
-    """Give the view of a run without what its record only lacks the end of: nothing runs that nobody runs."""
-    if phase is not Phase.DIED:
-        return view
-    steps = tuple(_torn_off(each) if each.state is State.RUNNING else each for each in view.steps)
-    rails = replace(view.rails, moving=None, driven=frozenset())
-    return replace(view, steps=steps, rails=rails, preparing=0, making_safe=False)
-
-
 def word_of(standing: Standing) -> tuple[str, str]:
     """Give the one word for how a run stands, and its style."""
     if standing.phase is Phase.ENDED:
@@ -107,12 +98,6 @@ def word_of(standing: Standing) -> tuple[str, str]:
         style = next((style for each, style in VERDICTS.items() if each.value == verdict), "bold red")
         return f"{verdict}, in part" if standing.record.in_part else verdict, style
     return standing.phase.value, _STYLES[standing.phase]
-
-
-def _torn_off(step: StepView) -> StepView:
-    return replace(
-        step, state=State.INTERRUPTED, reason="calseq ended while it ran", pid=None, signalled=None
-    )
 
 
 def _opening(glance: Glance, letters: Alphabet, width: int) -> list[Line]:

@@ -22,7 +22,8 @@ from calseq.console.wording import (
 from calseq.model.plan import Plan, PowerMode
 from calseq.model.rails import Role
 from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
-from calseq.record.view import BAD, RunView, State, StepView
+from calseq.record.past import BAD, State
+from calseq.record.view import RunView, StepView
 
 _QUOTED_LINES = 6
 _ROWS_PER_QUOTE = 2

@@ -10,7 +10,7 @@ from calseq.console.wording import ending_said, hv_box_words, state_said
 from calseq.measurement.curves import NotUnderstood
 from calseq.model.verdicts import NOT_READ
 from calseq.record.aftermath import PowerState
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from calseq.console.wording import state_word
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.report.steps import StepStory
 
 Group = tuple[StepStory, ...]

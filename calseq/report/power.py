@@ -52,7 +52,7 @@ def _off(power: Aftermath, guard_at: float | None, told: Chronicle) -> PowerWord
     if power.by:
         return PowerWord(power.state, said, f"{power.by} at {power.at}")
     if end and end.confirmed:
-        return PowerWord(power.state, said, "calseq", told.safe_end_at, readings_words(told))
+        return PowerWord(power.state, said, "calseq", told.past.safe_end_at, readings_words(told))
     return PowerWord(power.state, _NO_READING, "run.json")
 
 
@@ -60,7 +60,9 @@ def _before(told: Chronicle) -> str:
     """Say what calseq itself had read last, and how long after the run's begin."""
     readings, read_t = readings_words(told), told.view.rails.read_t
     return (
-        f" (calseq had last read {readings}, {spoken(read_t)} after the begin)" if readings and read_t else ""
+        f" (calseq had last read {readings}, {spoken(read_t - told.gap_s)} after the begin)"
+        if readings and read_t
+        else ""
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.console.statusview import look_closer, truthful
+from calseq.console.statusview import look_closer
 from calseq.model.events import BiasDecided
 from calseq.model.plan import Environment, Plan, PowerMode, Step
 from calseq.model.rails import BOTH_OFF, StepType
@@ -20,11 +20,13 @@ from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.follow import Skim, skim
+from calseq.record.past import Try
 from calseq.record.run_folder import JOURNAL, read_plan
 from calseq.record.seal import SEAL
 from calseq.record.status import Damaged, Phase, Standing, stand
+from calseq.record.view import truthful
 from calseq.report.files import listed
-from calseq.report.history import Chronicle, Try, chronicle, torn_lanes, torn_off
+from calseq.report.history import Chronicle, chronicle, torn_lanes
 from calseq.report.power import PowerWord, power_word
 from calseq.report.steps import StepStory, stories
 from calseq.system.files import read_end, read_regular
@@ -80,7 +82,7 @@ class Dossier(Struct, frozen=True):
         """How long it ran, from its start to its end as run.json has it; as far as its events tell if that has none."""
         if self.standing.phase is Phase.ENDED and self.standing.record.duration_s:
             return self.standing.record.duration_s
-        return self.told.view.t
+        return self.told.ran_s
 
     @property
     def module(self) -> str:
@@ -101,7 +103,10 @@ def read_dossier(folder: Path) -> Dossier:
     skimmed, damage = _events(standing)
     plan, planned, wrong = _plan(standing, skimmed)
     guard_at = _guard_at(folder)
-    told = _truthful(chronicle(plan, skimmed.stamped, _guard_ats(folder)), standing.phase, guard_at)
+    told = chronicle(plan, skimmed.stamped, _guard_ats(folder))
+    told = replace(told, view=truthful(told.view, standing.phase))
+    if standing.phase is Phase.DIED:
+        told = torn_lanes(told, guard_at)
     damage += [wrong] if wrong else []
     standing = look_closer(standing, told.view, damaged=bool(damage))
     return Dossier(
@@ -171,21 +176,11 @@ def _guessed(standing: Standing, skimmed: Skim) -> Plan:
     )
 
 
-def _truthful(told: Chronicle, phase: Phase, guard_at: float | None) -> Chronicle:
-    """Nothing runs that nobody runs, and no rail stays as it was read last."""
-    view = truthful(told.view, phase)
-    if phase not in (Phase.DIED, Phase.ENDED):
-        return told
-    tries = {name: tuple(torn_off(each, told.last_t) for each in tries) for name, tries in told.tries.items()}
-    told = replace(told, view=view, tries=tries)
-    return torn_lanes(told, guard_at) if phase is Phase.DIED else told
-
-
 def _judged(folder: Path, told: Chronicle) -> Iterator[Judged]:
     for decision in told.view.decisions[-_JUDGED:]:
         step = told.view.step(decision.step)
         name = step.step.name if step else f"step {decision.step}"
-        tries = told.tries.get(name, ())
+        tries = told.past.tries.get(name, ())
         files = listed(folder, tries[-1].directory).files if tries and tries[-1].directory else ()
         file = next((each.name for each in files if each.name.endswith("/breakdowns.json")), "")
         content = read_regular(folder / file, _BREAKDOWNS_BYTES) if file else None
@@ -200,7 +195,7 @@ def _judged(folder: Path, told: Chronicle) -> Iterator[Judged]:
 
 def _gone(plan: Plan, told: Chronicle) -> Iterator[tuple[str, Try]]:
     known = {step.name for step in plan.steps}
-    for name, tries in told.tries.items():
+    for name, tries in told.past.tries.items():
         if name not in known:
             yield from ((name, each) for each in tries)
 

@@ -4,7 +4,7 @@ import getpass
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,18 +21,13 @@ from calseq.model.events import (
     RunEnded,
     RunResumed,
     RunStarted,
-    SafeEndFinished,
     Stamped,
-    StepEnded,
-    StepKept,
-    StepLeftOut,
-    StepSkipped,
 )
 from calseq.model.expectations import Expectation, Timing, keys
 from calseq.model.plan import STAND_IN_SAYS, Monitor, Plan, Step
 from calseq.model.rails import Readings
 from calseq.model.request import Request
-from calseq.model.verdicts import ExitCode, RunVerdict, Verdict
+from calseq.model.verdicts import ExitCode, RunVerdict
 from calseq.model.version import __version__
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
@@ -44,6 +39,7 @@ from calseq.record.aftermath import Settled, settle
 from calseq.record.history import expected
 from calseq.record.journal import Journal
 from calseq.record.memory import is_met
+from calseq.record.past import Past, after
 from calseq.record.run_folder import (
     JOURNAL,
     RunRecord,
@@ -123,7 +119,7 @@ class Run(Struct):
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
         started_s = now_s()
-        notes = _Notes(keys(self.plan), self.sequel.verdicts if self.sequel else {})
+        notes = _Notes()
         with ExitStack() as held:
             try:
                 bus, power = self._opened(held, notes)
@@ -133,7 +129,7 @@ class Run(Struct):
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
         before_s = self.sequel.t if self.sequel else 0.0
         place = self._place()
-        record = self._close(place, outcome, notes, before_s + now_s() - started_s)
+        record = self._close(place, outcome, notes.past, before_s + now_s() - started_s)
         safe = outcome.verdict is not RunVerdict.UNSAFE
         with suppress(OSError):  # then the run's folder says it
             keep = self.keeps or is_met(place or self.folder, self.plan.runs)
@@ -297,7 +293,8 @@ class Run(Struct):
             variables["CALSEQ_CALIBRATIONS"] = str(stored_input(self.folder, self.record.plan, site))
         return variables
 
-    def _close(self, place: Path | None, outcome: Outcome, notes: "_Notes", duration_s: float) -> RunRecord:
+    def _close(self, place: Path | None, outcome: Outcome, past: Past, duration_s: float) -> RunRecord:
+        verdicts = {**(self.sequel.verdicts if self.sequel else {}), **past.verdicts}
         closed = replace(
             self.record,
             state="ended",
@@ -306,18 +303,15 @@ class Run(Struct):
             verdict=str(outcome.verdict),
             exit_code=int(outcome.exit_code),
             reason=outcome.reason,
-            steps={
-                step.name: notes.verdicts[step.name]
-                for step in self.plan.steps
-                if step.name in notes.verdicts
-            },
-            timings=(*self.record.timings, *notes.timings),
+            steps={step.name: verdicts[step.name] for step in self.plan.steps if step.name in verdicts},
+            timings=(*self.record.timings, *_timings(past, keys(self.plan))),
         )
         if place is None:
             return closed
         if outcome.verdict is RunVerdict.UNSAFE:
             with suppress(OSError):  # the summary says the same
-                write_marker(place, self.plan, shown(notes.readings), outcome.reason)
+                readings = past.safe_end.readings if past.safe_end else Readings()
+                write_marker(place, self.plan, shown(readings), outcome.reason)
         lines = None
         with suppress(OSError):
             lines = sums(place)
@@ -476,30 +470,20 @@ def _let_go(power: Power) -> None:
         power.close()
 
 
-class _Notes:
-    """Keeps the last verdict of every step, what those that passed took, and the rails as they were read last."""
+class _Notes(Struct):
+    """Keeps what the run did, for its record."""
 
-    def __init__(self, keys: Mapping[int, str], before: Mapping[str, str]) -> None:
-        self.verdicts = dict(before)
-        self.timings: list[Timing] = []
-        self._keys = keys
-        self.readings = Readings()
+    past: Past = Past()
 
     def __call__(self, stamped: Stamped) -> None:
-        event = stamped.event
-        if isinstance(event, StepEnded):
-            self.verdicts[event.name] = str(event.verdict)
-            if event.verdict is Verdict.PASSED and event.step in self._keys:
-                took = (round(event.duration_s, 3), round(event.longest_silence_s, 3))
-                self.timings.append(Timing(self._keys[event.step], *took))
-        elif isinstance(event, StepSkipped):
-            self.verdicts[event.name] = "skipped"
-        elif isinstance(event, StepLeftOut):
-            self.verdicts[event.name] = "left-out"
-        elif isinstance(event, StepKept):
-            self.verdicts[event.name] = str(Verdict.PASSED)
-        elif isinstance(event, SafeEndFinished):
-            self.readings = event.readings
+        self.past = after(self.past, stamped)
+
+
+def _timings(past: Past, keys: Mapping[int, str]) -> Iterator[Timing]:
+    """What the steps that passed took, by the keys under which later runs look for it; in s."""
+    for end in (each.end for each in past.passed.values()):
+        if end.step in keys:
+            yield Timing(keys[end.step], round(end.duration_s, 3), round(end.longest_silence_s, 3))
 
 
 def user() -> str:

@@ -38,7 +38,7 @@ USERS = {
 # What a page takes from the terminal: words and times, no screen.
 OF_CONSOLE = {
     "comparisonview.microamperes", "forecast.SLOW", "forecast.usual", "next_steps.next_words", "planview.quoted",
-    "statusview.look_closer", "statusview.truthful", "times.about", "times.rounded", "times.spoken",
+    "statusview.look_closer", "times.about", "times.rounded", "times.spoken",
     "wording.counted", "wording.ending_said", "wording.hv_box_words", "wording.power_words", "wording.run_reason",
     "wording.state_said", "wording.state_word",
 }  # fmt: skip

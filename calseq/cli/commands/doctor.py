@@ -20,7 +20,7 @@ from calseq.problems.plaintext import width as width_of
 from calseq.problems.problem import Problem
 from calseq.problems.refused import in_order
 from calseq.record.facts import json_text
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.system.assets import bench_file
 from calseq.system.process import adopt_orphans
 from calseq.system.signals import EXIT_CODES, SignalStops

@@ -9,13 +9,13 @@ from calseq.cli.where_runs import Where
 from calseq.cli.which_run import chosen, look
 from calseq.console.forecast import remaining
 from calseq.console.next_steps import next_words
-from calseq.console.statusview import Glance, status_text, truthful
+from calseq.console.statusview import Glance, status_text
 from calseq.model.verdicts import ExitCode
 from calseq.problems.plaintext import printable
 from calseq.problems.refused import Refused
 from calseq.record.facts import facts, json_text
 from calseq.record.status import GOING_ON
-from calseq.record.view import RunView, StepView
+from calseq.record.view import RunView, StepView, truthful
 
 FORMAT = 1
 

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from calseq.bench.bench import Bench, read_bench
 from calseq.bench.stand_in import is_stand_in
-from calseq.model.events import Listener
 from calseq.model.plan import Plan
 from calseq.model.request import Selection
 from calseq.planning.compiler import compile_plan as _compile
@@ -21,6 +20,7 @@ from calseq.problems.refused import in_order, refuse_errors
 from calseq.report.after_run import forget_report, leave_report
 from calseq.run import resume as sequel
 from calseq.run import run
+from calseq.run.bus import Listener
 from calseq.run.run import RunResult
 from calseq.sequence.catalog import builtin
 from calseq.sequence.selection import select

@@ -13,7 +13,7 @@ from calseq.measurement.witnesses import Witnesses
 from calseq.model import events
 from calseq.model.plan import OnFailure, Plan, Step
 from calseq.model.rails import BIASED, Hv, Role, StepType
-from calseq.model.verdicts import NOT_CONTROLLED, ExitCode, RunVerdict, Verdict
+from calseq.model.verdicts import EXIT_CODES, NOT_CONTROLLED, ExitCode, RunVerdict, Verdict
 from calseq.planning.bias import Decision, decide
 from calseq.power.protocol import Power, PowerFault
 from calseq.run.attempt import Attempt, Results
@@ -22,7 +22,7 @@ from calseq.run.rails import NoRig, Rig
 from calseq.run.supervision import Ending, Stage, supervise
 from calseq.system.clock import now_s
 from calseq.system.process import NotStarted
-from calseq.system.signals import EXIT_CODES, Stops
+from calseq.system.signals import Stops
 
 LAST_LINES = 8
 RESULTS_S = 1.0

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from calseq.model import events
+from calseq.run.bus import RecordLost
 from calseq.system.signals import Stops
 
 
@@ -43,7 +44,7 @@ class Course:
         """Emit an event. If the record of it is lost, what runs is ended and nothing further starts."""
         try:
             self._emit(event)
-        except events.RecordLost as lost:
+        except RecordLost as lost:
             self.lost = self.lost or str(lost)
             self.halt(self.lost)
         except BaseException as error:  # noqa: BLE001 - a bug there must not keep the module from being made safe

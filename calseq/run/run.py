@@ -15,9 +15,7 @@ from msgspec.structs import replace
 
 from calseq.model.events import (
     EVENT_FORMAT,
-    Listener,
     MonitorRead,
-    RecordLost,
     RunEnded,
     RunResumed,
     RunStarted,
@@ -55,7 +53,7 @@ from calseq.record.run_folder import (
 )
 from calseq.record.seal import digest_of, seal, sums
 from calseq.run.attempt import Attempt, FolderAttempt
-from calseq.run.bus import Bus
+from calseq.run.bus import Bus, Listener, RecordLost
 from calseq.run.clearance import Unknown, check_before, lock_bench, refuse_unknown
 from calseq.run.executor import Beginning, Outcome, execute
 from calseq.run.monitors import Probe, Watchers

@@ -22,11 +22,11 @@ from run_doubles import (
 )
 
 from calseq.model import events
-from calseq.model.events import RecordLost
 from calseq.model.plan import OnFailure, PowerMode
 from calseq.model.rails import Move, Reading, Readings
 from calseq.model.verdicts import RunVerdict
 from calseq.power.protocol import PowerFault
+from calseq.run.bus import RecordLost
 
 ALL = (SLDO, GENERAL, CURVE, TUNING, BUMPS)
 BAD = {

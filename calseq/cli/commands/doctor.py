@@ -14,7 +14,7 @@ from calseq.console.characters import Alphabet, alphabet, pad
 from calseq.console.line import Line, Span, line, sheet
 from calseq.doctor import PATIENCE_S, Check, Status, examine, this_machine
 from calseq.model.plan import PowerMode
-from calseq.model.verdicts import ExitCode
+from calseq.model.verdicts import EXIT_CODES, ExitCode
 from calseq.planning.preflight import check_faults
 from calseq.problems.plaintext import width as width_of
 from calseq.problems.problem import Problem
@@ -23,7 +23,7 @@ from calseq.record.facts import json_text
 from calseq.record.past import State
 from calseq.system.assets import bench_file
 from calseq.system.process import adopt_orphans
-from calseq.system.signals import EXIT_CODES, SignalStops
+from calseq.system.signals import SignalStops
 
 FORMAT = 1
 

@@ -18,14 +18,13 @@ from calseq.cli.where_runs import Where, near
 from calseq.console.runlist import typable
 from calseq.console.uploads import ending, gaps, headline, queue_text, reasons, told, whereabouts
 from calseq.model.destinations import FelisReceiver, Upload
-from calseq.model.verdicts import ExitCode
+from calseq.model.verdicts import EXIT_CODES, ExitCode
 from calseq.problems import codes
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.find import LATEST, find_run, run_folders
 from calseq.run.run import user
-from calseq.system.signals import EXIT_CODES
 from calseq.upload import command, felis_process
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.enqueue import enqueue, is_due, reckon

@@ -16,11 +16,8 @@ from calseq.model.events import MonitorRead, RunEnded, RunResumed, RunStarted, S
 from calseq.model.plan import PowerMode
 from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, UNKNOWN_HARDWARE, ExitCode
 from calseq.record.journal import decode, read_journal
-from calseq.record.run_folder import JOURNAL, RunRecord, read_record, replace_file
+from calseq.record.run_folder import GUARD_JOURNAL, JOURNAL, SETTLED, RunRecord, read_record, replace_file
 from calseq.system.files import read_end, read_regular
-
-SETTLED = "settled.json"
-"""The file in the folder of a run that ended unsafe: who read HV and LV as off since, or started all the same."""
 
 GUARD = "its guard"
 _TAIL_BYTES = 64 * 1024
@@ -181,7 +178,7 @@ def _settled(folder: Path, record: RunRecord, found: Aftermath) -> Aftermath:
 
 def _is_untouched(folder: Path) -> bool:
     """Tell whether a run was torn off before its guard, which writes first, opened a supply."""
-    guard = (folder / "guard.jsonl").is_symlink() or (folder / "guard.jsonl").exists()
+    guard = (folder / GUARD_JOURNAL).is_symlink() or (folder / GUARD_JOURNAL).exists()
     return not guard and _told_only(folder, _BEFORE_GUARD)
 
 
@@ -210,7 +207,7 @@ def _is_unconfirmed(folder: Path) -> bool:
     """Tell whether the last guard of a run said that off is not confirmed, and did not confirm it later."""
     with suppress(OSError, ValueError):
         said = [
-            msgspec.json.decode(line) for line in read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+            msgspec.json.decode(line) for line in read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()
         ]
         names = [each.get("event") for each in said if isinstance(each, dict)]
         return "unknown" in names and not guard_confirmed(folder)
@@ -220,7 +217,7 @@ def _is_unconfirmed(folder: Path) -> bool:
 def _confirmed_at(folder: Path) -> str:
     """Give when the guard read both rails back as off, if those are its last words; else an empty text."""
     with suppress(OSError, IndexError, ValueError):
-        said = msgspec.json.decode(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
+        said = msgspec.json.decode(read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()[-1])
         if isinstance(said, dict) and said.get("event") == "ended" and said.get("confirmed") is True:
             return str(said.get("time") or "unknown")
     return ""

@@ -10,7 +10,7 @@ from calseq.model.expectations import KEPT, Expectation, Timing, expectations, k
 from calseq.model.formats import refuse_newer
 from calseq.model.plan import Plan
 from calseq.record.find import run_folders
-from calseq.record.run_folder import RUN_FORMAT
+from calseq.record.run_folder import RECORD, RUN_FORMAT
 from calseq.system.files import RECORD_BYTES, read_whole
 
 MAX_FOLDERS = 500
@@ -46,7 +46,7 @@ def read_history(runs: Path, wanted: Collection[str]) -> History:
         if all(len(timings) >= KEPT for timings in found.values()):
             break
         try:
-            closed = _read(folder / "run.json")
+            closed = _read(folder / RECORD)
         except FileNotFoundError:
             continue  # something else, or a run that was refused
         except (OSError, ValueError, RecursionError):

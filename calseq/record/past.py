@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from calseq.model import events
 from calseq.model.verdicts import Verdict
+from calseq.record.run_folder import PLAN
 
 TORN_OFF = "calseq ended while it ran"
 """The reason of an attempt that has no end in the record of a run that is over."""
@@ -86,7 +87,7 @@ class Past(Struct, frozen=True):
     kept_at: Mapping[str, float] = field(default_factory=dict)
     run: str = ""
     operators: tuple[str, ...] = ()
-    plan: str = "plan.json"
+    plan: str = PLAN
     digest: str = ""
     calseq: str = ""
     dirigent: str = ""

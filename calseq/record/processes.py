@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from calseq.record.run_folder import GUARD_JOURNAL
 from calseq.system.assets import GUARD
 from calseq.system.files import read_end
 from calseq.system.process import RUN_MARK
@@ -76,7 +77,7 @@ def guard_lives(folder: Path) -> bool:
 def guard_of(folder: Path) -> int:
     """Process of the guard that last began to write to a run's guard.jsonl; 0 if it has ended."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        lines = read_end(folder / "guard.jsonl", _MOST_BYTES).splitlines()
+        lines = read_end(folder / GUARD_JOURNAL, _MOST_BYTES).splitlines()
         # a resumed run has had several
         last = json.loads([line for line in lines if b'"event": "opening"' in line][-1])
         pid = int(last["pid"])
@@ -89,7 +90,7 @@ def guard_of(folder: Path) -> int:
 def last_try(folder: Path) -> tuple[str, str]:
     """Time and outcome of the last further try of a guard that could not confirm off; both empty if there was none."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        lines = read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+        lines = read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()
         said = json.loads([line for line in lines if b'"event": "tried-again"' in line][-1])
         return str(said["time"]), str(said["reason"])
     return "", ""

@@ -7,6 +7,7 @@ from msgspec import Struct
 from calseq.console.times import spoken
 from calseq.model.rails import Reading
 from calseq.record.aftermath import GUARD, Aftermath, PowerState
+from calseq.record.run_folder import RECORD
 from calseq.record.status import Phase, Standing
 from calseq.report.history import Chronicle
 
@@ -53,7 +54,7 @@ def _off(power: Aftermath, guard_at: float | None, told: Chronicle) -> PowerWord
         return PowerWord(power.state, said, f"{power.by} at {power.at}")
     if end and end.confirmed:
         return PowerWord(power.state, said, "calseq", told.past.safe_end_at, readings_words(told))
-    return PowerWord(power.state, _NO_READING, "run.json")
+    return PowerWord(power.state, _NO_READING, RECORD)
 
 
 def _before(told: Chronicle) -> str:
@@ -89,7 +90,7 @@ def evidence(word: PowerWord, moment: Callable[[float], str]) -> str:
     """Say who says in which state HV and LV are, what was read, and when; empty if nobody read anything."""
     at = moment(word.read_at) if word.read_at else ""
     if word.state is PowerState.OFF:
-        if word.by == "run.json":
+        if word.by == RECORD:
             return ""
         read = f", read at {at}" if at else ""
         return f"Confirmed by {word.by}{read}{f': {word.readings}' if word.readings else ''}."

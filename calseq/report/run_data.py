@@ -21,7 +21,7 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.follow import Skim, skim
 from calseq.record.past import Try
-from calseq.record.run_folder import JOURNAL, read_plan
+from calseq.record.run_folder import GUARD_JOURNAL, JOURNAL, read_plan
 from calseq.record.seal import SEAL
 from calseq.record.status import Damaged, Phase, Standing, stand
 from calseq.record.view import truthful
@@ -203,13 +203,13 @@ def _gone(plan: Plan, told: Chronicle) -> Iterator[tuple[str, Try]]:
 def _guard_at(folder: Path) -> float | None:
     """Give when the guard read both rails back as off, if those are its last words."""
     with suppress(OSError, IndexError):
-        return _confirmed_at(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
+        return _confirmed_at(read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()[-1])
     return None
 
 
 def _guard_ats(folder: Path) -> tuple[float, ...]:
     """Give every time at which a guard of the run came to its end with both rails read back as off."""
-    content = read_regular(folder / "guard.jsonl", _GUARD_BYTES) or b""
+    content = read_regular(folder / GUARD_JOURNAL, _GUARD_BYTES) or b""
     found = (_confirmed_at(line) for line in content.splitlines() if b'"ended"' in line)
     return tuple(at for at in found if at is not None)
 

@@ -14,6 +14,7 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.aftermath import ended_safely, guard_confirmed
 from calseq.record.memory import Last, newest
+from calseq.record.run_folder import RECORD
 from calseq.record.status import UNSEEN, Damaged, Phase, Standing
 from calseq.system.locks import BenchLock, Ended, Holder
 
@@ -124,7 +125,7 @@ def _held_unsafe(holder: Holder) -> Unknown | None:
     if not folder.is_absolute():
         return Unknown(f"{who}, {_NOT_CONFIRMED}")
     try:
-        (folder / "run.json").stat()
+        (folder / RECORD).stat()
     except (FileNotFoundError, NotADirectoryError):
         is_there = False
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.journal import read_journal
 from calseq.record.past import Past, past
-from calseq.record.run_folder import JOURNAL, RunRecord, read_plan, read_record
+from calseq.record.run_folder import JOURNAL, RECORD, RunRecord, read_plan, read_record
 from calseq.record.seal import SEAL, sealed
 from calseq.system.files import PLAN_BYTES, read_whole
 
@@ -44,7 +44,7 @@ def read_run(folder: Path) -> tuple[RunRecord, Plan, Past]:
     if damage and record.state == "ended":
         raise unreadable(folder, f"{JOURNAL}: {damage}")
     recorded = record.digest if name == Path(record.plan).name else ""
-    _check_plan(folder, name, digest, {"run.json": recorded, JOURNAL: told.digest})
+    _check_plan(folder, name, digest, {RECORD: recorded, JOURNAL: told.digest})
     return record, plan, told
 
 

@@ -14,6 +14,7 @@ from calseq.model.verdicts import ExitCode
 from calseq.problems.plaintext import printable
 from calseq.problems.refused import Refused
 from calseq.record.facts import facts, json_text
+from calseq.record.run_folder import QUEUE
 from calseq.record.status import GOING_ON
 from calseq.record.view import RunView, StepView, truthful
 
@@ -35,7 +36,7 @@ def status(where: Where, text: str | None, format_: str) -> int:
 def _upload(glance: Glance) -> Iterator[str]:
     """Say how the upload of a run stands, if anything of it was queued."""
     folder = glance.standing.folder
-    if not (folder / "upload.jsonl").exists():
+    if not (folder / QUEUE).exists():
         return
     from calseq.console.uploads import shortly  # noqa: PLC0415 - most runs have no queue
     from calseq.upload.queue import read_queue  # noqa: PLC0415

@@ -24,6 +24,7 @@ from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.find import LATEST, find_run, run_folders
+from calseq.record.run_folder import QUEUE
 from calseq.run.run import user
 from calseq.upload import command, felis_process
 from calseq.upload.batch import Doing, Waiting
@@ -31,7 +32,7 @@ from calseq.upload.enqueue import enqueue, is_due, reckon
 from calseq.upload.entries import Entry, Queued
 from calseq.upload.ledger import Ledger, after, is_finished
 from calseq.upload.password import NoPassword, find_password
-from calseq.upload.queue import QUEUE, Queue, read_queue
+from calseq.upload.queue import Queue, read_queue
 from calseq.upload.sending import decide, send
 from calseq.upload.trusted import read_vouched_plan
 from calseq.upload.work_folder import WORK, holders

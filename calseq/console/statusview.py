@@ -15,10 +15,10 @@ from calseq.console.times import moment as at_moment
 from calseq.console.times import spoken
 from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, run_reason, step_place
 from calseq.model.verdicts import RunVerdict
-from calseq.record.aftermath import PowerState, seen
+from calseq.record.aftermath import PowerState
 from calseq.record.log_tail import LogTail, Tail
 from calseq.record.status import UNSEEN, Phase, Standing
-from calseq.record.view import RunView, StepView, truthful
+from calseq.record.view import RunView, StepView, look_closer, truthful
 
 _NOTES = 3
 _LABEL = 9
@@ -44,18 +44,6 @@ class Glance(Struct, frozen=True):
     now_t: float
     tail: Tail = Tail()
     damage: tuple[str, ...] = ()
-
-
-def look_closer(standing: Standing, view: RunView, *, damaged: bool) -> Standing:
-    """Give how a run stands after a look at its events, too: what they tell of the rails counts, unless all is good anyway."""
-    end = view.safe_end
-    power = seen(
-        standing.power,
-        touched=view.rails.touched or damaged,
-        confirmed=end.confirmed if end else None,
-        unsafe=view.ended is not None and view.ended.verdict is RunVerdict.UNSAFE,
-    )
-    return replace(standing, power=power)
 
 
 def glance_at(standing: Standing, view: RunView, now_t: float, damage: tuple[str, ...] = ()) -> Glance:

@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from calseq.record.aftermath import Aftermath, aftermath, with_end
 from calseq.record.find import run_folders
-from calseq.record.processes import guard_lives, is_held, is_hidden, marked, run_lives
+from calseq.record.processes import guard_lives, is_held, marked, run_lives
 from calseq.record.run_folder import RunRecord, read_record
 from calseq.system.files import NotRegular
+from calseq.system.proc import is_hidden
 
 _RECENT = 100
 """A run that goes on wrote into its folder when it began: so many others are not begun meanwhile."""

@@ -32,9 +32,10 @@ from calseq.model.events import (
 from calseq.model.expectations import Expectation, catalogued
 from calseq.model.plan import Plan, Step
 from calseq.model.rails import Move, Reading, Readings, Role
-from calseq.model.verdicts import NOT_CONTROLLED
+from calseq.model.verdicts import NOT_CONTROLLED, RunVerdict
+from calseq.record.aftermath import PowerState
 from calseq.record.past import BAD, TORN_OFF, Past, State, after, torn_off
-from calseq.record.status import Phase
+from calseq.record.status import Phase, Standing
 
 _NOTES_KEPT = 100
 
@@ -200,6 +201,19 @@ def truthful(view: RunView, phase: Phase) -> RunView:
     )
     rails = replace(view.rails, moving=None, driven=frozenset())
     return replace(view, steps=steps, rails=rails, preparing=0, making_safe=False)
+
+
+def look_closer(standing: Standing, view: RunView, *, damaged: bool) -> Standing:
+    """State of HV and LV after a look at the run's events, too: where they and its record differ, the worse counts."""
+    power, end = standing.power, view.safe_end
+    if power.by or power.state not in (PowerState.OFF, PowerState.UNCONTROLLED):
+        return standing
+    unsafe = view.ended is not None and view.ended.verdict is RunVerdict.UNSAFE
+    if unsafe or (end and not end.confirmed and power.controlled):
+        return replace(standing, power=replace(power, state=PowerState.UNKNOWN))
+    if view.rails.touched or damaged or (end and end.confirmed) or not power.controlled:
+        return standing
+    return replace(standing, power=replace(power, state=PowerState.UNTOUCHED))
 
 
 def _run(view: RunView, event: object, _t: float) -> RunView:

@@ -26,7 +26,7 @@ from calseq.problems.refused import Refused
 from calseq.record.history import expected
 from calseq.record.journal import JournalReading, cut_tail, scan
 from calseq.record.past import Past, past
-from calseq.record.processes import children, guard_lives, is_hidden, run_lives
+from calseq.record.processes import children, guard_lives, run_lives
 from calseq.record.run_folder import (
     JOURNAL,
     RunRecord,
@@ -40,12 +40,14 @@ from calseq.record.run_folder import (
     write_record,
 )
 from calseq.record.seal import SEAL, seal
-from calseq.run.clearance import check_before, lock_bench, own_unknown, refuse_unknown
+from calseq.run.clearance import check_before, check_hv_box, lock_bench, own_unknown, refuse_unknown
 from calseq.run.executor import Beginning
-from calseq.run.run import Run, Sequel, check_hv_box, take_over, user
+from calseq.run.run import Run, Sequel, take_over
 from calseq.system.clock import now_s
 from calseq.system.files import INPUT_BYTES, JOURNAL_BYTES, read_whole
 from calseq.system.locks import FolderLock
+from calseq.system.proc import is_hidden
+from calseq.system.process import user
 from calseq.system.signals import Stops
 
 GUARD_WAIT_S = 900.0

@@ -1,10 +1,9 @@
 """One run of a plan: its folder, record, supplies, screen and signals brought together around the executor."""
 
-import getpass
 import os
 import platform
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from calseq.model.events import (
     RunStarted,
     Stamped,
 )
-from calseq.model.expectations import Expectation, Timing, keys
+from calseq.model.expectations import Expectation
 from calseq.model.plan import STAND_IN_SAYS, Monitor, Plan, Step
 from calseq.model.rails import Readings
 from calseq.model.request import Request
@@ -29,12 +28,11 @@ from calseq.model.verdicts import ExitCode, RunVerdict
 from calseq.model.version import __version__
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
-from calseq.problems.codes import BENCH_BUSY, HV_BOX
-from calseq.problems.plaintext import printable
+from calseq.problems.codes import BENCH_BUSY
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.aftermath import Settled, settle
-from calseq.record.history import expected
+from calseq.record.history import expected, taken
 from calseq.record.journal import Journal
 from calseq.record.memory import is_met
 from calseq.record.past import Past, after
@@ -54,7 +52,7 @@ from calseq.record.run_folder import (
 from calseq.record.seal import digest_of, seal, sums
 from calseq.run.attempt import Attempt, FolderAttempt
 from calseq.run.bus import Bus, Listener, RecordLost
-from calseq.run.clearance import Unknown, check_before, lock_bench, refuse_unknown
+from calseq.run.clearance import Unknown, check_before, check_hv_box, lock_bench, refuse_unknown
 from calseq.run.executor import Beginning, Outcome, execute
 from calseq.run.monitors import Probe, Watchers
 from calseq.run.on_finish import announce
@@ -62,7 +60,7 @@ from calseq.run.rails import shown
 from calseq.run.supplies import open_supplies
 from calseq.system.clock import now_s
 from calseq.system.locks import BenchLock, Ended, FolderLock
-from calseq.system.process import adopt_orphans
+from calseq.system.process import adopt_orphans, user
 from calseq.system.signals import Stops
 
 CHILD_VARIABLES = {"PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"}
@@ -126,7 +124,7 @@ class Run(Struct):
             else:
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
         before_s = self.sequel.t if self.sequel else 0.0
-        place = self._place()
+        place = self.mine.path(self.folder) if self.mine else self.folder
         record = self._close(place, outcome, notes.past, before_s + now_s() - started_s)
         safe = outcome.verdict is not RunVerdict.UNSAFE
         with suppress(OSError):  # then the run's folder says it
@@ -134,19 +132,6 @@ class Run(Struct):
             self.lock.conclude(Ended.SAFE if safe else Ended.UNKNOWN, keep=keep)
         self.release()
         return RunResult(place or self.folder, outcome, record)
-
-    def _place(self) -> Path | None:
-        """Where the run folder is by now, by its lock; None if it is nowhere: a child may move it, or put a link there."""
-        if not self.mine:
-            return self.folder
-        for descriptor in self.mine.descriptors:
-            with suppress(OSError):
-                opened = os.fstat(descriptor)
-                for path in (self.folder, Path(f"/proc/self/fd/{descriptor}").readlink()):
-                    with suppress(OSError):
-                        if os.path.samestat(opened, path.lstat()):
-                            return path
-        return None
 
     def announce(self, result: RunResult, stops: Stops, report: str = "") -> str:
         """Run the site's `on_finish`, if it has one, and say what went wrong with it; the run is over by now.
@@ -302,7 +287,7 @@ class Run(Struct):
             exit_code=int(outcome.exit_code),
             reason=outcome.reason,
             steps={step.name: verdicts[step.name] for step in self.plan.steps if step.name in verdicts},
-            timings=(*self.record.timings, *_timings(past, keys(self.plan))),
+            timings=(*self.record.timings, *taken(past, self.plan)),
         )
         if place is None:
             return closed
@@ -397,19 +382,6 @@ def take_over(run: Run, unknown: Sequence[Unknown]) -> None:
     claim(run)
 
 
-def check_hv_box(plan: Plan, *, closed: bool) -> None:
-    """HV box of a plan with bias: refused unless it is confirmed `closed`, where the bench asks for that.
-
-    Raises:
-        Refused: it is not confirmed.
-    """
-    box = plan.hv_box
-    if box and box.stated == "ask" and plan.needs_bias and not closed:
-        message = f"a step needs bias, and calseq does not control {printable(box.shown, 80)}"
-        cure = "look whether its channels are closed; then start with --hv-box-closed"
-        raise Refused([Problem(HV_BOX, message, cure)])
-
-
 def _prepared(
     plan: Plan,
     runs: Path,
@@ -475,18 +447,3 @@ class _Notes(Struct):
 
     def __call__(self, stamped: Stamped) -> None:
         self.past = after(self.past, stamped)
-
-
-def _timings(past: Past, keys: Mapping[int, str]) -> Iterator[Timing]:
-    """What the steps that passed took, by the keys under which later runs look for it; in s."""
-    for end in (each.end for each in past.passed.values()):
-        if end.step in keys:
-            yield Timing(keys[end.step], round(end.duration_s, 3), round(end.longest_silence_s, 3))
-
-
-def user() -> str:
-    """Give the name of whoever runs this; empty if it has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

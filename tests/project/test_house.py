@@ -38,7 +38,7 @@ USERS = {
 # What a page takes from the terminal: words and times, no screen.
 OF_CONSOLE = {
     "comparisonview.microamperes", "forecast.SLOW", "forecast.usual", "next_steps.next_words", "planview.quoted",
-    "statusview.look_closer", "times.about", "times.rounded", "times.spoken",
+    "times.about", "times.rounded", "times.spoken",
     "wording.counted", "wording.ending_said", "wording.hv_box_words", "wording.power_words", "wording.run_reason",
     "wording.state_said", "wording.state_word",
 }  # fmt: skip
@@ -97,7 +97,6 @@ LONG = {
     "power/guard": "one file: another interpreter starts it by its path, with the standard library alone",
     "power/guard: __init__": "the state of the guard, each part with its reason",
     "power/icicle": "one file beside the guard, for the same reason",
-    "run/run": "still: the notes of a run are to be the fold that readers use",
     "simulator/dirigent": "still: one command for each calibration, and the options of all",
     "sequence/schema": "still: the fixed part of the schema is to be data",
 }

@@ -25,7 +25,7 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.find import LATEST, find_run, run_folders
 from calseq.record.run_folder import QUEUE
-from calseq.run.run import user
+from calseq.system.process import user
 from calseq.upload import command, felis_process
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.enqueue import enqueue, is_due, reckon

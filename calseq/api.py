@@ -18,7 +18,7 @@ from calseq.planning.loading import find_sequence, load_sequence, simulated
 from calseq.planning.preflight import check_faults, check_machine
 from calseq.problems.refused import in_order, refuse_errors
 from calseq.report.after_run import forget_report, leave_report
-from calseq.run import resume as sequel
+from calseq.run import resume as resuming
 from calseq.run import run
 from calseq.run.bus import Listener
 from calseq.run.run import RunResult
@@ -136,15 +136,15 @@ def resume(
         Refused: nothing was started.
     """
     with SignalStops() as stops:
-        ended = sequel.open_ended(Path(folder), stops, lambda _: None)
+        ended = resuming.open_ended(Path(folder), stops, lambda _: None)
         try:
-            today = plan or sequel.stored_plan(ended, "no plan of today was given")
+            today = plan or resuming.stored_plan(ended, "no plan of today was given")
             _refuse_evening(today)
-            resumption = sequel.reckon(ended, today)
+            resumption = resuming.reckon(ended, today)
             if resumption.is_over:
-                sequel.settle(ended)
+                resuming.settle(ended)
                 return None
-            begun = sequel.go_on(
+            begun = resuming.go_on(
                 ended, resumption, operator=operator, acknowledge=acknowledge, hv_box_closed=hv_box_closed
             )
             begun.listeners.update(listeners or {})

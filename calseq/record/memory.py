@@ -1,4 +1,4 @@
-"""What is remembered of a bench: the newest run on each of its instruments, by the run folders and not only by its locks.
+"""The newest run on each instrument of a bench, by the run folders and not only by the locks.
 
 Locks lie in a folder that a reboot empties and that another user, or a container, may not share.
 """

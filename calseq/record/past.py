@@ -19,7 +19,7 @@ TORN_OFF = "calseq ended while it ran"
 
 
 class State(StrEnum):
-    """Where a step stands: before its end, or the verdict's own word."""
+    """State of a step: before its end, or the verdict's own word."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""Who of a run is there: its process, its guard, and the children of its steps."""
+"""Processes of a run: its own, its guard, and the children of its steps."""
 
 import errno
 import fcntl
@@ -27,7 +27,7 @@ def is_present(folder: Path, pid: int, since: str) -> bool:
 
 
 def run_lives(pid: int, since: str) -> bool:
-    """The process of a run lives: not only one that has its pid by now."""
+    """The process of a run lives: not another one that has its pid since."""
     began = began_s(pid) if pid else None
     if began is None:
         return False

@@ -231,7 +231,7 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def write_marker(folder: Path, plan: Plan, readings: str, reason: str) -> None:
-    """Write the file that tells whoever comes by that nobody knows the state of the supplies.
+    """Write the marker file of an unsafe end: HV and LV are not known to be off, and what to do.
 
     Raises:
         OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""A run as its events tell it: a fold, so that a recorded run looks as it did while it ran."""
+"""State of a run at one moment, by its plan and events: a recorded run looks as it did while it ran."""
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -152,7 +152,7 @@ class RunView(Struct, frozen=True):
         return None if place is None else self.steps[place]
 
     def place(self, number: int) -> int | None:
-        """Give where the step of that number stands in `steps`."""
+        """Index in `steps` of the step of that number."""
         if 0 < number <= len(self.steps) and self.steps[number - 1].step.number == number:
             return number - 1
         return next((i for i, each in enumerate(self.steps) if each.step.number == number), None)
@@ -161,12 +161,12 @@ class RunView(Struct, frozen=True):
 def begin(plan: Plan) -> RunView:
     """Give the view of a run of which nothing has happened yet."""
     named = ", ".join(module.name or f"channel {module.channel}" for module in plan.modules)
-    view = RunView(plan, _untold(plan), module=named, simulated=plan.simulated)
+    view = RunView(plan, _waiting(plan), module=named, simulated=plan.simulated)
     return expecting(view, catalogued(plan))
 
 
-def _untold(plan: Plan) -> tuple[StepView, ...]:
-    """Give the steps before anything was told of them; what is left out is so from the beginning."""
+def _waiting(plan: Plan) -> tuple[StepView, ...]:
+    """Steps before the first event; what is left out is so from the beginning."""
     return tuple(
         StepView(step, State.LEFT_OUT, reason=step.left_out) if step.left_out else StepView(step)
         for step in plan.steps
@@ -189,7 +189,7 @@ def fold(view: RunView, stamped: Stamped) -> RunView:
 
 
 def truthful(view: RunView, phase: Phase) -> RunView:
-    """Give the view of a run without what its record only lacks the end of: nothing runs that nobody runs."""
+    """View of a run whose processes have ended: what its record has no end of was interrupted."""
     if phase not in (Phase.DIED, Phase.ENDED):
         return view
     view = replace(view, past=torn_off(view.past))

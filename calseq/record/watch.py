@@ -1,4 +1,4 @@
-"""What happens in a run that somebody else started, piece by piece, until it has ended or nobody of it is left."""
+"""New events of a run of another process, until it has ended or no process of it lives."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -33,7 +33,7 @@ VARIABLES = {
     "CALSEQ_REPORT": "the path of the run's `report.html`; empty if there is none",
     "CALSEQ_JOB": "the name that another program gave the run with `--job`; empty if none did",
 }
-"""What the command is told. The mark of a run's own processes is not among it: this is none of them."""
+"""Environment of the command. The mark of a run's own processes is not among it: this is none of them."""
 
 
 def told(record: RunRecord, folder: Path, report: str = "") -> dict[str, str]:

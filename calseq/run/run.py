@@ -75,8 +75,8 @@ class RunResult(Struct, frozen=True):
     record: RunRecord
 
 
-class Sequel(Struct, frozen=True):
-    """What a resumed run goes on from: what it tells first, what it has, and where its journal stands."""
+class ResumePoint(Struct, frozen=True):
+    """Where a resumed run goes on: its first event, the results it has, and the end of its journal."""
 
     resumed: RunResumed
     beginning: Beginning
@@ -103,7 +103,7 @@ class Run(Struct):
     expected: tuple[Expectation, ...] = ()
     complaint: str = ""
     mine: FolderLock | None = None
-    sequel: Sequel | None = None
+    resume_point: ResumePoint | None = None
     dirigent: str = ""
     keeps: bool = False
 
@@ -123,7 +123,7 @@ class Run(Struct):
                 outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, f"nothing was touched: {error}")
             else:
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
-        before_s = self.sequel.t if self.sequel else 0.0
+        before_s = self.resume_point.t if self.resume_point else 0.0
         place = self.mine.path(self.folder) if self.mine else self.folder
         record = self._close(place, outcome, notes.past, before_s + now_s() - started_s)
         safe = outcome.verdict is not RunVerdict.UNSAFE
@@ -161,17 +161,17 @@ class Run(Struct):
 
     def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power]:
         """Open the journal and the supplies; nothing is touched yet."""
-        sequel = self.sequel
-        journal = held.enter_context(Journal(self.folder / JOURNAL, resumed=sequel is not None))
+        resume_point = self.resume_point
+        journal = held.enter_context(Journal(self.folder / JOURNAL, resumed=resume_point is not None))
         with suppress(Refused, OSError):
             share(self.folder, self.plan.group)
         bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
-        if sequel:
-            bus.seq, bus.t = sequel.seq, sequel.t
+        if resume_point:
+            bus.seq, bus.t = resume_point.seq, resume_point.t
         if not bus.seq:  # else it was told when the run began
             bus.emit(self._started())
-        if sequel:
-            bus.emit(sequel.resumed)
+        if resume_point:
+            bus.emit(resume_point.resumed)
         try:
             power = open_supplies(
                 self.plan,
@@ -179,7 +179,7 @@ class Run(Struct):
                 self._keep,
                 self.terminal,
                 locks=self.lock.files,
-                resumed=sequel is not None,
+                resumed=resume_point is not None,
             )
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
@@ -200,7 +200,7 @@ class Run(Struct):
                 clock=now_s,
                 stops=stops,
                 look=watchers.look,
-                beginning=self.sequel.beginning if self.sequel else None,
+                beginning=self.resume_point.beginning if self.resume_point else None,
             )
         except BaseException as error:  # noqa: BLE001 - the executor lets nothing through: what did come is believed in nothing
             reason = f"the run was torn off: {type(error).__name__}: {error}"
@@ -277,7 +277,7 @@ class Run(Struct):
         return variables
 
     def _close(self, place: Path | None, outcome: Outcome, past: Past, duration_s: float) -> RunRecord:
-        verdicts = {**(self.sequel.verdicts if self.sequel else {}), **past.verdicts}
+        verdicts = {**(self.resume_point.verdicts if self.resume_point else {}), **past.verdicts}
         closed = replace(
             self.record,
             state="ended",

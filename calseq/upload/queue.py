@@ -31,7 +31,7 @@ _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Queue:
-    """The queue of a run, held: nobody else sends anything of it meanwhile."""
+    """The queue of a run, locked: no other process sends anything of it meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         """Take the lock, and read what was written before; a torn last line is cut off.

@@ -34,7 +34,7 @@ from calseq.upload.ledger import Ledger, after, is_finished
 from calseq.upload.password import NoPassword, find_password
 from calseq.upload.queue import Queue, read_queue
 from calseq.upload.sending import decide, send
-from calseq.upload.trusted import read_vouched_plan
+from calseq.upload.trusted import read_trusted_plan
 from calseq.upload.work_folder import WORK, holders
 
 
@@ -122,7 +122,7 @@ def _sent(queue: Queue, where: Where, upload_: Upload | None, manner: Manner, as
     for line in filter(None, (otherwise_, *gaps(wanted))):
         message(line)
     try:
-        send(queue, read_vouched_plan(folder), _tell, ask)
+        send(queue, read_trusted_plan(folder), _tell, ask)
     except NoPassword as missing:
         message(f"  {printable(str(missing))}")
     typed = _command(folder, where, wanted)

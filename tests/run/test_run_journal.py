@@ -41,6 +41,9 @@ BY_TYPE[tuple[Expectation, ...]] = st.lists(
 BY_TYPE[tuple[events.SupplyDecided, ...]] = st.lists(
     st.builds(events.SupplyDecided, BY_TYPE[str], BY_TYPE[bool], BY_TYPE[str]), max_size=3
 ).map(tuple)
+BY_TYPE[tuple[events.ResultFile, ...]] = st.lists(
+    st.builds(events.ResultFile, BY_TYPE[str], BY_TYPE[int], BY_TYPE[str]), max_size=3
+).map(tuple)
 BY_NAME = {"format": st.integers(0, EVENT_FORMAT)}
 
 

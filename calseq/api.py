@@ -7,7 +7,6 @@ from pathlib import Path
 
 from calseq.bench.bench import Bench, read_bench
 from calseq.bench.find import bench_file, shipped_bench
-from calseq.model.events import Listener
 from calseq.model.plan import Plan
 from calseq.model.request import Selection
 from calseq.planning.compiler import rehearsal
@@ -17,6 +16,7 @@ from calseq.planning.loading import find_sequence, load_sequence
 from calseq.planning.preflight import check_faults, check_machine
 from calseq.problems.refused import in_order, refuse_errors
 from calseq.report.after_run import forget_report, leave_report
+from calseq.run.bus import Listener
 from calseq.run.resume import go_on, open_ended, reckon, settle, stored_plan
 from calseq.run.run import RunResult, prepare_run
 from calseq.sequence.catalog import builtin

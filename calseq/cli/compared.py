@@ -6,7 +6,7 @@ from pathlib import Path
 
 from calseq.cli.which_run import look
 from calseq.console.runlist import duration_s
-from calseq.console.statusview import Glance, truthful, word_of
+from calseq.console.statusview import Glance, word_of
 from calseq.measurement.comparison import CurveFact, RunFacts, StepFact
 from calseq.measurement.curves import IvCurve, Measured, NotUnderstood, ViCurve, read_curves
 from calseq.measurement.iv import figures_in, module_of
@@ -17,7 +17,7 @@ from calseq.model.rails import StepType
 from calseq.planning.bias import told_of
 from calseq.problems.plaintext import printable
 from calseq.record.status import Phase, Standing
-from calseq.record.view import StepView
+from calseq.record.view import StepView, truthful
 from calseq.report.files import is_below
 from calseq.system.files import read_regular
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from calseq.system.signals import EXIT_CODES
+from calseq.model.verdicts import EXIT_CODES
 
 _SIGNALS = {int(code): signal.Signals[name] for name, code in EXIT_CODES.items()}
 _DUMPABLE = 4  # PR_SET_DUMPABLE of <linux/prctl.h>

@@ -13,7 +13,7 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.find import LATEST, find_run
 from calseq.record.follow import Skim, skim
-from calseq.record.run_folder import read_plan
+from calseq.record.run_folder import JOURNAL, read_plan
 from calseq.record.status import Damaged, Phase, Standing, going_on, stand
 from calseq.record.view import RunView, begin, fold
 
@@ -55,7 +55,7 @@ def now_in(view: RunView) -> float:
 
 def _skim(folder: Path) -> Skim:
     try:
-        return skim(folder / "events.jsonl")
+        return skim(folder / JOURNAL)
     except FileNotFoundError:
         return Skim()  # it has just begun
     except OSError as error:

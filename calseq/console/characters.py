@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from calseq.console.line import Line, Span, line_width
 from calseq.problems.plaintext import printable, width
-from calseq.record.view import State
+from calseq.record.past import State
 
 
 class Alphabet(Struct, frozen=True):

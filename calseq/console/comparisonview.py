@@ -21,7 +21,7 @@ from calseq.measurement.comparison import (
 )
 from calseq.measurement.iv import microamperes
 from calseq.problems.plaintext import width as wide
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.record.words import state_word
 from calseq.system.times import spoken
 

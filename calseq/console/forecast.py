@@ -4,7 +4,8 @@ from msgspec import Struct
 
 from calseq.console.characters import Alphabet
 from calseq.model.expectations import SLOW, Expectation
-from calseq.record.view import RunView, State, StepView
+from calseq.record.past import State
+from calseq.record.view import RunView, StepView
 from calseq.record.words import usual
 from calseq.system.times import about, clocked, spoken
 

@@ -20,7 +20,8 @@ from calseq.console.wording import (
 )
 from calseq.problems.plaintext import width
 from calseq.record.log_tail import Tail
-from calseq.record.view import RunView, State, StepView
+from calseq.record.past import State
+from calseq.record.view import RunView, StepView
 from calseq.record.words import power_words, usual
 from calseq.system.times import clocked, rounded, spoken
 

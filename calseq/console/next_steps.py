@@ -6,9 +6,9 @@ from calseq.model.request import Request
 from calseq.model.verdicts import RunVerdict
 from calseq.planning.resume_preview import forbidding, preview
 from calseq.problems.plaintext import printable, word
+from calseq.record.past import BAD, State
 from calseq.record.run_folder import RunRecord
 from calseq.record.status import Phase, Standing
-from calseq.record.view import BAD, State
 
 _WITHOUT_LOG = State.NOT_STARTED
 

@@ -9,7 +9,7 @@ from calseq.console.table import Column, table
 from calseq.console.wording import STYLES
 from calseq.model.rails import StepType
 from calseq.planning.resumption import Resumption, Row
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.system.times import spoken
 
 _LABEL = 9

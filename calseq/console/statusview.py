@@ -13,10 +13,10 @@ from calseq.console.next_steps import next_words
 from calseq.console.summary import labelled, supplies_lines
 from calseq.console.wording import ENDINGS, MOVES, attempts, banner, rails_line, step_place
 from calseq.model.verdicts import RunVerdict
-from calseq.record.aftermath import PowerState, seen
+from calseq.record.aftermath import PowerState
 from calseq.record.log_tail import LogTail, Tail
 from calseq.record.status import UNSEEN, Phase, Standing
-from calseq.record.view import RunView, State, StepView
+from calseq.record.view import RunView, StepView, look_closer, truthful
 from calseq.record.words import run_reason
 from calseq.system.times import moment as at_moment
 from calseq.system.times import spoken
@@ -45,18 +45,6 @@ class Glance(Struct, frozen=True):
     now_t: float
     tail: Tail = Tail()
     damage: tuple[str, ...] = ()
-
-
-def look_closer(standing: Standing, view: RunView, *, damaged: bool) -> Standing:
-    """Give how a run stands after a look at its events, too: what they tell of the rails counts, unless all is good anyway."""
-    end = view.safe_end
-    power = seen(
-        standing.power,
-        touched=view.rails.touched or damaged,
-        confirmed=end.confirmed if end else None,
-        unsafe=view.ended is not None and view.ended.verdict is RunVerdict.UNSAFE,
-    )
-    return replace(standing, power=power)
 
 
 def glance_at(standing: Standing, view: RunView, now_t: float, damage: tuple[str, ...] = ()) -> Glance:
@@ -92,15 +80,6 @@ def status_text(
     return sheet(stacked(blocks), color=color)
 
 
-def truthful(view: RunView, phase: Phase) -> RunView:
-    """Give the view of a run without what its record only lacks the end of: nothing runs that nobody runs."""
-    if phase is not Phase.DIED:
-        return view
-    steps = tuple(_torn_off(each) if each.state is State.RUNNING else each for each in view.steps)
-    rails = replace(view.rails, moving=None, driven=frozenset())
-    return replace(view, steps=steps, rails=rails, preparing=0, making_safe=False)
-
-
 def word_of(standing: Standing) -> tuple[str, str]:
     """Give the one word for how a run stands, and its style."""
     if standing.phase is Phase.ENDED:
@@ -108,12 +87,6 @@ def word_of(standing: Standing) -> tuple[str, str]:
         style = next((style for each, style in VERDICTS.items() if each.value == verdict), "bold red")
         return f"{verdict}, in part" if standing.record.in_part else verdict, style
     return standing.phase.value, _STYLES[standing.phase]
-
-
-def _torn_off(step: StepView) -> StepView:
-    return replace(
-        step, state=State.INTERRUPTED, reason="calseq ended while it ran", pid=None, signalled=None
-    )
 
 
 def _opening(glance: Glance, letters: Alphabet, width: int) -> list[Line]:

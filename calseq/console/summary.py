@@ -10,7 +10,8 @@ from calseq.console.wording import STANDINGS, STYLES, VERDICT_STYLES, rails_line
 from calseq.model.plan import Plan, PowerMode
 from calseq.model.rails import Role
 from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, TRIES_ON, UNKNOWN_HARDWARE, WHAT_TO_DO, RunVerdict
-from calseq.record.view import BAD, RunView, State, StepView
+from calseq.record.past import BAD, State
+from calseq.record.view import RunView, StepView
 from calseq.record.words import counted, ending_said, hv_box_words, run_reason, state_word
 from calseq.system.times import spoken
 

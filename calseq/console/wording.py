@@ -8,7 +8,8 @@ from calseq.model.events import StepEnded
 from calseq.model.plan import Plan
 from calseq.model.rails import Move, Reading, Role
 from calseq.model.verdicts import UNKNOWN_HARDWARE, RunVerdict
-from calseq.record.view import RunView, State, StepView
+from calseq.record.past import State
+from calseq.record.view import RunView, StepView
 from calseq.system.times import rounded, spoken
 
 STYLES = {

@@ -1,7 +1,6 @@
-"""What happened in a run, as frozen values, and the bus that carries them to those who listen."""
+"""What happens in a run, as frozen values: its events, by which everything of it is known."""
 
 import re
-from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -296,10 +295,3 @@ class Stamped(Struct, frozen=True):
     at: float
     t: float
     event: Event
-
-
-Listener = Callable[[Stamped], None]
-
-
-class RecordLost(Exception):
-    """A vital listener failed: what happens is no longer recorded. The message says why."""

@@ -41,6 +41,14 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+EXIT_CODES = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGTERM": ExitCode.TERMINATED,
+    "SIGQUIT": ExitCode.QUIT,
+    "SIGHUP": ExitCode.HANGUP,
+}
+"""The exit code after a safe end that a signal asked for, by the signal's name."""
+
 EXIT_CODE_MEANINGS = {
     ExitCode.GOOD: "good",
     ExitCode.FAILED: "`validate`: problems found; `execute`: a step did not pass; power is confirmed off*",

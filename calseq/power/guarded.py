@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from calseq.model.rails import Move, Readings, Role
 from calseq.power.protocol import PowerFault, Watched
+from calseq.record.run_folder import GUARD_JOURNAL, GUARD_LOG
 from calseq.system.assets import GUARD
 from calseq.system.clock import now_s
 
@@ -78,7 +79,7 @@ def _started(setting: Setting) -> subprocess.Popen[bytes]:
     """
     inherited = (*setting.keep, *([setting.terminal.descriptor] if setting.terminal else []))
     try:
-        with (setting.folder / "guard.log").open("ab") as log:
+        with (setting.folder / GUARD_LOG).open("ab") as log:
             return subprocess.Popen(
                 [setting.python, str(GUARD)],
                 stdin=subprocess.PIPE,
@@ -129,7 +130,7 @@ class GuardedPower:
             MOVE_TIMEOUT_S,
             backend=setting.backend,
             config=dict(setting.config),
-            journal=str(setting.folder / "guard.jsonl"),
+            journal=str(setting.folder / GUARD_JOURNAL),
             mark=setting.mark,
             run=setting.folder.name,
             terminal=setting.terminal and msgspec.to_builtins(setting.terminal),

@@ -1,4 +1,4 @@
-"""What calseq asks of the supplies of a bench, whoever drives them."""
+"""Protocol of the supplies of a bench, whichever process drives them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -72,7 +72,7 @@ class Power(Protocol):
         ...
 
     def lost(self) -> str:
-        """Say what has gone wrong with the supplies while nobody asked them anything; empty if nothing has."""
+        """Fault of the supplies between two requests, in words; empty if there is none."""
         ...
 
     def close(self) -> None:

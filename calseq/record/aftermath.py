@@ -16,14 +16,12 @@ from calseq.model.events import MonitorRead, RunEnded, RunResumed, RunStarted, S
 from calseq.model.plan import PowerMode
 from calseq.model.verdicts import NOT_CONTROLLED, NOT_READ, UNKNOWN_HARDWARE, ExitCode
 from calseq.record.journal import decode, read_journal
-from calseq.record.run_folder import JOURNAL, RunRecord, read_record, replace_file
+from calseq.record.run_folder import GUARD_JOURNAL, JOURNAL, SETTLED, RunRecord, read_record, replace_file
 from calseq.system.files import read_end, read_regular
-
-SETTLED = "settled.json"
-"""The file in the folder of a run that ended unsafe: who read HV and LV as off since, or started all the same."""
 
 GUARD = "its guard"
 _TAIL_BYTES = 64 * 1024
+_GUARD_BYTES = 8 << 20
 _BEFORE_GUARD = (RunStarted, RunResumed, MonitorRead)
 
 
@@ -90,21 +88,6 @@ def aftermath(folder: Path, record: RunRecord, *, goes_on: bool = False) -> Afte
         return Aftermath(PowerState.IN_USE, controlled=controlled)
     found = _ended(folder, record, controlled) if record.state == "ended" else _died(folder, controlled)
     return _settled(folder, record, found) if found.state is PowerState.UNKNOWN else found
-
-
-def seen(power: Aftermath, *, touched: bool, confirmed: bool | None, unsafe: bool) -> Aftermath:
-    """Give what a record said of the rails after a look at the events of the run.
-
-    They tell whether a rail was moved, whether the safe end was confirmed (None if there is none), and whether the run
-    ended unsafe. Where the two differ, the worse counts.
-    """
-    if power.by or power.state not in (PowerState.OFF, PowerState.UNCONTROLLED):
-        return power
-    if unsafe or (confirmed is False and power.controlled):
-        return replace(power, state=PowerState.UNKNOWN)
-    if touched or confirmed or not power.controlled:
-        return power
-    return replace(power, state=PowerState.UNTOUCHED)
 
 
 def ended_safely(folder: Path) -> bool:
@@ -181,7 +164,7 @@ def _settled(folder: Path, record: RunRecord, found: Aftermath) -> Aftermath:
 
 def _is_untouched(folder: Path) -> bool:
     """Tell whether a run was torn off before its guard, which writes first, opened a supply."""
-    guard = (folder / "guard.jsonl").is_symlink() or (folder / "guard.jsonl").exists()
+    guard = (folder / GUARD_JOURNAL).is_symlink() or (folder / GUARD_JOURNAL).exists()
     return not guard and _told_only(folder, _BEFORE_GUARD)
 
 
@@ -210,17 +193,36 @@ def _is_unconfirmed(folder: Path) -> bool:
     """Tell whether the last guard of a run said that off is not confirmed, and did not confirm it later."""
     with suppress(OSError, ValueError):
         said = [
-            msgspec.json.decode(line) for line in read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+            msgspec.json.decode(line) for line in read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()
         ]
         names = [each.get("event") for each in said if isinstance(each, dict)]
         return "unknown" in names and not guard_confirmed(folder)
     return False
 
 
+def confirmed_ats(folder: Path) -> tuple[float, ...]:
+    """Every time at which a guard of a run ended with both rails read back as off (POSIX seconds)."""
+    lines = (read_regular(folder / GUARD_JOURNAL, _GUARD_BYTES) or b"").splitlines()
+    times = (_time(_confirmed_in(line)) for line in lines if b'"ended"' in line)
+    return tuple(filter(None, times))
+
+
+def confirmed_at(folder: Path) -> float | None:
+    """Time at which the guard read both rails back as off (POSIX seconds), if those are its last words."""
+    return _time(_confirmed_at(folder)) or None
+
+
 def _confirmed_at(folder: Path) -> str:
     """Give when the guard read both rails back as off, if those are its last words; else an empty text."""
-    with suppress(OSError, IndexError, ValueError):
-        said = msgspec.json.decode(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
+    with suppress(OSError, IndexError):
+        return _confirmed_in(read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()[-1])
+    return ""
+
+
+def _confirmed_in(line: bytes) -> str:
+    """Time in a line of the guard's record, if by that it ended with both rails read back as off; else an empty text."""
+    with suppress(ValueError):
+        said = msgspec.json.decode(line)
         if isinstance(said, dict) and said.get("event") == "ended" and said.get("confirmed") is True:
             return str(said.get("time") or "unknown")
     return ""

@@ -1,4 +1,4 @@
-"""What programs are told of a run, whichever command they ask, as JSON."""
+"""Facts of a run for programs, the same in the JSON of every command."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from calseq.record.status import Standing
 
 
 def facts(standing: Standing) -> dict[str, object]:
-    """Give what its record says of a run, and how it stands."""
+    """Record and status of a run, by the keys of the JSON."""
     record = standing.record
     return {
         "run": standing.name,

@@ -14,6 +14,7 @@ from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.problems.suggestions import did_you_mean
+from calseq.record.run_folder import RECORD
 from calseq.system.files import RECORD_BYTES, read_regular
 
 LATEST = "latest"
@@ -70,7 +71,7 @@ def _wall_s(name: str) -> float:
 
 def _began_s(folder: Path) -> float | None:
     """Give when a run began, in POSIX seconds, by its record."""
-    content = read_regular(folder / "run.json", RECORD_BYTES)
+    content = read_regular(folder / RECORD, RECORD_BYTES)
     with suppress(msgspec.MsgspecError, ValueError):
         return datetime.fromisoformat(msgspec.json.decode(content or b"", type=_Named).started).timestamp()
     return None
@@ -84,12 +85,12 @@ def find_run(runs: Path, text: str = LATEST) -> Path:
     """
     if "/" in text or (text in (".", "..")):
         path = Path(text).expanduser()
-        if os.access(path / "run.json", os.F_OK):
+        if os.access(path / RECORD, os.F_OK):
             return path.resolve()
         raise _none(f"{printable(text)} is not the folder of a run", "'calseq runs' lists the runs")
     if text == LATEST:
         folders = run_folders(runs)
-        latest = next((path for path in folders if os.access(path / "run.json", os.F_OK)), None)
+        latest = next((path for path in folders if os.access(path / RECORD, os.F_OK)), None)
         latest = latest or next((path for path in folders if not os.access(path, os.X_OK)), None)
         if latest is None:
             raise _none(f"there is no run in {printable(str(runs))}", "give --runs DIR, or --bench FILE")
@@ -109,14 +110,14 @@ def find_run(runs: Path, text: str = LATEST) -> Path:
 
 def _may_be_run(path: Path) -> bool:
     """It has a record, or may not be looked into."""
-    return os.access(path / "run.json", os.F_OK) or not os.access(path, os.X_OK)
+    return os.access(path / RECORD, os.F_OK) or not os.access(path, os.X_OK)
 
 
 def _of_job(runs: Path, job: str) -> Path | None:
     """Give the newest run that another program gave this name."""
     mark = job.encode()
     for folder in run_folders(runs):
-        content = read_regular(folder / "run.json", RECORD_BYTES)
+        content = read_regular(folder / RECORD, RECORD_BYTES)
         if content and mark in content and _job(content) == job:
             return folder
     return None

@@ -1,4 +1,4 @@
-"""Journals as others read them: skimmed for how a run stands, and followed while they grow."""
+"""Journals as other processes read them: skimmed for the status of a run, and followed while they grow."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ _UNUSABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class Skim(Struct, frozen=True):
-    """What a journal says of how its run stands.
+    """Events of a journal that matter to the status of its run.
 
     `stamped` are its events in order, but of progress inside steps only the last, and of every monitor only its last
     good look. `damage` says what of the file cannot be used, `torn` that its last line is not whole: perhaps it is
@@ -52,7 +52,7 @@ def skim(path: Path) -> Skim:
             if len(rest) > _LINE_BYTES:
                 break  # no event: what follows is not read
     stamped, damage = _checked(kept.in_order())
-    return Skim(tuple(stamped), _told(damage), bool(rest), lines, end)
+    return Skim(tuple(stamped), _shortened(damage), bool(rest), lines, end)
 
 
 class Follower:
@@ -133,6 +133,6 @@ def _checked(numbered: list[tuple[int, bytes]]) -> tuple[list[Stamped], list[str
     return stamped, damage
 
 
-def _told(damage: list[str]) -> tuple[str, ...]:
+def _shortened(damage: list[str]) -> tuple[str, ...]:
     more = len(damage) - _MAX_DAMAGE
     return (*damage[:_MAX_DAMAGE], f"and {more} lines more") if more > 0 else tuple(damage)

@@ -1,6 +1,6 @@
 """What steps took in earlier runs: read from the records of run folders, newest first, and no more than is needed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,8 @@ from calseq.model.expectations import KEPT, Expectation, Timing, expectations, k
 from calseq.model.formats import refuse_newer
 from calseq.model.plan import Plan
 from calseq.record.find import run_folders
-from calseq.record.run_folder import RUN_FORMAT
+from calseq.record.past import Past
+from calseq.record.run_folder import RECORD, RUN_FORMAT
 from calseq.system.files import RECORD_BYTES, read_whole
 
 MAX_FOLDERS = 500
@@ -46,7 +47,7 @@ def read_history(runs: Path, wanted: Collection[str]) -> History:
         if all(len(timings) >= KEPT for timings in found.values()):
             break
         try:
-            closed = _read(folder / "run.json")
+            closed = _read(folder / RECORD)
         except FileNotFoundError:
             continue  # something else, or a run that was refused
         except (OSError, ValueError, RecursionError):
@@ -56,6 +57,14 @@ def read_history(runs: Path, wanted: Collection[str]) -> History:
             if timing.key in found and timing.is_sane and len(found[timing.key]) < KEPT:
                 found[timing.key].append(timing)
     return History(found, unusable)
+
+
+def taken(found: Past, plan: Plan) -> Iterator[Timing]:
+    """What the steps of a run that passed took, by the keys under which later runs look for it."""
+    named = keys(plan)
+    for end in (each.end for each in found.passed.values()):
+        if end.step in named:
+            yield Timing(named[end.step], round(end.duration_s, 3), round(end.longest_silence_s, 3))
 
 
 def expected(plan: Plan, runs: Path) -> tuple[tuple[Expectation, ...], str]:

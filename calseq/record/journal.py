@@ -269,7 +269,7 @@ def _read_into(stamped: list[Stamped], line: bytes) -> str:
 
 
 def cut_tail(path: Path, good_bytes: int) -> Path:
-    """Cut off what stands behind the good lines of a journal, after a copy of it is on the disk; give the copy.
+    """Cut off all behind the good lines of a journal, after a copy of it is on the disk; give the copy.
 
     Raises:
         OSError: that cannot be done; nothing is cut then.

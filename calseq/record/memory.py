@@ -1,4 +1,4 @@
-"""What is remembered of a bench: the newest run on each of its instruments, by the run folders and not only by its locks.
+"""The newest run on each instrument of a bench, by the run folders and not only by the locks.
 
 Locks lie in a folder that a reboot empties and that another user, or a container, may not share.
 """
@@ -18,6 +18,7 @@ from calseq.model.plan import Instrument, PowerMode
 from calseq.model.rails import Role
 from calseq.record.aftermath import Settled, settle
 from calseq.record.find import run_folders
+from calseq.record.run_folder import PLAN
 from calseq.record.status import Damaged, Standing, hidden, stand
 from calseq.system.addresses import names
 from calseq.system.files import PLAN_BYTES, read_whole
@@ -146,7 +147,7 @@ def _wired(folder: Path) -> _Wired:
         OSError, ValueError, RecursionError: it cannot be read.
     """
     try:
-        content = read_whole(folder / "plan.json", PLAN_BYTES)
+        content = read_whole(folder / PLAN, PLAN_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         if os.path.lexists(folder) and not os.access(folder, os.R_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "permission denied", str(folder)) from None

@@ -1,17 +1,18 @@
-"""Who of a run is there: its process, its guard, and the children of its steps."""
+"""Processes of a run: its own, its guard, and the children of its steps."""
 
 import errno
 import fcntl
 import json
 import os
 import signal
-import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from calseq.record.run_folder import GUARD_JOURNAL
 from calseq.system.assets import GUARD
 from calseq.system.files import read_end
+from calseq.system.proc import began_s, is_hidden, pids, words
 from calseq.system.process import RUN_MARK
 
 _MOST_BYTES = 256 << 20
@@ -26,25 +27,12 @@ def is_present(folder: Path, pid: int, since: str) -> bool:
 
 
 def run_lives(pid: int, since: str) -> bool:
-    """The process of a run lives: not only one that has its pid by now."""
-    began_s = _began_s(pid) if pid else None
-    if began_s is None:
+    """The process of a run lives: not another one that has its pid since."""
+    began = began_s(pid) if pid else None
+    if began is None:
         return False
     with suppress(ValueError):
-        return began_s <= datetime.fromisoformat(since).timestamp() + _CLOCK_SLACK_S
-    return True
-
-
-def is_hidden(pid: int) -> bool:
-    """A process of that number is there, of another user, and /proc does not show it, as where it hides processes."""
-    if not pid or Path(f"/proc/{pid}/stat").exists():
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+        return began <= datetime.fromisoformat(since).timestamp() + _CLOCK_SLACK_S
     return True
 
 
@@ -76,12 +64,11 @@ def guard_lives(folder: Path) -> bool:
 def guard_of(folder: Path) -> int:
     """Process of the guard that last began to write to a run's guard.jsonl; 0 if it has ended."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        lines = read_end(folder / "guard.jsonl", _MOST_BYTES).splitlines()
+        lines = read_end(folder / GUARD_JOURNAL, _MOST_BYTES).splitlines()
         # a resumed run has had several
         last = json.loads([line for line in lines if b'"event": "opening"' in line][-1])
         pid = int(last["pid"])
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if str(GUARD).encode() in words and run_lives(pid, str(last["time"])):
+        if str(GUARD).encode() in words(pid, "cmdline") and run_lives(pid, str(last["time"])):
             return pid
     return 0
 
@@ -89,7 +76,7 @@ def guard_of(folder: Path) -> int:
 def last_try(folder: Path) -> tuple[str, str]:
     """Time and outcome of the last further try of a guard that could not confirm off; both empty if there was none."""
     with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
-        lines = read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()
+        lines = read_end(folder / GUARD_JOURNAL, _TAIL_BYTES).splitlines()
         said = json.loads([line for line in lines if b'"event": "tried-again"' in line][-1])
         return str(said["time"]), str(said["reason"])
     return "", ""
@@ -104,12 +91,12 @@ def marked() -> dict[str, list[int]]:
     """Give the processes of all runs' steps that live, as far as they may be looked at, by their run's folder."""
     mark = f"{RUN_MARK}=".encode()
     found: dict[str, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for pid in pids():
         with suppress(OSError):
-            for word in path.read_bytes().split(b"\0"):
+            for word in words(pid, "environ"):
                 if word.startswith(mark):
                     folder = os.path.realpath(os.fsdecode(word[len(mark) :]))
-                    found.setdefault(folder, []).append(int(path.parent.name))
+                    found.setdefault(folder, []).append(pid)
     return found
 
 
@@ -132,15 +119,3 @@ def ask_to_stop(folder: Path, pid: int, since: str) -> None:
             for child in children(folder):  # once is enough
                 os.kill(child, signal.SIGINT)
                 os.kill(child, signal.SIGCONT)
-
-
-def _began_s(pid: int) -> float | None:
-    """Give when a process was started, in seconds since the epoch; None if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    if fields[0] in "ZX":
-        return None
-    boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot_s + int(fields[19]) / os.sysconf("SC_CLK_TCK")

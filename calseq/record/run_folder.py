@@ -28,9 +28,18 @@ from calseq.record.journal import sync_folder
 from calseq.system.files import INPUT_BYTES, PLAN_BYTES, RECORD_BYTES, read_whole
 
 RUN_FORMAT = 1
+RECORD = "run.json"
 PLAN = "plan.json"
 JOURNAL = "events.jsonl"
+GUARD_JOURNAL = "guard.jsonl"
+GUARD_LOG = "guard.log"
 MARKER = "HARDWARE-STATE-UNKNOWN.txt"
+SETTLED = "settled.json"
+"""Who read HV and LV as off since, or started all the same, in the folder of a run that ended unsafe."""
+
+REPORT = "report.html"
+QUEUE = "upload.jsonl"
+ON_FINISH_LOG = "on_finish.log"
 MIN_FREE_BYTES = 200 << 20
 """Free disk below which a run does not begin."""
 
@@ -206,7 +215,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    replace_file(folder / "run.json", msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    replace_file(folder / RECORD, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -216,13 +225,13 @@ def read_record(folder: Path) -> RunRecord:
         OSError: it is not there.
         msgspec.DecodeError: it is not a run record, or one of a newer format.
     """
-    content = read_whole(folder / "run.json", RECORD_BYTES)
+    content = read_whole(folder / RECORD, RECORD_BYTES)
     check_format(content, RUN_FORMAT)
     return msgspec.json.decode(content, type=RunRecord)
 
 
 def write_marker(folder: Path, plan: Plan, readings: str, reason: str) -> None:
-    """Write the file that tells whoever comes by that nobody knows the state of the supplies.
+    """Write the marker file of an unsafe end: HV and LV are not known to be off, and what to do.
 
     Raises:
         OSError: it cannot be written.

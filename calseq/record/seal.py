@@ -18,12 +18,21 @@ from msgspec import Struct
 from calseq.model import events
 from calseq.model.plan import Plan, from_json
 from calseq.record.journal import read_journal
-from calseq.record.run_folder import read_record, replace_file
+from calseq.record.run_folder import (
+    JOURNAL,
+    ON_FINISH_LOG,
+    PLAN,
+    RECORD,
+    REPORT,
+    SETTLED,
+    read_record,
+    replace_file,
+)
 from calseq.system.files import PLAN_BYTES, RECORD_BYTES, open_regular, read_whole
 
 SEAL = "SHA256SUMS"
-_RECORD = b"run.json"
-CHANGING = ("simulated/", "on_finish.log", "report.html", "settled.json", "upload.", "upload/")
+_RECORD = RECORD.encode()
+CHANGING = ("simulated/", ON_FINISH_LOG, REPORT, SETTLED, "upload.", "upload/")
 """What may change after the end: the simulated supplies, which `calseq power off` still switches; what is told then;
 what was done about an unsafe end; the report, which is made of all the others and can be made anew; what is sent then."""
 
@@ -199,7 +208,7 @@ def _plan_findings(folder: Path, journal: list[events.Event]) -> Iterator[Findin
     """Check every plan of the run against what its begin and its resumptions say, and its inputs against it."""
     plans = dict(_plans(journal))
     if not plans:
-        yield Finding("plan.json", None, "nothing in events.jsonl says what its digest was")
+        yield Finding(PLAN, None, "nothing in events.jsonl says what its digest was")
     for name, digest in plans.items():
         yield _plan_finding(folder, name, digest, last=name == list(plans)[-1])
         yield from _input_findings(folder, name)
@@ -210,7 +219,7 @@ def _plans(journal: list[events.Event]) -> Iterator[tuple[str, str]]:
     for event in journal:
         digest = getattr(event, "digest", None)
         if isinstance(digest, str):
-            yield getattr(event, "plan", "plan.json"), digest
+            yield getattr(event, "plan", PLAN), digest
 
 
 def _plan_finding(folder: Path, name: str, digest: str, *, last: bool) -> Finding:
@@ -218,15 +227,15 @@ def _plan_finding(folder: Path, name: str, digest: str, *, last: bool) -> Findin
         return Finding(name, False, f"{differs}: events.jsonl has another digest")
     recorded = _recorded_digest(folder) if last else digest
     if recorded is None:
-        return Finding("run.json", False, "it cannot be read: the plan's digest is not to be had from it")
+        return Finding(RECORD, False, "it cannot be read: the plan's digest is not to be had from it")
     if recorded != digest:
-        return Finding("run.json", False, f"it names another plan than events.jsonl and {name}")
+        return Finding(RECORD, False, f"it names another plan than events.jsonl and {name}")
     return Finding(name, True, "its digest is the one that was run")
 
 
 def _recorded_digest(folder: Path) -> str | None:
     with suppress(OSError, ValueError, RecursionError):
-        record = json.loads(read_whole(folder / "run.json", RECORD_BYTES))
+        record = json.loads(read_whole(folder / RECORD, RECORD_BYTES))
         return str(record["digest"]) if isinstance(record, dict) and "digest" in record else None
     return None
 
@@ -293,14 +302,14 @@ def _plan(path: Path) -> Plan | None:
 
 def _journal(folder: Path) -> tuple[list[events.Event], str]:
     try:
-        stamped, damage = read_journal(folder / "events.jsonl")
+        stamped, damage = read_journal(folder / JOURNAL)
     except OSError as error:
         return [], f"it cannot be read: {(error.strerror or str(error)).lower()}"
     return [each.event for each in stamped], damage
 
 
 def _chain(journal: list[events.Event], damage: str, *, ended: bool) -> Finding:
-    name = "events.jsonl"
+    name = JOURNAL
     if damage:
         usable = f"; the {len(journal)} events before it are good" if journal else ""
         return Finding(name, False, f"{damage}{usable}")

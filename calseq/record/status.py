@@ -1,4 +1,4 @@
-"""How a run stands: what its record says, held against who of it is there."""
+"""Status of a run: its record, compared with its processes that live."""
 
 import errno
 import os
@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from calseq.record.aftermath import Aftermath, aftermath, with_end
 from calseq.record.find import run_folders
-from calseq.record.processes import guard_lives, is_held, is_hidden, marked, run_lives
+from calseq.record.processes import guard_lives, is_held, marked, run_lives
 from calseq.record.run_folder import RunRecord, read_record
 from calseq.system.files import NotRegular
+from calseq.system.proc import is_hidden
 
 _RECENT = 100
 """A run that goes on wrote into its folder when it began: so many others are not begun meanwhile."""
@@ -23,10 +24,10 @@ _NO_RUNS = ("-power-status", "-power-off")
 
 
 class Phase(StrEnum):
-    """Where a run stands. `dying`: calseq is gone, and its guard or a child is still there.
+    """Phase of a run. `dying`: calseq has ended, and its guard or a child is still there.
 
-    `died`: its record has no end, and nobody of it is there. `elsewhere`: it goes on as far as its record says, on
-    another host, where nobody can look from here; `unseen`: on this host, whose processes of other users are hidden.
+    `died`: its record has no end, and no process of it lives. `elsewhere`: it goes on as far as its record says, on
+    another host, whose processes are not seen from here; `unseen`: on this host, whose processes of other users are hidden.
     """
 
     RUNNING = "running"
@@ -45,7 +46,7 @@ UNSEEN = "its record says that it goes on; whether it does cannot be seen from h
 
 
 class Standing(Struct, frozen=True):
-    """How a run stands, and in which state it left HV and LV."""
+    """Status of a run, and the state in which it left HV and LV."""
 
     folder: Path
     record: RunRecord
@@ -71,7 +72,7 @@ class Damaged(Struct, frozen=True):
 
 
 def stand(folder: Path, others: Mapping[str, list[int]] | None = None) -> Standing | Damaged:
-    """Say how the run in `folder` stands; `others` are the children of all runs, if they were looked for already."""
+    """Status of the run in `folder`; `others` are the children of all runs, if they were looked for already."""
     record = _record(folder)
     if isinstance(record, Damaged):
         return record
@@ -92,7 +93,7 @@ def _phase(folder: Path, record: RunRecord, others: Mapping[str, list[int]] | No
 
 
 def _unseen(folder: Path, record: RunRecord) -> Phase:
-    """Say where a run stands none of whose processes can be seen: that is not yet that there are none."""
+    """Phase of a run none of whose processes can be seen: they may be hidden."""
     held, hidden = is_held(folder), is_hidden(record.pid)
     if held:
         return Phase.RUNNING if hidden else Phase.DYING
@@ -100,7 +101,7 @@ def _unseen(folder: Path, record: RunRecord) -> Phase:
 
 
 def standings(runs: Path) -> Iterator[Standing | Damaged]:
-    """Give how the runs in a folder stand, newest first, read one by one as they are asked for."""
+    """Status of the runs in a folder, newest first, read one by one."""
     others = None
     for folder in run_folders(runs):
         others = marked() if others is None else others
@@ -150,7 +151,7 @@ def _owner(folder: Path) -> str:
 
 
 def _left(folder: Path, record: RunRecord, phase: Phase) -> Standing:
-    """Say how a run stands and what it left; one that died may have an end that only its journal has."""
+    """Status of a run with its aftermath; one that died may have an end that only its journal has."""
     if phase is Phase.DIED and (ended := with_end(folder, record)) is not record:
         record, phase = ended, Phase.ENDED
     return Standing(folder, record, phase, aftermath(folder, record, goes_on=phase in GOING_ON))

@@ -1,10 +1,4 @@
-"""A run as its events tell it: a fold, so that a recorded run looks as it did while it ran."""
-
-# ruff: noqa: ARG001 - every fold is given all that any of them needs
-
-from collections.abc import Callable
-from enum import StrEnum
-from functools import singledispatch
+"""State of a run at one moment, by its plan and events: a recorded run looks as it did while it ran."""
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -38,30 +32,12 @@ from calseq.model.events import (
 from calseq.model.expectations import Expectation, catalogued
 from calseq.model.plan import Plan, Step
 from calseq.model.rails import Move, Reading, Readings, Role
-from calseq.model.verdicts import NOT_CONTROLLED
+from calseq.model.verdicts import NOT_CONTROLLED, RunVerdict
+from calseq.record.aftermath import PowerState
+from calseq.record.past import BAD, TORN_OFF, Past, State, after, torn_off
+from calseq.record.status import Phase, Standing
 
 _NOTES_KEPT = 100
-
-
-class State(StrEnum):
-    """Where a step stands: before its end, or the verdict's own word."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    RETRYING = "retrying"
-    PASSED = "passed"
-    FAILED = "failed"
-    TIMED_OUT = "timed-out"
-    MISSING_OUTPUT = "missing-output"
-    NOT_STARTED = "not-started"
-    INTERRUPTED = "interrupted"
-    SKIPPED = "skipped"
-    KEPT = "kept"
-    LEFT_OUT = "left-out"
-
-
-BAD = frozenset({State.FAILED, State.TIMED_OUT, State.MISSING_OUTPUT, State.NOT_STARTED, State.INTERRUPTED})
-"""The states of a step that was tried and did not pass."""
 
 
 class Signalled(Struct, frozen=True):
@@ -116,24 +92,39 @@ class Note(Struct, frozen=True):
 
 
 class RunView(Struct, frozen=True):
-    """Everything a person may want to see of a run, at one moment. `t` and `at` are the latest event's."""
+    """Everything a person may want to see of a run, at one moment."""
 
     plan: Plan
     steps: tuple[StepView, ...]
-    run: str = ""
     module: str = ""
-    operator: str = ""
     simulated: bool = False
     preparing: int = 0
     rails: RailsView = RailsView()
     decisions: tuple[BiasDecided, ...] = ()
     stop: StopAsked | None = None
     making_safe: bool = False
-    safe_end: SafeEndFinished | None = None
     notes: tuple[Note, ...] = ()
-    ended: RunEnded | None = None
-    t: float = 0.0
-    at: float = 0.0
+    past: Past = Past()
+
+    @property
+    def t(self) -> float:
+        """When the latest event was, on the run's clock."""
+        return self.past.t
+
+    @property
+    def at(self) -> float:
+        """When the latest event was, in POSIX seconds."""
+        return self.past.at
+
+    @property
+    def safe_end(self) -> SafeEndFinished | None:
+        """How the safe end came out, once it is over."""
+        return self.past.safe_end
+
+    @property
+    def ended(self) -> RunEnded | None:
+        """How the run ended, once it has."""
+        return self.past.ended
 
     @property
     def running(self) -> StepView | None:
@@ -161,7 +152,7 @@ class RunView(Struct, frozen=True):
         return None if place is None else self.steps[place]
 
     def place(self, number: int) -> int | None:
-        """Give where the step of that number stands in `steps`."""
+        """Index in `steps` of the step of that number."""
         if 0 < number <= len(self.steps) and self.steps[number - 1].step.number == number:
             return number - 1
         return next((i for i, each in enumerate(self.steps) if each.step.number == number), None)
@@ -170,12 +161,12 @@ class RunView(Struct, frozen=True):
 def begin(plan: Plan) -> RunView:
     """Give the view of a run of which nothing has happened yet."""
     named = ", ".join(module.name or f"channel {module.channel}" for module in plan.modules)
-    view = RunView(plan, _untold(plan), module=named, simulated=plan.simulated)
+    view = RunView(plan, _waiting(plan), module=named, simulated=plan.simulated)
     return expecting(view, catalogued(plan))
 
 
-def _untold(plan: Plan) -> tuple[StepView, ...]:
-    """Give the steps before anything was told of them; what is left out is so from the beginning."""
+def _waiting(plan: Plan) -> tuple[StepView, ...]:
+    """Steps before the first event; what is left out is so from the beginning."""
     return tuple(
         StepView(step, State.LEFT_OUT, reason=step.left_out) if step.left_out else StepView(step)
         for step in plan.steps
@@ -191,218 +182,178 @@ def expecting(view: RunView, expected: tuple[Expectation, ...]) -> RunView:
 
 def fold(view: RunView, stamped: Stamped) -> RunView:
     """Give the view after one more event. What the plan does not know of changes nothing."""
-    return replace(_after(stamped.event, view, stamped.t), t=stamped.t, at=stamped.at)
-
-
-@singledispatch
-def _after(event: object, view: RunView, t: float) -> RunView:
+    view = replace(view, past=after(view.past, stamped))
+    for part in (_run, _steps, _notes, _rails):
+        view = part(view, stamped.event, stamped.t)
     return view
 
 
-@_after.register
-def _(event: RunStarted, view: RunView, t: float) -> RunView:
-    return replace(
-        expecting(view, event.expected) if event.expected else view,
-        run=event.run,
-        module=event.module or view.module,
-        operator=event.operator,
-        simulated=view.simulated or event.simulated,
+def truthful(view: RunView, phase: Phase) -> RunView:
+    """View of a run whose processes have ended: what its record has no end of was interrupted."""
+    if phase not in (Phase.DIED, Phase.ENDED):
+        return view
+    view = replace(view, past=torn_off(view.past))
+    if phase is Phase.ENDED:
+        return view
+    interrupted = {"state": State.INTERRUPTED, "reason": TORN_OFF, "pid": None, "signalled": None}
+    steps = tuple(
+        replace(each, **interrupted) if each.state is State.RUNNING else each for each in view.steps
     )
+    rails = replace(view.rails, moving=None, driven=frozenset())
+    return replace(view, steps=steps, rails=rails, preparing=0, making_safe=False)
 
 
-@_after.register
-def _(event: RunResumed, view: RunView, t: float) -> RunView:
-    """What came before may be of another plan: what counts of it is told again, step by step."""
-    anew = replace(
-        expecting(begin(view.plan), event.expected) if event.expected else begin(view.plan),
-        run=view.run,
-        module=view.module,
-        operator=event.operator,
-        simulated=view.simulated,
-    )
-    return _noted(anew, t, f"resumed: {len(event.kept)} of {len(view.steps)} steps are kept")
+def look_closer(standing: Standing, view: RunView, *, damaged: bool) -> Standing:
+    """State of HV and LV after a look at the run's events, too: where they and its record differ, the worse counts."""
+    power, end = standing.power, view.safe_end
+    if power.by or power.state not in (PowerState.OFF, PowerState.UNCONTROLLED):
+        return standing
+    unsafe = view.ended is not None and view.ended.verdict is RunVerdict.UNSAFE
+    if unsafe or (end and not end.confirmed and power.controlled):
+        return replace(standing, power=replace(power, state=PowerState.UNKNOWN))
+    if view.rails.touched or damaged or (end and end.confirmed) or not power.controlled:
+        return standing
+    return replace(standing, power=replace(power, state=PowerState.UNTOUCHED))
 
 
-@_after.register
-def _(event: StepKept, view: RunView, t: float) -> RunView:
-    def kept(old: StepView) -> StepView:
-        return StepView(old.step, State.KEPT, event.attempt, duration_s=event.duration_s)
-
-    return _changed(view, event.step, kept)
-
-
-@_after.register
-def _(event: StepLeftOut, view: RunView, t: float) -> RunView:
-    return _changed(view, event.step, lambda old: StepView(old.step, State.LEFT_OUT, reason=event.reason))
-
-
-@_after.register
-def _(event: StepStarted, view: RunView, t: float) -> RunView:
-    def started(old: StepView) -> StepView:
-        return StepView(
-            old.step, State.RUNNING, event.attempt, started_t=t, log=event.log, expected=old.expected
-        )
-
-    return replace(_changed(view, event.step, started), preparing=0)
-
-
-@_after.register
-def _(event: ChildStarted, view: RunView, t: float) -> RunView:
-    changed = _changed(view, event.step, lambda old: replace(old, pid=event.pid, started_t=t))
-    step = view.step(event.step)
-    if step is None or not view.plan.controls_rails:
-        return changed
-    driven = frozenset(step.step.given) & {Role.LV, Role.HV}
-    return replace(changed, rails=_handed_over(view.rails, driven))
-
-
-@_after.register
-def _(event: StepProgressed, view: RunView, t: float) -> RunView:
-    return _changed(
-        view,
-        event.step,
-        lambda old: replace(old, part=event.part, parts=event.parts, title=event.title),
-    )
-
-
-@_after.register
-def _(event: ChildSignalled, view: RunView, t: float) -> RunView:
-    return _changed(
-        view, event.step, lambda old: replace(old, signalled=Signalled(event.signal, event.why, t))
-    )
-
-
-@_after.register
-def _(event: LeftoversEnded, view: RunView, t: float) -> RunView:
-    who = ", ".join(event.processes) or "processes"
-    return _noted(view, t, f"step {event.step} left processes behind, they were ended: {who}")
-
-
-@_after.register
-def _(event: StepEnded, view: RunView, t: float) -> RunView:
-    def ended(old: StepView) -> StepView:
-        return replace(
-            old,
-            state=State.RETRYING if event.retried else State(event.verdict.value),
-            attempt=event.attempt,
-            duration_s=event.duration_s,
-            reason=event.reason or _how(event),
-            last_lines=event.last_lines,
-            pid=None,
-            signalled=None,
-        )
-
-    # what the child held stays void until it is read back
-    rails = replace(view.rails, driven=frozenset())
-    return replace(_changed(view, event.step, ended), rails=rails)
-
-
-@_after.register
-def _(event: StepSkipped, view: RunView, t: float) -> RunView:
-    return _changed(
-        view, event.step, lambda old: replace(old, state=State.SKIPPED, reason=event.reason, attempt=0)
-    )
-
-
-@_after.register
-def _(event: BiasDecided, view: RunView, t: float) -> RunView:
-    word = "bias allowed" if event.allowed else "no bias"
-    view = _noted(replace(view, decisions=(*view.decisions, event)), t, f"{word}: {event.reason}")
-    for note in event.notes:
-        view = _noted(view, t, note)
+def _run(view: RunView, event: object, _t: float) -> RunView:
+    match event:
+        case RunStarted():
+            view = replace(
+                expecting(view, event.expected) if event.expected else view,
+                module=event.module or view.module,
+                simulated=view.simulated or event.simulated,
+            )
+        case RunResumed():  # what came before may be of another plan: what counts of it is told again
+            anew = begin(view.plan)
+            view = replace(
+                expecting(anew, event.expected) if event.expected else anew,
+                module=view.module,
+                simulated=view.simulated,
+                past=view.past,
+            )
+        case StopAsked():
+            view = replace(view, stop=event)
+        case SafeEndStarted():
+            view = replace(view, making_safe=True, preparing=0)
+        case SafeEndFinished():
+            view = replace(view, making_safe=False)
+        case RunEnded():
+            view = replace(view, making_safe=False, preparing=0)
+        case StepStarted():
+            view = replace(view, preparing=0)
+        case RailMoving():
+            view = replace(view, preparing=_ahead(view, event.step))
+        case BiasDecided():
+            view = replace(view, decisions=(*view.decisions, event))
     return view
 
 
-@_after.register
-def _(event: RailMoving, view: RunView, t: float) -> RunView:
-    rails = replace(view.rails, moving=event.move, touched=True)
-    return replace(view, rails=rails, preparing=_ahead(view, event.step))
+def _steps(view: RunView, event: object, t: float) -> RunView:
+    number = getattr(event, "step", 0)
+    place = view.place(number) if number else None
+    if place is None:
+        return view
+    old = view.steps[place]
+    new = _step(old, event, t, view.past)
+    return view if new is old else replace(view, steps=(*view.steps[:place], new, *view.steps[place + 1 :]))
 
 
-@_after.register
-def _(event: RailMoved, view: RunView, t: float) -> RunView:
-    rails = replace(view.rails, moving=None, readings=event.readings, read_t=t, touched=True)
+def _step(old: StepView, event: object, t: float, past: Past) -> StepView:
+    match event:
+        case StepKept():
+            return StepView(old.step, State.KEPT, event.attempt, duration_s=event.duration_s)
+        case StepLeftOut():
+            return StepView(old.step, State.LEFT_OUT, reason=event.reason)
+        case StepSkipped():
+            old = replace(old, state=State.SKIPPED, reason=event.reason, attempt=0)
+        case StepStarted():
+            expected = old.expected
+            old = StepView(old.step, State.RUNNING, event.attempt, t, log=event.log, expected=expected)
+        case ChildStarted():
+            old = replace(old, pid=event.pid, started_t=t)
+        case StepProgressed():
+            old = replace(old, part=event.part, parts=event.parts, title=event.title)
+        case ChildSignalled():
+            old = replace(old, signalled=Signalled(event.signal, event.why, t))
+        case StepEnded():
+            last = past.tries[event.name][-1]
+            old = replace(
+                old,
+                state=State.RETRYING if event.retried else last.state,
+                attempt=last.number,
+                duration_s=last.duration_s,
+                reason=last.reason,
+                last_lines=last.last_lines,
+                pid=None,
+                signalled=None,
+            )
+    return old
+
+
+def _rails(view: RunView, event: object, t: float) -> RunView:
+    rails = view.rails
+    match event:
+        case ChildStarted() if view.plan.controls_rails and (step := view.step(event.step)):
+            driven = frozenset(step.step.given) & {Role.LV, Role.HV}
+            readings = _voided(rails.readings, driven) if rails.readings else None
+            rails = replace(rails, driven=driven, readings=readings)
+        case StepEnded():  # what the child held stays void until it is read back
+            rails = replace(rails, driven=frozenset())
+        case RailMoving():
+            rails = replace(rails, moving=event.move, touched=True)
+        case RailMoved():
+            rails = replace(rails, moving=None, readings=event.readings, read_t=t, touched=True)
+        case RailsRead():
+            rails = replace(rails, readings=event.readings, read_t=t)
+        case PowerFailed():
+            readings = _voided(rails.readings or Readings(), _moved(event.move))
+            rails = replace(rails, readings=readings, moving=None, touched=True)
+        case SafeEndFinished():
+            rails = replace(rails, readings=event.readings, read_t=t, moving=None)
+        case _:
+            return view
     return replace(view, rails=rails)
 
 
-@_after.register
-def _(event: RailsRead, view: RunView, t: float) -> RunView:
-    return replace(view, rails=replace(view.rails, readings=event.readings, read_t=t))
+def _notes(view: RunView, event: object, t: float) -> RunView:
+    texts, grave = _said(event, view), isinstance(event, PowerFailed | SafeEndFinished | InterlockViolated)
+    for text in texts:
+        if not view.notes or view.notes[-1].text != text:  # else tried again, with the same to show for it
+            view = replace(view, notes=(*view.notes, Note(t, text, grave))[-_NOTES_KEPT:])
+    return view
 
 
-@_after.register
-def _(event: PowerFailed, view: RunView, t: float) -> RunView:
-    readings = _voided(view.rails.readings or Readings(), _moved(event.move))
-    rails = replace(view.rails, readings=readings, moving=None, touched=True)
-    doing = f" at '{event.move.value}'" if event.move else ""
-    return _noted(replace(view, rails=rails), t, f"power failed{doing}: {event.reason}", grave=True)
-
-
-@_after.register
-def _(event: StopAsked, view: RunView, t: float) -> RunView:
-    return replace(view, stop=event)
-
-
-@_after.register
-def _(event: SafeEndStarted, view: RunView, t: float) -> RunView:
-    return replace(view, making_safe=True, preparing=0)
-
-
-@_after.register
-def _(event: SafeEndFinished, view: RunView, t: float) -> RunView:
-    rails = replace(view.rails, readings=event.readings, read_t=t, moving=None)
-    changed = replace(view, making_safe=False, safe_end=event, rails=rails)
-    if event.confirmed or (not view.plan.controls_rails and event.reason == NOT_CONTROLLED):
-        return changed
-    return _noted(changed, t, f"safe end not confirmed: {event.reason or 'no reason given'}", grave=True)
-
-
-@_after.register
-def _(event: MonitorRead, view: RunView, t: float) -> RunView:
-    if event.ok:
-        return view
-    said = f": {event.reading}" if event.reading else ""
-    return _noted(view, t, f"monitor {event.name}: {event.reason}{said}")
-
-
-@_after.register
-def _(event: InterlockViolated, view: RunView, t: float) -> RunView:
-    return _noted(view, t, f"interlock violated: {event.violation}", grave=True)
-
-
-@_after.register
-def _(event: ListenerDropped, view: RunView, t: float) -> RunView:
-    return _noted(view, t, f"{event.listener} stopped, the run goes on without it: {event.reason}")
-
-
-@_after.register
-def _(event: RunEnded, view: RunView, t: float) -> RunView:
-    return replace(view, ended=event, making_safe=False, preparing=0)
-
-
-def _changed(view: RunView, number: int, change: Callable[[StepView], StepView]) -> RunView:
-    place = view.place(number)
-    if place is None:
-        return view
-    steps = (*view.steps[:place], change(view.steps[place]), *view.steps[place + 1 :])
-    return replace(view, steps=steps)
-
-
-def _noted(view: RunView, t: float, text: str, *, grave: bool = False) -> RunView:
-    if view.notes and view.notes[-1].text == text:
-        return view  # tried again, with the same to show for it
-    return replace(view, notes=(*view.notes, Note(t, text, grave))[-_NOTES_KEPT:])
+def _said(event: object, view: RunView) -> tuple[str, ...]:
+    """Give what is out of the ordinary in an event, in words."""
+    text = ""
+    match event:
+        case RunResumed():
+            text = f"resumed: {len(event.kept)} of {len(view.steps)} steps are kept"
+        case LeftoversEnded():
+            who = ", ".join(event.processes) or "processes"
+            text = f"step {event.step} left processes behind, they were ended: {who}"
+        case BiasDecided():
+            return f"{'bias allowed' if event.allowed else 'no bias'}: {event.reason}", *event.notes
+        case PowerFailed():
+            doing = f" at '{event.move.value}'" if event.move else ""
+            text = f"power failed{doing}: {event.reason}"
+        case SafeEndFinished(confirmed=False) if view.plan.controls_rails or event.reason != NOT_CONTROLLED:
+            text = f"safe end not confirmed: {event.reason or 'no reason given'}"
+        case MonitorRead(ok=False):
+            said = f": {event.reading}" if event.reading else ""
+            text = f"monitor {event.name}: {event.reason}{said}"
+        case InterlockViolated():
+            text = f"interlock violated: {event.violation}"
+        case ListenerDropped():
+            text = f"{event.listener} stopped, the run goes on without it: {event.reason}"
+    return (text,) if text else ()
 
 
 def _ahead(view: RunView, number: int) -> int:
     """Give the step that a move prepares; moves after a step's end belong to no step that is still to come."""
     step = view.step(number)
     return number if step and step.state in {State.WAITING, State.RETRYING} else 0
-
-
-def _handed_over(rails: RailsView, driven: frozenset[Role]) -> RailsView:
-    readings = _voided(rails.readings, driven) if rails.readings else None
-    return replace(rails, driven=driven, readings=readings)
 
 
 def _voided(readings: Readings, rails: frozenset[Role]) -> Readings:
@@ -416,9 +367,3 @@ def _moved(move: Move | None) -> frozenset[Role]:
     if move is None:
         return frozenset({Role.LV, Role.HV})
     return frozenset({Role.HV if move in {Move.HV_OFF, Move.HV_BIAS} else Role.LV})
-
-
-def _how(event: StepEnded) -> str:
-    if event.signal:
-        return f"ended by {event.signal}"
-    return f"exit code {event.exit_code}" if event.exit_code else ""

@@ -1,10 +1,11 @@
-"""What happens in a run that somebody else started, piece by piece, until it has ended or nobody of it is left."""
+"""New events of a run of another process, until it has ended or no process of it lives."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from calseq.model.events import RunEnded, Stamped
 from calseq.record.follow import Follower, Skim
+from calseq.record.run_folder import JOURNAL
 from calseq.record.status import GOING_ON, Standing, stand
 from calseq.system.signals import Stops
 
@@ -16,7 +17,7 @@ _WHO_EVERY = 5
 
 def happenings(folder: Path, skimmed: Skim, stops: Stops) -> Iterator[list[Stamped]]:
     """Give what is new in a run's journal, again and again, also when nothing is, until `stops` says to leave."""
-    follower = Follower(folder / "events.jsonl", skimmed)
+    follower = Follower(folder / JOURNAL, skimmed)
     quiet = 0
     while not stops.level:
         news = list(follower.more())

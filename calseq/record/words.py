@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from calseq.model.expectations import Expectation
 from calseq.model.plan import Plan, PowerMode
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.system.times import about
 
 MODES = {

@@ -7,9 +7,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-REPORT = "report.html"
-"""The page's name in a run folder."""
-
 _MODULES = {"html": "html", "json": "as_json", "junit": "junit", "markdown": "markdown"}
 FORMATS = tuple(_MODULES)
 
@@ -36,6 +33,8 @@ def write_report(folder: Path, may_go_on: Callable[[], bool] = lambda: True) -> 
         InterruptedError: `may_go_on` said no.
         OSError: it cannot be written.
     """
+    from calseq.record.run_folder import REPORT  # noqa: PLC0415
+
     content = report_text(folder, "html", may_go_on).encode("utf-8", "backslashreplace")
     return place_report(folder / REPORT, content)
 

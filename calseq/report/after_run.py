@@ -9,7 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq.problems.plaintext import printable, word
-from calseq.report import REPORT, clear_drafts
+from calseq.record.run_folder import REPORT
+from calseq.report import clear_drafts
 from calseq.system.clock import now_s
 from calseq.system.process import Child, NotStarted, end_child
 from calseq.system.signals import Stops

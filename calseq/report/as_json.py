@@ -8,10 +8,11 @@ from msgspec import Struct
 from calseq.measurement.curves import IvCurve, NotUnderstood
 from calseq.measurement.iv import CurrentAt, IvFigures, figures_in, module_of
 from calseq.model.plan import Plan
+from calseq.record.past import Try
 from calseq.record.run_folder import RunRecord
 from calseq.report.attention import attention
 from calseq.report.files import Listed
-from calseq.report.history import Stretch, Try
+from calseq.report.history import Stretch
 from calseq.report.power import PowerWord
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory, told_in
@@ -197,7 +198,7 @@ def facts(dossier: Dossier) -> Facts:
         reason=_encodable(head.reason),
         simulated=dossier.simulated,
         module=dossier.module,
-        dirigent=told.dirigent,
+        dirigent=told.past.dirigent,
         made=_utc(dossier.made_at),
         power=_power(dossier.power),
         attention=tuple(Matter(_encodable(e.text), e.grave, e.step) for e in attention(dossier)),

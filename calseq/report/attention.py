@@ -8,7 +8,7 @@ from calseq.measurement.curves import NotUnderstood
 from calseq.model.expectations import SLOW
 from calseq.model.verdicts import NOT_READ
 from calseq.record.aftermath import PowerState
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.record.words import ending_said, hv_box_words, state_said
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory

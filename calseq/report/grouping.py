@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.record.words import state_word
 from calseq.report.steps import StepStory
 

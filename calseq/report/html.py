@@ -11,8 +11,8 @@ from calseq.console.planscript import quoted
 from calseq.measurement.plots import can_plot
 from calseq.model.rails import Role
 from calseq.model.verdicts import WHAT_TO_DO
+from calseq.record.past import State
 from calseq.record.status import GOING_ON
-from calseq.record.view import State
 from calseq.record.words import power_words, state_word
 from calseq.report.attention import attention
 from calseq.report.files import is_below, link

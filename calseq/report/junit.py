@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from calseq.problems.plaintext import printable
 from calseq.record.aftermath import PowerState
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.report.run_data import Dossier
 from calseq.report.steps import StepStory
 from calseq.report.verdict import headline

@@ -103,7 +103,7 @@ def _facts(dossier: Dossier, zone: tzinfo | None) -> str:
         ("Started", moment(datetime.fromisoformat(record.started).timestamp(), zone)),
         ("Ended", ended),
         ("Duration", spoken(dossier.duration_s)),
-        ("Versions", f"calseq {code(record.calseq)}, Python {code(record.python)}, dirigent {code(dossier.told.dirigent or 'not known')}"),
+        ("Versions", f"calseq {code(record.calseq)}, Python {code(record.python)}, dirigent {code(dossier.told.past.dirigent or 'not known')}"),
     )  # fmt: skip
     return "\n".join(["## The run", "", *(f"- {label}: {value}" for label, value in facts)])
 

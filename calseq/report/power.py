@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from calseq.model.rails import Reading
 from calseq.record.aftermath import GUARD, Aftermath, PowerState
+from calseq.record.run_folder import RECORD
 from calseq.record.status import Phase, Standing
 from calseq.report.history import Chronicle
 from calseq.system.times import spoken
@@ -52,15 +53,17 @@ def _off(power: Aftermath, guard_at: float | None, told: Chronicle) -> PowerWord
     if power.by:
         return PowerWord(power.state, said, f"{power.by} at {power.at}")
     if end and end.confirmed:
-        return PowerWord(power.state, said, "calseq", told.safe_end_at, readings_words(told))
-    return PowerWord(power.state, _NO_READING, "run.json")
+        return PowerWord(power.state, said, "calseq", told.past.safe_end_at, readings_words(told))
+    return PowerWord(power.state, _NO_READING, RECORD)
 
 
 def _before(told: Chronicle) -> str:
     """Say what calseq itself had read last, and how long after the run's begin."""
     readings, read_t = readings_words(told), told.view.rails.read_t
     return (
-        f" (calseq had last read {readings}, {spoken(read_t)} after the begin)" if readings and read_t else ""
+        f" (calseq had last read {readings}, {spoken(read_t - told.gap_s)} after the begin)"
+        if readings and read_t
+        else ""
     )
 
 
@@ -87,7 +90,7 @@ def evidence(word: PowerWord, moment: Callable[[float], str]) -> str:
     """Source, readings and time of the state of HV and LV, in a sentence; empty without any."""
     at = moment(word.read_at) if word.read_at else ""
     if word.state is PowerState.OFF:
-        if word.by == "run.json":
+        if word.by == RECORD:
             return ""
         read = f", read at {at}" if at else ""
         return f"Confirmed by {word.by}{read}{f': {word.readings}' if word.readings else ''}."

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from calseq.console.statusview import look_closer, truthful
 from calseq.model.events import BiasDecided
 from calseq.model.plan import Environment, Plan, PowerMode, Step, named
 from calseq.model.rails import BOTH_OFF, StepType
@@ -19,21 +17,22 @@ from calseq.problems import codes
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
+from calseq.record.aftermath import confirmed_at, confirmed_ats
 from calseq.record.follow import Skim, skim
+from calseq.record.past import Try
 from calseq.record.run_folder import JOURNAL, read_plan
 from calseq.record.seal import SEAL
 from calseq.record.status import Damaged, Phase, Standing, stand
+from calseq.record.view import look_closer, truthful
 from calseq.report.files import listed
-from calseq.report.history import Chronicle, Try, chronicle, torn_lanes, torn_off
+from calseq.report.history import Chronicle, chronicle, torn_lanes
 from calseq.report.power import PowerWord, power_word
 from calseq.report.steps import StepStory, stories
-from calseq.system.files import read_end, read_regular
+from calseq.system.files import read_regular
 
 _JUDGED = 100
 _BREAKDOWNS_SHOWN = 1000
 _BREAKDOWNS_BYTES = 4 << 20
-_TAIL_BYTES = 64 * 1024
-_GUARD_BYTES = 8 << 20
 
 
 class Judged(Struct, frozen=True):
@@ -80,7 +79,7 @@ class Dossier(Struct, frozen=True):
         """How long it ran, from its start to its end as run.json has it; as far as its events tell if that has none."""
         if self.standing.phase is Phase.ENDED and self.standing.record.duration_s:
             return self.standing.record.duration_s
-        return self.told.view.t
+        return self.told.ran_s
 
     @property
     def module(self) -> str:
@@ -100,8 +99,11 @@ def read_dossier(folder: Path) -> Dossier:
         raise Refused([Problem(codes.DAMAGED_RUN, message, "without run.json nothing says which run it was")])
     skimmed, damage = _events(standing)
     plan, planned, wrong = _plan(standing, skimmed)
-    guard_at = _guard_at(folder)
-    told = _truthful(chronicle(plan, skimmed.stamped, _guard_ats(folder)), standing.phase, guard_at)
+    guard_at = confirmed_at(folder)
+    told = chronicle(plan, skimmed.stamped, confirmed_ats(folder))
+    told = replace(told, view=truthful(told.view, standing.phase))
+    if standing.phase is Phase.DIED:
+        told = torn_lanes(told, guard_at)
     damage += [wrong] if wrong else []
     plan = named(plan, standing.record.module)
     standing = look_closer(standing, told.view, damaged=bool(damage))
@@ -172,21 +174,11 @@ def _guessed(standing: Standing, skimmed: Skim) -> Plan:
     )
 
 
-def _truthful(told: Chronicle, phase: Phase, guard_at: float | None) -> Chronicle:
-    """Nothing runs that nobody runs, and no rail stays as it was read last."""
-    view = truthful(told.view, phase)
-    if phase not in (Phase.DIED, Phase.ENDED):
-        return told
-    tries = {name: tuple(torn_off(each, told.last_t) for each in tries) for name, tries in told.tries.items()}
-    told = replace(told, view=view, tries=tries)
-    return torn_lanes(told, guard_at) if phase is Phase.DIED else told
-
-
 def _judged(folder: Path, told: Chronicle) -> Iterator[Judged]:
     for decision in told.view.decisions[-_JUDGED:]:
         step = told.view.step(decision.step)
         name = step.step.name if step else f"step {decision.step}"
-        tries = told.tries.get(name, ())
+        tries = told.past.tries.get(name, ())
         files = listed(folder, tries[-1].directory).files if tries and tries[-1].directory else ()
         file = next((each.name for each in files if each.name.endswith("/breakdowns.json")), "")
         content = read_regular(folder / file, _BREAKDOWNS_BYTES) if file else None
@@ -201,31 +193,9 @@ def _judged(folder: Path, told: Chronicle) -> Iterator[Judged]:
 
 def _gone(plan: Plan, told: Chronicle) -> Iterator[tuple[str, Try]]:
     known = {step.name for step in plan.steps}
-    for name, tries in told.tries.items():
+    for name, tries in told.past.tries.items():
         if name not in known:
             yield from ((name, each) for each in tries)
-
-
-def _guard_at(folder: Path) -> float | None:
-    """Give when the guard read both rails back as off, if those are its last words."""
-    with suppress(OSError, IndexError):
-        return _confirmed_at(read_end(folder / "guard.jsonl", _TAIL_BYTES).splitlines()[-1])
-    return None
-
-
-def _guard_ats(folder: Path) -> tuple[float, ...]:
-    """Give every time at which a guard of the run came to its end with both rails read back as off."""
-    content = read_regular(folder / "guard.jsonl", _GUARD_BYTES) or b""
-    found = (_confirmed_at(line) for line in content.splitlines() if b'"ended"' in line)
-    return tuple(at for at in found if at is not None)
-
-
-def _confirmed_at(line: bytes) -> float | None:
-    with suppress(ValueError, KeyError, TypeError, msgspec.MsgspecError):
-        said = msgspec.json.decode(line)
-        if said["event"] == "ended" and said["confirmed"] is True:
-            return datetime.fromisoformat(said["time"]).timestamp()
-    return None
 
 
 def _sha256(path: Path) -> str:

@@ -15,10 +15,11 @@ from calseq.model.plan import Plan, Step
 from calseq.model.rails import StepType
 from calseq.planning.bias import told_of
 from calseq.record.log_tail import LogTail
+from calseq.record.past import BAD, State, Try
 from calseq.record.status import Phase, Standing
-from calseq.record.view import BAD, State, StepView
+from calseq.record.view import StepView
 from calseq.report.files import MOST_FILES, Listing, is_below, listed
-from calseq.report.history import Chronicle, Try
+from calseq.report.history import Chronicle
 from calseq.system.files import read_regular
 
 LAST_LINES = 20
@@ -94,7 +95,7 @@ def _stories(standing: Standing, told: Chronicle) -> Iterator[StepStory]:
     recorded = standing.record.steps
     room = MOST_FILES_OF_A_RUN
     for each in told.view.steps:
-        tries = told.tries.get(each.step.name, ())
+        tries = told.past.tries.get(each.step.name, ())
         state, reason = each.state, each.reason
         if standing.phase is Phase.ENDED and state in _OPEN:  # the journal lacks its end
             state, reason = _recorded(recorded.get(each.step.name, ""), state)
@@ -106,7 +107,7 @@ def _stories(standing: Standing, told: Chronicle) -> Iterator[StepStory]:
             state=state,
             reason=reason or (tries[-1].reason if tries and state in BAD else ""),
             tries=tries,
-            kept_at=told.kept_at.get(each.step.name),
+            kept_at=told.past.kept_at.get(each.step.name),
             expected=told.expected.get(each.step.number),
             directory=directory,
             command=_command(standing.folder, each, directory),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from calseq.report.history import Session, Stretch, Try
+from calseq.record.past import Try
+from calseq.report.history import Session, Stretch
 
 LEAST = 0.4
 """The width in percent that even the shortest bar has, so that it can be seen."""

@@ -5,8 +5,8 @@ from msgspec import Struct
 from calseq.console.next_steps import next_words
 from calseq.model.verdicts import RunVerdict
 from calseq.record.aftermath import PowerState
+from calseq.record.past import State
 from calseq.record.status import GOING_ON, UNSEEN, Phase
-from calseq.record.view import State
 from calseq.record.words import counted, ending_said, run_reason, state_said
 from calseq.report.run_data import Dossier
 from calseq.system.times import spoken
@@ -40,7 +40,7 @@ class Headline(Struct, frozen=True):
 
 def headline(dossier: Dossier) -> Headline:
     """Verdict of a run, or its phase if it has none."""
-    standing, view = dossier.standing, dossier.told.view
+    standing = dossier.standing
     unsafe = dossier.power.state is PowerState.UNKNOWN
     match standing.phase:
         case Phase.ENDED:
@@ -49,7 +49,7 @@ def headline(dossier: Dossier) -> Headline:
             in_part = standing.record.verdict == RunVerdict.PASSED and left_out
             return Headline(word, "bad" if unsafe else tone, sign, _reason(dossier), in_part)
         case Phase.DIED:
-            why = f"the run has no end: its record stops {spoken(view.t)} after its start"
+            why = f"the run has no end: its record stops {spoken(dossier.told.ran_s)} after its start"
             return Headline("Died", "bad" if unsafe else "warn", "■", why)
         case Phase.DYING:
             return Headline("Dying", "warn", "■", "calseq is gone, and its guard is making the bench safe")

@@ -5,8 +5,14 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from calseq.model.events import Event, Listener, ListenerDropped, RecordLost, Stamped
+from calseq.model.events import Event, ListenerDropped, Stamped
 from calseq.system.clock import now_s
+
+Listener = Callable[[Stamped], None]
+
+
+class RecordLost(Exception):
+    """A vital listener failed: what happens is no longer recorded. The message says why."""
 
 
 class Bus(Struct):

@@ -8,12 +8,13 @@ from msgspec import Struct
 
 from calseq.model.plan import Plan, PowerMode
 from calseq.model.rails import Role
-from calseq.problems.codes import BENCH_BUSY, UNKNOWN_STATE
+from calseq.problems.codes import BENCH_BUSY, HV_BOX, UNKNOWN_STATE
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.aftermath import ended_safely, guard_confirmed
 from calseq.record.memory import Last, newest
+from calseq.record.run_folder import RECORD
 from calseq.record.status import UNSEEN, Damaged, Phase, Standing
 from calseq.system.locks import BenchLock, Ended, Holder
 
@@ -34,6 +35,19 @@ def lockable(plan: Plan) -> tuple[str, ...]:
     if plan.all_simulated:
         return ()
     return tuple(instrument.resource for instrument in plan.instruments if not instrument.sim)
+
+
+def check_hv_box(plan: Plan, *, closed: bool) -> None:
+    """HV box of a plan with bias: refused unless it is confirmed `closed`, where the bench asks for that.
+
+    Raises:
+        Refused: it is not confirmed.
+    """
+    box = plan.hv_box
+    if box and box.stated == "ask" and plan.needs_bias and not closed:
+        message = f"a step needs bias, and calseq does not control {printable(box.shown, 80)}"
+        cure = "look whether its channels are closed; then start with --hv-box-closed"
+        raise Refused([Problem(HV_BOX, message, cure)])
 
 
 class Unknown(Struct, frozen=True):
@@ -124,7 +138,7 @@ def _held_unsafe(holder: Holder) -> Unknown | None:
     if not folder.is_absolute():
         return Unknown(f"{who}, {_NOT_CONFIRMED}")
     try:
-        (folder / "run.json").stat()
+        (folder / RECORD).stat()
     except (FileNotFoundError, NotADirectoryError):
         is_there = False
     except (OSError, ValueError) as error:

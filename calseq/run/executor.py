@@ -13,16 +13,16 @@ from calseq.measurement.witnesses import Witnesses
 from calseq.model import events
 from calseq.model.plan import OnFailure, Plan, Step
 from calseq.model.rails import BIASED, Hv, Role, StepType
-from calseq.model.verdicts import NOT_CONTROLLED, ExitCode, RunVerdict, Verdict
+from calseq.model.verdicts import EXIT_CODES, NOT_CONTROLLED, ExitCode, RunVerdict, Verdict
 from calseq.planning.bias import Decision, decide
 from calseq.power.protocol import Power, PowerFault
 from calseq.run.attempt import Attempt, Results
-from calseq.run.progress import Course
+from calseq.run.progress import Progress
 from calseq.run.rails import NoRig, Rig
 from calseq.run.supervision import Ending, Stage, supervise
 from calseq.system.clock import now_s
 from calseq.system.process import NotStarted
-from calseq.system.signals import EXIT_CODES, Stops
+from calseq.system.signals import Stops
 
 LAST_LINES = 8
 RESULTS_S = 1.0
@@ -31,7 +31,7 @@ HURRIED_S = 0.1
 
 
 class Outcome(Struct, frozen=True):
-    """How a run ended, and what the shell is told."""
+    """Verdict, exit code and reason of a run."""
 
     verdict: RunVerdict
     exit_code: ExitCode
@@ -39,7 +39,7 @@ class Outcome(Struct, frozen=True):
 
 
 class Beginning(Struct, frozen=True):
-    """Where a run begins: at nothing, or at what it has already, told step by step by its number.
+    """What a run has when it begins: nothing, or kept results, by the number of a step.
 
     `kept` steps are not run, and of a kept IV curve the bias is as `decided`; `first_attempts` are the numbers
     at which the attempts of a step go on; `elapsed_s` is the time that the run has taken before.
@@ -69,9 +69,9 @@ def execute(
     `look` looks at the surroundings and says why they forbid to go on, if they do; `beginning` is what the
     run has already.
     """
-    course = Course(emit, clock, stops or Stops(clock), look)
-    rig = Rig(power, course) if power and plan.controls_rails else NoRig(power)
-    return _Run(plan, prepare, rig, course, beginning or Beginning()).through()
+    progress = Progress(emit, clock, stops or Stops(clock), look)
+    rig = Rig(power, progress) if power and plan.controls_rails else NoRig(power)
+    return _Run(plan, prepare, rig, progress, beginning or Beginning()).through()
 
 
 def _signal_of(ending: Ending) -> str | None:
@@ -101,25 +101,25 @@ class _Run:
         plan: Plan,
         prepare: Callable[[Step, int], Attempt],
         rig: Rig | NoRig,
-        course: Course,
+        progress: Progress,
         beginning: Beginning,
     ) -> None:
-        self.plan, self.prepare, self.rig, self.course = plan, prepare, rig, course
+        self.plan, self.prepare, self.rig, self.progress = plan, prepare, rig, progress
         self.beginning = beginning
         self.no_bias = ""  # why the sensors may not be biased
 
     def through(self) -> Outcome:
         """Run every step that may run, then the safe end, whatever was raised."""
-        started_s = self.course.clock() - self.beginning.elapsed_s
+        started_s = self.progress.clock() - self.beginning.elapsed_s
         try:
             self._steps()
         finally:
             self._surely_safe_end()
-        self.course.notice_stops()
+        self.progress.notice_stops()
         outcome = self._outcome()
-        duration_s = self.course.clock() - started_s
-        self.course.tell(events.RunEnded(outcome.verdict, outcome.exit_code, duration_s, outcome.reason))
-        lost = outcome.verdict is RunVerdict.PASSED and self.course.failure
+        duration_s = self.progress.clock() - started_s
+        self.progress.tell(events.RunEnded(outcome.verdict, outcome.exit_code, duration_s, outcome.reason))
+        lost = outcome.verdict is RunVerdict.PASSED and self.progress.failure
         return self._outcome() if lost else outcome
 
     def _steps(self) -> None:
@@ -127,12 +127,12 @@ class _Run:
             for step in self.plan.steps:
                 self._step(step)
         except BaseException as error:  # noqa: BLE001 - after a bug, too, the module must be made safe
-            self.course.caught(error)
+            self.progress.caught(error)
 
     def _step(self, step: Step) -> None:
         self.rig.lost()  # the guard hears that calseq is there, however long the record takes
         if step.left_out:
-            self.course.tell(events.StepLeftOut(step.number, step.name, step.left_out))
+            self.progress.tell(events.StepLeftOut(step.number, step.name, step.left_out))
         elif step.number in self.beginning.kept:
             self._keep(step)
         elif reason := self._reason_to_skip(step):
@@ -141,7 +141,7 @@ class _Run:
             self._try(step)
 
     def _keep(self, step: Step) -> None:
-        self.course.tell(self.beginning.kept[step.number])
+        self.progress.tell(self.beginning.kept[step.number])
         decided = self.beginning.decided.get(step.number)
         if decided:
             self._settle_bias(decided)
@@ -152,38 +152,38 @@ class _Run:
             number += 1
             verdict, retried = self._attempt(step, number)
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
-            self.course.fail(f"{step.name} {verdict}")
+            self.progress.fail(f"{step.name} {verdict}")
             if step.on_failure is OnFailure.STOP:
-                self.course.halt(f"{step.name} {verdict}")
+                self.progress.halt(f"{step.name} {verdict}")
 
     def _first(self, step: Step) -> int:
         """Give the number of a step's first attempt in this run: those before it have their own folders."""
         return self.beginning.first_attempts.get(step.number, 1)
 
     def _reason_to_skip(self, step: Step) -> str:
-        if not self.course.may_go_on():
-            return self.course.halted
+        if not self.progress.may_go_on():
+            return self.progress.halted
         if step.before.hv is Hv.BIAS and self.no_bias:
             return f"no bias: {self.no_bias}"
         return ""
 
     def _skip(self, step: Step, reason: str) -> None:
-        self.course.fail(f"{step.name} was skipped: {reason}")
-        self.course.tell(events.StepSkipped(step.number, step.name, reason))
+        self.progress.fail(f"{step.name} was skipped: {reason}")
+        self.progress.tell(events.StepSkipped(step.number, step.name, reason))
 
     def _attempt(self, step: Step, number: int) -> tuple[Verdict, bool]:
         """Bring the rails where the step wants them and try it once; tell whether another attempt follows."""
-        started_s = self.course.clock()
+        started_s = self.progress.clock()
         with ExitStack() as held:
             attempt: Attempt | None = None
             try:
                 self.rig.reach(step.before, step.number)
-                if self.course.may_go_on():
+                if self.progress.may_go_on():
                     attempt = self._prepared(step, number)
                     held.callback(attempt.finish)
                     result = self._tried(step, number, attempt)
                 elif number == self._first(step):
-                    self._skip(step, self.course.halted)
+                    self._skip(step, self.progress.halted)
                     return Verdict.SKIPPED, False
                 else:
                     result = self._held_up()
@@ -192,12 +192,12 @@ class _Run:
             except NotStarted as not_started:
                 result = _Result(Verdict.NOT_STARTED, str(not_started))
             except BaseException as error:  # noqa: BLE001 - the attempt's end is told even after a bug
-                self.course.caught(error)
+                self.progress.caught(error)
                 result = self._held_up()
             failed = result.verdict is not Verdict.PASSED
             tries = number - self._first(step) + 1
-            retried = failed and tries <= step.retries and self.course.may_go_on()
-            duration_s = self.course.clock() - started_s
+            retried = failed and tries <= step.retries and self.progress.may_go_on()
+            duration_s = self.progress.clock() - started_s
             self._tell_end(step, number, attempt, result, retried=retried, duration_s=duration_s)
             if step.type is StepType.IVCURVE and not retried:
                 self._after_curve(step, result)
@@ -205,8 +205,8 @@ class _Run:
 
     def _held_up(self) -> _Result:
         """What became of an attempt that the run's own end overtook."""
-        halted = self.course.halted
-        stopped = halted == self.course.stopped_by
+        halted = self.progress.halted
+        stopped = halted == self.progress.stopped_by
         return _Result(Verdict.INTERRUPTED if stopped else Verdict.NOT_STARTED, halted)
 
     def _prepared(self, step: Step, number: int) -> Attempt:
@@ -214,17 +214,17 @@ class _Run:
             return self.prepare(step, number)
         except OSError as error:
             reason = f"the run folder cannot be written: {(error.strerror or str(error)).lower()}"
-            self.course.halt(reason)
+            self.progress.halt(reason)
             raise NotStarted(reason) from error
 
     def _tried(self, step: Step, number: int, attempt: Attempt) -> _Result:
         """Run the child, with the supplies that are its own, and look at what it left."""
-        self.course.tell(events.StepStarted(step.number, step.name, number, attempt.log, attempt.directory))
-        if not self.course.may_go_on():
+        self.progress.tell(events.StepStarted(step.number, step.name, number, attempt.log, attempt.directory))
+        if not self.progress.may_go_on():
             return self._held_up()
         try:
             self.rig.hand_over(step.given)
-            ending = supervise(step, number, attempt, self.course, self.rig, self.plan.log_limit_bytes)
+            ending = supervise(step, number, attempt, self.progress, self.rig, self.plan.log_limit_bytes)
         except NotStarted as not_started:
             ending = Ending(reason=str(not_started))
         self._distrust(step, ending)
@@ -262,8 +262,8 @@ class _Run:
 
     def _power_lost(self, fault: PowerFault) -> str:
         reason = f"power: {fault}"
-        self.course.halt(reason)
-        self.course.tell(events.PowerFailed(str(fault), fault.move))
+        self.progress.halt(reason)
+        self.progress.tell(events.PowerFailed(str(fault), fault.move))
         return reason
 
     def _tell_end(
@@ -279,7 +279,7 @@ class _Run:
         left = self._results(attempt)
         exit_ = result.ending.exit
         passed = result.verdict is Verdict.PASSED
-        self.course.tell(
+        self.progress.tell(
             events.StepEnded(
                 step=step.number,
                 name=step.name,
@@ -304,9 +304,9 @@ class _Run:
         if attempt is None:
             return Results()
         try:
-            return attempt.results(RESULTS_S if self.course.may_go_on() else HURRIED_S)
+            return attempt.results(RESULTS_S if self.progress.may_go_on() else HURRIED_S)
         except BaseException as error:  # noqa: BLE001 - the attempt's end is told even after a bug
-            self.course.caught(error)
+            self.progress.caught(error)
             return Results(more_files=None)
 
     def _distrust(self, step: Step, ending: Ending) -> None:
@@ -316,7 +316,7 @@ class _Run:
         by = _signal_of(ending)
         if by or ending.stage is Stage.KILLED:
             by = by or "being killed"
-            self.course.unsure = (
+            self.progress.unsure = (
                 f"{step.name} held the supplies and ended by {by}, without switching them off"
             )
 
@@ -335,13 +335,13 @@ class _Run:
             against = tuple(replace(each, allowed=False, reason=reason) for each in decided.supplies)
             decided = replace(decided, allowed=False, reason=reason, supplies=against)
         self.no_bias = "" if decided.allowed else decided.reason
-        self.course.tell(decided)
+        self.progress.tell(decided)
 
     def _decision(self, step: Step, result: _Result) -> Decision:
         if result.verdict is not Verdict.PASSED:
             return Decision(False, f"{step.name} did not pass: {result.verdict}, {result.reason}")
-        if not self.course.may_go_on():
-            return Decision(False, self.course.halted)
+        if not self.progress.may_go_on():
+            return Decision(False, self.progress.halted)
         return decide(self.plan.supplies, result.left, self.plan.bias, step.sweep_end_v)
 
     def _surely_safe_end(self) -> None:
@@ -349,41 +349,41 @@ class _Run:
         try:
             self._safe_end()
         except BaseException as error:  # noqa: BLE001
-            self.course.caught(error)
+            self.progress.caught(error)
             self._safe_end()
 
     def _safe_end(self) -> None:
         """Bring the rails to their safe end; while that is not confirmed, it is not believed."""
-        unsure, self.course.unsure = self.course.unsure, "the safe end was cut short"
-        self.course.tell(events.SafeEndStarted())
+        unsure, self.progress.unsure = self.progress.unsure, "the safe end was cut short"
+        self.progress.tell(events.SafeEndStarted())
         readings, reason = self.rig.safe_end()
-        self.course.unsure = unsure or reason
+        self.progress.unsure = unsure or reason
         self._check_interlocks()
-        why = self.course.unsure or ("" if self.plan.controls_rails else NOT_CONTROLLED)
-        self.course.tell(events.SafeEndFinished(readings.all_off, readings, why))
+        why = self.progress.unsure or ("" if self.plan.controls_rails else NOT_CONTROLLED)
+        self.progress.tell(events.SafeEndFinished(readings.all_off, readings, why))
 
     def _check_interlocks(self) -> None:
         try:
             violations = self.rig.violations()
         except PowerFault as fault:
-            self.course.fail(str(fault))
+            self.progress.fail(str(fault))
             return
         except BaseException as error:  # noqa: BLE001 - the rails are safe already; the run has to be ended, too
-            self.course.fail(f"the record of interlocks cannot be read: {error}")
+            self.progress.fail(f"the record of interlocks cannot be read: {error}")
             return
         for violation in violations:
-            self.course.fail(f"interlock violated: {violation}")
-            self.course.tell(events.InterlockViolated(violation))
+            self.progress.fail(f"interlock violated: {violation}")
+            self.progress.tell(events.InterlockViolated(violation))
 
     def _outcome(self) -> Outcome:
-        course = self.course
-        if course.unsure:
-            return Outcome(RunVerdict.UNSAFE, ExitCode.UNSAFE, course.unsure)
-        if course.bug:
-            return Outcome(RunVerdict.BROKEN, ExitCode.BUG, course.failure)
-        if course.stops.level:
-            code = EXIT_CODES.get(course.stops.cause, ExitCode.INTERRUPTED)
-            return Outcome(RunVerdict.INTERRUPTED, code, course.stopped_by)
-        if course.failure:
-            return Outcome(RunVerdict.FAILED, ExitCode.FAILED, course.failure)
+        progress = self.progress
+        if progress.unsure:
+            return Outcome(RunVerdict.UNSAFE, ExitCode.UNSAFE, progress.unsure)
+        if progress.bug:
+            return Outcome(RunVerdict.BROKEN, ExitCode.BUG, progress.failure)
+        if progress.stops.level:
+            code = EXIT_CODES.get(progress.stops.cause, ExitCode.INTERRUPTED)
+            return Outcome(RunVerdict.INTERRUPTED, code, progress.stopped_by)
+        if progress.failure:
+            return Outcome(RunVerdict.FAILED, ExitCode.FAILED, progress.failure)
         return Outcome(RunVerdict.PASSED, ExitCode.GOOD)

@@ -66,7 +66,7 @@ class Probe:
         return f"exit code {ended.code}" if ended.code != 0 else ""
 
     def drop(self) -> None:
-        """End it: nobody wants to know any more."""
+        """End it without its result."""
         due_s = now_s() + _DROP_S
         self._child.send(signal.SIGKILL)
         while self._child.poll() is None and now_s() < due_s:

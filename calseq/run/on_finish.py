@@ -7,13 +7,12 @@ from pathlib import Path
 from calseq.model.plan import Notice
 from calseq.model.verdicts import Verdict
 from calseq.problems.plaintext import printable
-from calseq.record.run_folder import RunRecord
+from calseq.record.run_folder import ON_FINISH_LOG, RunRecord
 from calseq.system.clock import now_s
 from calseq.system.files import descriptor_of
 from calseq.system.process import Child, NotStarted, end_child
 from calseq.system.signals import Stops
 
-LOG = "on_finish.log"
 _LOG_LIMIT_BYTES = 16 << 20
 _POLL_S = 0.05
 _GRACE_S = 2.0
@@ -34,7 +33,7 @@ VARIABLES = {
     "CALSEQ_REPORT": "the path of the run's `report.html`; empty if there is none",
     "CALSEQ_JOB": "the name that another program gave the run with `--job`; empty if none did",
 }
-"""What the command is told. The mark of a run's own processes is not among it: this is none of them."""
+"""Environment of the command. The mark of a run's own processes is not among it: this is none of them."""
 
 
 def told(record: RunRecord, folder: Path, report: str = "") -> dict[str, str]:
@@ -81,7 +80,7 @@ def announce(
 def _announced(
     notice: Notice, run: str, folder: Path, *, cwd: str, environment: Mapping[str, str], stops: Stops
 ) -> str:
-    log = descriptor_of(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode=0o600)
+    log = descriptor_of(folder / ON_FINISH_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode=0o600)
     try:
         mark = f"CALSEQ_ON_FINISH={run}"
         child = Child(notice.command, cwd=cwd, env=environment, log=log, mark=mark)
@@ -94,7 +93,7 @@ def _announced(
         os.close(log)
     if not reason and ended and (ended.code or ended.signal):
         reason = f"exit code {ended.code}" if ended.code else f"ended by {ended.signal}"
-    return f"on_finish: {reason}; what it printed is in {LOG}" if reason else ""
+    return f"on_finish: {reason}; what it printed is in {ON_FINISH_LOG}" if reason else ""
 
 
 def _waited(child: Child, timeout_s: float, log: int, stops: Stops) -> str:

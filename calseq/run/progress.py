@@ -1,12 +1,13 @@
-"""The course of a run: what has gone wrong so far, whether anything further may start, and who is told."""
+"""Progress of a run: what has gone wrong so far, whether anything further may start, and its events."""
 
 from collections.abc import Callable
 
 from calseq.model import events
+from calseq.run.bus import RecordLost
 from calseq.system.signals import Stops
 
 
-class Course:
+class Progress:
     """The state that all parts of a run share. Every reason is the first one of its kind, in words.
 
     None of its methods raises: what goes wrong in telling must not keep the rails from their safe end.
@@ -43,7 +44,7 @@ class Course:
         """Emit an event. If the record of it is lost, what runs is ended and nothing further starts."""
         try:
             self._emit(event)
-        except events.RecordLost as lost:
+        except RecordLost as lost:
             self.lost = self.lost or str(lost)
             self.halt(self.lost)
         except BaseException as error:  # noqa: BLE001 - a bug there must not keep the module from being made safe
@@ -79,14 +80,14 @@ class Course:
         return reason
 
     def may_go_on(self) -> bool:
-        """Something further may start: nobody wants to stop, nothing is amiss, and power and record are there."""
+        """Something further may start: no stop was asked, nothing is amiss, and power and record are there."""
         self.notice_stops()
         if not self.halted:
             self.alarm()
         return not self.halted
 
     def notice_stops(self) -> None:
-        """Tell, once per press, that somebody wants to stop."""
+        """Emit, once per press, that a stop was asked."""
         if self.stops.level > self._noticed:
             self._noticed = self.stops.level
             self.halted = self.halted or self.stopped_by

@@ -6,7 +6,7 @@ from math import isfinite
 from calseq.model import events
 from calseq.model.rails import BOTH_OFF, Hv, Move, Rails, Reading, Readings, Role, moves
 from calseq.power.protocol import Power, PowerFault, Watched
-from calseq.run.progress import Course
+from calseq.run.progress import Progress
 
 SAFE_END_WAITS_S = (0.0, 1.0, 3.0)
 """Waits before each try of the safe end."""
@@ -18,9 +18,9 @@ _MOST_MOVES = 3
 class Rig:
     """Moves the rails through a power backend, tells of it, and believes only what is read back."""
 
-    def __init__(self, power: Power, course: Course) -> None:
+    def __init__(self, power: Power, progress: Progress) -> None:
         self._power = power
-        self._course = course
+        self._progress = progress
         self._biased = False  # the HV that is on is the bias, put there by this run
 
     def reach(self, wanted: Rails, step: int) -> None:
@@ -50,30 +50,30 @@ class Rig:
 
     def _told(self, move: Move, step: int) -> bool:
         """Tell that a move begins; what could not be told, or is not wanted any more, is not switched on."""
-        if move in _SWITCHING_ON and not self._course.may_go_on():
+        if move in _SWITCHING_ON and not self._progress.may_go_on():
             return False
-        self._course.tell(events.RailMoving(move, step))
-        return move not in _SWITCHING_ON or self._course.may_go_on()
+        self._progress.tell(events.RailMoving(move, step))
+        return move not in _SWITCHING_ON or self._progress.may_go_on()
 
     def _move(self, move: Move, step: int = 0) -> Readings:
-        """Carry out one move, which was told."""
-        started_s = self._course.clock()
+        """Carry out one move, whose begin is in the record."""
+        started_s = self._progress.clock()
         self._biased = False
         try:
-            readings = _believed(self._power.move(move, lambda: self._course.stops.level > 0))
+            readings = _believed(self._power.move(move, lambda: self._progress.stops.level > 0))
         except PowerFault as fault:
             raise _fault(move, str(fault)) from fault
         finally:
             self._tell_cuts()
         self._biased = readings.hv.on is True and move is Move.HV_BIAS
-        self._course.tell(events.RailMoved(move, readings, self._course.clock() - started_s, step))
+        self._progress.tell(events.RailMoved(move, readings, self._progress.clock() - started_s, step))
         return readings
 
     def _tell_cuts(self) -> None:
         """Say where HV went off without its ramp: a run in which that happened has not passed."""
         for cut in self._power.cuts():
-            self._course.fail(cut)
-            self._course.tell(events.PowerFailed(cut, Move.HV_OFF))
+            self._progress.fail(cut)
+            self._progress.tell(events.PowerFailed(cut, Move.HV_OFF))
 
     def hand_over(self, given: tuple[Role, ...]) -> None:
         """Close what a child is given."""
@@ -85,7 +85,7 @@ class Rig:
         self._power.watch(child)
 
     def lost(self) -> str:
-        """Say what has gone wrong with the supplies while nobody asked them anything."""
+        """Fault of the supplies between two requests, in words."""
         return self._power.lost()
 
     def take_back(self, given: tuple[Role, ...], step: int) -> None:
@@ -93,7 +93,7 @@ class Rig:
         if not given:
             return
         readings = _believed(self._power.take_back(given))
-        self._course.tell(events.RailsRead(readings, step))
+        self._progress.tell(events.RailsRead(readings, step))
         if Role.HV in given and not readings.hv_gone:
             # A curve ends at 0 V. At whatever voltage a child left it, that is not the bias.
             self._told(Move.HV_OFF, step)
@@ -120,14 +120,14 @@ class Rig:
         try:
             return make()
         except BaseException as error:  # noqa: BLE001 - a bug, or Ctrl-C: the next try may succeed
-            self._course.caught(error)
+            self._progress.caught(error)
             return Readings(), f"{type(error).__name__}: {error}"
 
     def _is_lost(self) -> bool:
         try:
             return bool(self._power.lost())
         except BaseException as error:  # noqa: BLE001 - as above
-            self._course.caught(error)
+            self._progress.caught(error)
             return True
 
     def _finished(self) -> tuple[Readings, str]:
@@ -137,16 +137,16 @@ class Rig:
         finally:
             self._tell_cuts()
         readings = _believed(readings)
-        self._course.tell(events.RailsRead(readings))
+        self._progress.tell(events.RailsRead(readings))
         if reason:
-            self._course.tell(events.PowerFailed(reason))
+            self._progress.tell(events.PowerFailed(reason))
         return readings, reason
 
     def _wait(self, duration_s: float) -> None:
         try:
-            self._course.wait(duration_s)
+            self._progress.wait(duration_s)
         except BaseException as error:  # noqa: BLE001 - an impatient Ctrl-C shortens the wait, nothing else
-            self._course.caught(error)
+            self._progress.caught(error)
 
     def _make_safe(self) -> tuple[Readings, str]:
         """Try once. LV stays on under an HV that is not confirmed to be gone."""
@@ -158,7 +158,7 @@ class Rig:
                 self._told(move, 0)
                 readings = self._move(move)
         except PowerFault as fault:
-            self._course.tell(events.PowerFailed(str(fault), fault.move))
+            self._progress.tell(events.PowerFailed(str(fault), fault.move))
             return self._still_read(), str(fault)
         return readings, ""
 
@@ -198,7 +198,7 @@ class NoRig:
             self._power.watch(child)
 
     def lost(self) -> str:
-        """Say whether the guard is gone."""
+        """The guard has ended."""
         return self._power.lost() if self._power else ""
 
     def hand_over(self, given: tuple[Role, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The sequel of a run that ended early: its folder locked and read, compared with today, and made ready to go on."""
+"""Resuming a run that ended early: its folder locked and read, compared with today, and made ready to go on."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ from calseq.problems.refused import Refused
 from calseq.record.history import expected
 from calseq.record.journal import JournalReading, cut_tail, scan
 from calseq.record.past import Past, past
-from calseq.record.processes import children, guard_lives, is_hidden, run_lives
+from calseq.record.processes import children, guard_lives, run_lives
 from calseq.record.run_folder import (
     JOURNAL,
     RunRecord,
@@ -40,12 +40,14 @@ from calseq.record.run_folder import (
     write_record,
 )
 from calseq.record.seal import SEAL, seal
-from calseq.run.clearance import check_before, lock_bench, own_unknown, refuse_unknown
+from calseq.run.clearance import check_before, check_hv_box, lock_bench, own_unknown, refuse_unknown
 from calseq.run.executor import Beginning
-from calseq.run.run import Run, Sequel, check_hv_box, take_over, user
+from calseq.run.run import ResumePoint, Run, take_over
 from calseq.system.clock import now_s
 from calseq.system.files import INPUT_BYTES, JOURNAL_BYTES, read_whole
 from calseq.system.locks import FolderLock
+from calseq.system.proc import is_hidden
+from calseq.system.process import user
 from calseq.system.signals import Stops
 
 GUARD_WAIT_S = 900.0
@@ -58,7 +60,7 @@ _NEEDED = ("dirigent", "modules")
 
 
 class EndedRun(Struct, frozen=True):
-    """A run that somebody may go on with: locked, so that nobody else does, and read."""
+    """A run that may be resumed: its folder locked, and read."""
 
     folder: Path
     record: RunRecord
@@ -308,7 +310,7 @@ def go_on(
         lock.release()
         raise
     run = Run(plan, ended.folder, record, {}, lock, mine=ended.mine, dirigent=dirigent)
-    run.sequel = _sequel(ended, resumption, record, operator or user(), dirigent)
+    run.resume_point = _resume_point(ended, resumption, record, operator or user(), dirigent)
     take_over(run, unknown)
     return run
 
@@ -381,9 +383,9 @@ def _resumed(ended: EndedRun, resumption: Resumption, plan: str, digest: str, di
     )
 
 
-def _sequel(
+def _resume_point(
     ended: EndedRun, resumption: Resumption, record: RunRecord, operator: str, dirigent: str
-) -> Sequel:
+) -> ResumePoint:
     found = ended.past
     resumed = RunResumed(
         pid=record.pid,
@@ -407,4 +409,4 @@ def _sequel(
         first_attempts={number: last + 1 for number, last in made.items()},
         elapsed_s=found.t,
     )
-    return Sequel(resumed, beginning, found.seq, found.t, record.steps)
+    return ResumePoint(resumed, beginning, found.seq, found.t, record.steps)

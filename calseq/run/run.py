@@ -1,6 +1,5 @@
 """One run of a plan: its folder, record, supplies, screen and signals brought together around the executor."""
 
-import getpass
 import os
 import platform
 import socket
@@ -15,35 +14,28 @@ from msgspec.structs import replace
 
 from calseq.model.events import (
     EVENT_FORMAT,
-    Listener,
     MonitorRead,
-    RecordLost,
     RunEnded,
     RunResumed,
     RunStarted,
-    SafeEndFinished,
     Stamped,
-    StepEnded,
-    StepKept,
-    StepLeftOut,
-    StepSkipped,
 )
-from calseq.model.expectations import Expectation, Timing, keys
+from calseq.model.expectations import Expectation
 from calseq.model.plan import STAND_IN_SAYS, Monitor, Plan, Step
 from calseq.model.rails import Readings
 from calseq.model.request import Request
-from calseq.model.verdicts import ExitCode, RunVerdict, Verdict
+from calseq.model.verdicts import ExitCode, RunVerdict
 from calseq.model.version import __version__
 from calseq.power.guarded import Terminal
 from calseq.power.protocol import Power, PowerFault
-from calseq.problems.codes import BENCH_BUSY, HV_BOX
-from calseq.problems.plaintext import printable
+from calseq.problems.codes import BENCH_BUSY
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.aftermath import Settled, settle
-from calseq.record.history import expected
+from calseq.record.history import expected, taken
 from calseq.record.journal import Journal
 from calseq.record.memory import is_met
+from calseq.record.past import Past, after
 from calseq.record.run_folder import (
     JOURNAL,
     RunRecord,
@@ -59,15 +51,15 @@ from calseq.record.run_folder import (
 )
 from calseq.record.seal import digest_of, seal, sums
 from calseq.run.attempt import Attempt, FolderAttempt
-from calseq.run.bus import Bus
-from calseq.run.clearance import Unknown, check_before, lock_bench, refuse_unknown
+from calseq.run.bus import Bus, Listener, RecordLost
+from calseq.run.clearance import Unknown, check_before, check_hv_box, lock_bench, refuse_unknown
 from calseq.run.executor import Beginning, Outcome, execute
 from calseq.run.monitors import Probe, Watchers
 from calseq.run.on_finish import announce
 from calseq.run.supplies import open_supplies
 from calseq.system.clock import now_s
 from calseq.system.locks import BenchLock, Ended, FolderLock
-from calseq.system.process import adopt_orphans
+from calseq.system.process import adopt_orphans, user
 from calseq.system.signals import Stops
 
 CHILD_VARIABLES = {"PYTHONUNBUFFERED": "1", "TERM": "dumb", "NO_COLOR": "1"}
@@ -82,8 +74,8 @@ class RunResult(Struct, frozen=True):
     record: RunRecord
 
 
-class Sequel(Struct, frozen=True):
-    """What a resumed run goes on from: what it tells first, what it has, and where its journal stands."""
+class ResumePoint(Struct, frozen=True):
+    """Where a resumed run goes on: its first event, the results it has, and the end of its journal."""
 
     resumed: RunResumed
     beginning: Beginning
@@ -110,7 +102,7 @@ class Run(Struct):
     expected: tuple[Expectation, ...] = ()
     complaint: str = ""
     mine: FolderLock | None = None
-    sequel: Sequel | None = None
+    resume_point: ResumePoint | None = None
     dirigent: str = ""
     keeps: bool = False
 
@@ -122,7 +114,7 @@ class Run(Struct):
     def go(self, stops: Stops) -> RunResult:
         """Run the plan to its end, whatever that is."""
         started_s = now_s()
-        notes = _Notes(keys(self.plan), self.sequel.verdicts if self.sequel else {})
+        notes = _Notes()
         with ExitStack() as held:
             try:
                 bus, power = self._opened(held, notes)
@@ -130,28 +122,15 @@ class Run(Struct):
                 outcome = Outcome(RunVerdict.FAILED, ExitCode.REFUSED, f"nothing was touched: {error}")
             else:
                 outcome = self._executed(bus, power, self._watchers(bus, held), stops)
-        before_s = self.sequel.t if self.sequel else 0.0
-        place = self._place()
-        record = self._close(place, outcome, notes, before_s + now_s() - started_s)
+        before_s = self.resume_point.t if self.resume_point else 0.0
+        place = self.mine.path(self.folder) if self.mine else self.folder
+        record = self._close(place, outcome, notes.past, before_s + now_s() - started_s)
         safe = outcome.verdict is not RunVerdict.UNSAFE
         with suppress(OSError):  # then the run's folder says it
             keep = self.keeps or is_met(place or self.folder, self.plan.runs)
             self.lock.conclude(Ended.SAFE if safe else Ended.UNKNOWN, keep=keep)
         self.release()
         return RunResult(place or self.folder, outcome, record)
-
-    def _place(self) -> Path | None:
-        """Where the run folder is by now, by its lock; None if it is nowhere: a child may move it, or put a link there."""
-        if not self.mine:
-            return self.folder
-        for descriptor in self.mine.descriptors:
-            with suppress(OSError):
-                opened = os.fstat(descriptor)
-                for path in (self.folder, Path(f"/proc/self/fd/{descriptor}").readlink()):
-                    with suppress(OSError):
-                        if os.path.samestat(opened, path.lstat()):
-                            return path
-        return None
 
     def announce(self, result: RunResult, stops: Stops, report: str = "") -> str:
         """Run the site's `on_finish`, if it has one, and say what went wrong with it; the run is over by now.
@@ -181,17 +160,17 @@ class Run(Struct):
 
     def _opened(self, held: ExitStack, notes: "_Notes") -> tuple[Bus, Power]:
         """Open the journal and the supplies; nothing is touched yet."""
-        sequel = self.sequel
-        journal = held.enter_context(Journal(self.folder / JOURNAL, resumed=sequel is not None))
+        resume_point = self.resume_point
+        journal = held.enter_context(Journal(self.folder / JOURNAL, resumed=resume_point is not None))
         with suppress(Refused, OSError):
             share(self.folder, self.plan.group)
         bus = Bus(vital=[journal, notes], courtesy=dict(self.listeners))
-        if sequel:
-            bus.seq, bus.t = sequel.seq, sequel.t
+        if resume_point:
+            bus.seq, bus.t = resume_point.seq, resume_point.t
         if not bus.seq:  # else it was told when the run began
             bus.emit(self._started())
-        if sequel:
-            bus.emit(sequel.resumed)
+        if resume_point:
+            bus.emit(resume_point.resumed)
         try:
             power = open_supplies(
                 self.plan,
@@ -199,7 +178,7 @@ class Run(Struct):
                 self._keep,
                 self.terminal,
                 locks=self.lock.files,
-                resumed=sequel is not None,
+                resumed=resume_point is not None,
             )
         except (PowerFault, OSError, ValueError) as error:
             bus.emit(RunEnded(RunVerdict.FAILED, ExitCode.REFUSED, 0.0, f"nothing was touched: {error}"))
@@ -220,7 +199,7 @@ class Run(Struct):
                 clock=now_s,
                 stops=stops,
                 look=watchers.look,
-                beginning=self.sequel.beginning if self.sequel else None,
+                beginning=self.resume_point.beginning if self.resume_point else None,
             )
         except BaseException as error:  # noqa: BLE001 - the executor lets nothing through: what did come is believed in nothing
             reason = f"the run was torn off: {type(error).__name__}: {error}"
@@ -296,7 +275,8 @@ class Run(Struct):
             variables["CALSEQ_CALIBRATIONS"] = str(stored_input(self.folder, self.record.plan, site))
         return variables
 
-    def _close(self, place: Path | None, outcome: Outcome, notes: "_Notes", duration_s: float) -> RunRecord:
+    def _close(self, place: Path | None, outcome: Outcome, past: Past, duration_s: float) -> RunRecord:
+        verdicts = {**(self.resume_point.verdicts if self.resume_point else {}), **past.verdicts}
         closed = replace(
             self.record,
             state="ended",
@@ -305,18 +285,15 @@ class Run(Struct):
             verdict=str(outcome.verdict),
             exit_code=int(outcome.exit_code),
             reason=outcome.reason,
-            steps={
-                step.name: notes.verdicts[step.name]
-                for step in self.plan.steps
-                if step.name in notes.verdicts
-            },
-            timings=(*self.record.timings, *notes.timings),
+            steps={step.name: verdicts[step.name] for step in self.plan.steps if step.name in verdicts},
+            timings=(*self.record.timings, *taken(past, self.plan)),
         )
         if place is None:
             return closed
         if outcome.verdict is RunVerdict.UNSAFE:
             with suppress(OSError):  # the summary says the same
-                write_marker(place, self.plan, notes.readings.words, outcome.reason)
+                readings = past.safe_end.readings if past.safe_end else Readings()
+                write_marker(place, self.plan, readings.words, outcome.reason)
         lines = None
         with suppress(OSError):
             lines = sums(place)
@@ -404,19 +381,6 @@ def take_over(run: Run, unknown: Sequence[Unknown]) -> None:
     claim(run)
 
 
-def check_hv_box(plan: Plan, *, closed: bool) -> None:
-    """HV box of a plan with bias: refused unless it is confirmed `closed`, where the bench asks for that.
-
-    Raises:
-        Refused: it is not confirmed.
-    """
-    box = plan.hv_box
-    if box and box.stated == "ask" and plan.needs_bias and not closed:
-        message = f"a step needs bias, and calseq does not control {printable(box.shown, 80)}"
-        cure = "look whether its channels are closed; then start with --hv-box-closed"
-        raise Refused([Problem(HV_BOX, message, cure)])
-
-
 def _prepared(
     plan: Plan,
     runs: Path,
@@ -475,35 +439,10 @@ def _let_go(power: Power) -> None:
         power.close()
 
 
-class _Notes:
-    """Keeps the last verdict of every step, what those that passed took, and the rails as they were read last."""
+class _Notes(Struct):
+    """Keeps what the run did, for its record."""
 
-    def __init__(self, keys: Mapping[int, str], before: Mapping[str, str]) -> None:
-        self.verdicts = dict(before)
-        self.timings: list[Timing] = []
-        self._keys = keys
-        self.readings = Readings()
+    past: Past = Past()
 
     def __call__(self, stamped: Stamped) -> None:
-        event = stamped.event
-        if isinstance(event, StepEnded):
-            self.verdicts[event.name] = str(event.verdict)
-            if event.verdict is Verdict.PASSED and event.step in self._keys:
-                took = (round(event.duration_s, 3), round(event.longest_silence_s, 3))
-                self.timings.append(Timing(self._keys[event.step], *took))
-        elif isinstance(event, StepSkipped):
-            self.verdicts[event.name] = "skipped"
-        elif isinstance(event, StepLeftOut):
-            self.verdicts[event.name] = "left-out"
-        elif isinstance(event, StepKept):
-            self.verdicts[event.name] = str(Verdict.PASSED)
-        elif isinstance(event, SafeEndFinished):
-            self.readings = event.readings
-
-
-def user() -> str:
-    """Give the name of whoever runs this; empty if it has none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
+        self.past = after(self.past, stamped)

@@ -11,7 +11,7 @@ from calseq.model.plan import Step
 from calseq.model.verdicts import Verdict
 from calseq.power.protocol import Watched
 from calseq.run.attempt import Attempt, Look
-from calseq.run.progress import Course
+from calseq.run.progress import Progress
 from calseq.run.rails import NoRig, Rig
 from calseq.system.process import Exit, NotStarted
 
@@ -22,7 +22,7 @@ MIN_FREE_BYTES = 100 << 20
 
 
 class Stage(IntEnum):
-    """How far the ending of a child has gone."""
+    """Stage of the ending of a child."""
 
     RUNNING = 0
     ASKED = 1
@@ -63,7 +63,7 @@ class Ending(Struct, frozen=True):
 
 
 def supervise(
-    step: Step, number: int, attempt: Attempt, course: Course, rig: Rig | NoRig, log_limit_bytes: int
+    step: Step, number: int, attempt: Attempt, progress: Progress, rig: Rig | NoRig, log_limit_bytes: int
 ) -> Ending:
     """Start the child of an attempt and see it through to its end, with all that it leaves behind.
 
@@ -72,17 +72,17 @@ def supervise(
     Raises:
         NotStarted: it could not be started.
     """
-    watch = _Watch(step, number, attempt, course, rig, log_limit_bytes)
+    watch = _Watch(step, number, attempt, progress, rig, log_limit_bytes)
     try:
         pid = attempt.start()
         rig.watch(Watched(pid, step.stop_grace_s, step.timeout_s, attempt.limit))
-        course.tell(events.ChildStarted(step.number, number, pid))
+        progress.tell(events.ChildStarted(step.number, number, pid))
         watch.through()
         watch.end_leftovers()
     except NotStarted:
         raise
     except BaseException as error:  # noqa: BLE001 - no child is left running unwatched
-        course.caught(error)
+        progress.caught(error)
         watch.end_at_any_price()
     finally:
         rig.watch(None)
@@ -112,26 +112,26 @@ class _Watch:
         step: Step,
         number: int,
         attempt: Attempt,
-        course: Course,
+        progress: Progress,
         rig: Rig | NoRig,
         log_limit_bytes: int,
     ) -> None:
-        self.step, self.number, self.attempt, self.course, self.rig = step, number, attempt, course, rig
+        self.step, self.number, self.attempt, self.progress, self.rig = step, number, attempt, progress, rig
         self.log_limit_bytes = log_limit_bytes
         self.stage = Stage.RUNNING
         self.exit: Exit | None = None
         self.why: Verdict | None = None
         self.reason = ""
-        self.silence = _Silence(course.clock())
+        self.silence = _Silence(progress.clock())
         self._due_s = float("inf")
         timeout_s = step.timeout_s if step.timeout_s is not None else float("inf")
-        self._deadline_s = course.clock() + timeout_s
+        self._deadline_s = progress.clock() + timeout_s
 
     def through(self) -> None:
         """Watch until the child has ended, or even SIGKILL did not end it."""
         while not self._ended():
-            self.course.notice_stops()
-            now_s = self.course.clock()
+            self.progress.notice_stops()
+            now_s = self.progress.clock()
             if self.why is None:
                 self._look_for_reason(now_s)
             if self.why is not None:
@@ -141,7 +141,7 @@ class _Watch:
                     return
                 self._escalate(now_s)
             next_s = self._deadline_s if self.why is None else self._due_s
-            self.course.stops.pause(max(0.0, min(TICK_S, next_s - now_s)))
+            self.progress.stops.pause(max(0.0, min(TICK_S, next_s - now_s)))
         self._look()
 
     def _ended(self) -> bool:
@@ -149,9 +149,9 @@ class _Watch:
         return self.exit is not None
 
     def _give_up(self) -> None:
-        """A child that stands in the kernel cannot be waited for while the module may be under HV."""
+        """A child that hangs in the kernel cannot be waited for while the module may be under HV."""
         self.reason += f"; even SIGKILL did not end it within {TERM_GRACE_S:g} s"
-        self.course.halt(f"{self.step.name}: {self.reason}")
+        self.progress.halt(f"{self.step.name}: {self.reason}")
 
     def _look_for_reason(self, now_s: float) -> None:
         look = self._look()
@@ -161,34 +161,34 @@ class _Watch:
 
     def _look(self) -> Look:
         look = self.attempt.look()
-        self.silence.note(look.size_bytes, self.course.clock())
+        self.silence.note(look.size_bytes, self.progress.clock())
         self._tell_progress(look)
         return look
 
     def _reasons(self, look: Look, now_s: float) -> Iterator[tuple[Verdict, str]]:
-        if self.course.stops.level:
-            yield Verdict.INTERRUPTED, f"stopped by {self.course.stops.who}"
-        if self.course.lost:
-            yield Verdict.FAILED, self.course.lost
-        alarm = self.course.alarm()
+        if self.progress.stops.level:
+            yield Verdict.INTERRUPTED, f"stopped by {self.progress.stops.who}"
+        if self.progress.lost:
+            yield Verdict.FAILED, self.progress.lost
+        alarm = self.progress.alarm()
         if alarm:
             yield Verdict.FAILED, alarm
         lost = self.rig.lost()
         if lost:
-            self.course.halt(f"power lost: {lost}")
-            self.course.tell(events.PowerFailed(lost))
+            self.progress.halt(f"power lost: {lost}")
+            self.progress.tell(events.PowerFailed(lost))
             yield Verdict.FAILED, f"power lost: {lost}"
         if now_s >= self._deadline_s:
             yield Verdict.TIMED_OUT, f"timed out after {self.step.timeout_s:g} s"
         if look.size_bytes > self.log_limit_bytes:
             yield Verdict.FAILED, f"its log passed {self.log_limit_bytes >> 20} MiB"
         if look.free_bytes < MIN_FREE_BYTES:
-            self.course.halt("the disk is almost full")
+            self.progress.halt("the disk is almost full")
             yield Verdict.FAILED, f"the disk is almost full: {look.free_bytes >> 20} MiB are left"
 
     def _escalate(self, now_s: float) -> None:
         """Go to the stage that the operator's presses or the end of a grace ask for."""
-        wanted = max(Stage.ASKED, Stage(self.course.stops.level), self.stage)
+        wanted = max(Stage.ASKED, Stage(self.progress.stops.level), self.stage)
         if now_s >= self._due_s:
             wanted = Stage(max(wanted, min(self.stage + 1, Stage.KILLED)))
         if wanted is self.stage:
@@ -197,24 +197,24 @@ class _Watch:
         self._due_s = now_s + (self.step.stop_grace_s if wanted is Stage.ASKED else TERM_GRACE_S)
         self.attempt.send(SIGNALS[wanted])
         name = SIGNALS[wanted].name
-        self.course.tell(events.ChildSignalled(self.step.number, self.number, name, self.reason))
+        self.progress.tell(events.ChildSignalled(self.step.number, self.number, name, self.reason))
 
     def _tell_progress(self, look: Look) -> None:
         for banner in look.banners:
             progress = events.StepProgressed(
                 self.step.number, self.number, banner.part, banner.parts, banner.title
             )
-            self.course.tell(progress)
+            self.progress.tell(progress)
 
     def end_at_any_price(self) -> None:
         """End a child that a bug left unwatched: all stages with their graces, and no word to the record."""
-        course = self.course
-        self.reason = "; ".join(filter(None, (self.reason, course.halted)))
+        progress = self.progress
+        self.reason = "; ".join(filter(None, (self.reason, progress.halted)))
         if self.why is None:
-            self.why = Verdict.INTERRUPTED if course.halted == course.stopped_by else Verdict.FAILED
+            self.why = Verdict.INTERRUPTED if progress.halted == progress.stopped_by else Verdict.FAILED
         if self.stage is not Stage.RUNNING:
             # a bug may have come between a stage and its time limit: no stage is waited for without end
-            left_s = min(max(0.0, self._due_s - course.clock()), self.step.stop_grace_s)
+            left_s = min(max(0.0, self._due_s - progress.clock()), self.step.stop_grace_s)
             self._safely(lambda: self._wait_until(self._ended, left_s))
         for stage, number in SIGNALS.items():
             if stage > self.stage and not self._safely(self._ended):
@@ -229,7 +229,7 @@ class _Watch:
         try:
             return bool(do())
         except BaseException as error:  # noqa: BLE001
-            self.course.caught(error)
+            self.progress.caught(error)
             return False
 
     def end_leftovers(self) -> None:
@@ -243,9 +243,9 @@ class _Watch:
             self._wait_until(self._none_left_after_kill, LEFTOVER_GRACE_S)
         still = self.attempt.left()
         if still:
-            self.course.halt(f"{self.step.name} left {still[0]} behind, and it could not be ended")
+            self.progress.halt(f"{self.step.name} left {still[0]} behind, and it could not be ended")
         else:
-            self.course.tell(events.LeftoversEnded(self.step.number, self.number, names))
+            self.progress.tell(events.LeftoversEnded(self.step.number, self.number, names))
 
     def _none_left_after_kill(self) -> bool:
         """Kill again each time: what forks while it is killed leaves others."""
@@ -253,8 +253,8 @@ class _Watch:
         return not self.attempt.left()
 
     def _wait_until(self, done: Callable[[], bool], timeout_s: float) -> bool:
-        due_s = self.course.clock() + timeout_s
-        while not done() and self.course.clock() < due_s:
+        due_s = self.progress.clock() + timeout_s
+        while not done() and self.progress.clock() < due_s:
             self.rig.lost()
-            self.course.stops.pause(0.02)
+            self.progress.stops.pause(0.02)
         return done()

@@ -192,6 +192,16 @@ class FolderLock:
         """The open folder; whatever inherits it holds the lock, too."""
         return (self._descriptor,) if self._descriptor >= 0 else ()
 
+    def path(self, folder: Path) -> Path | None:
+        """Where the folder is by now; None if it is nowhere: somebody may move it, or put a link in its place."""
+        with suppress(OSError):
+            opened = os.fstat(self._descriptor)
+            for path in (folder, Path(f"/proc/self/fd/{self._descriptor}").readlink()):
+                with suppress(OSError):
+                    if os.path.samestat(opened, path.lstat()):
+                        return path
+        return None
+
     def release(self) -> None:
         """Let go; what inherited the descriptor still holds the lock."""
         if self._descriptor >= 0:

@@ -4,8 +4,8 @@ Its output goes straight into its log file: a slow viewer costs nothing, and a c
 gets no SIGPIPE in the middle of a ramp.
 """
 
+import getpass
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from calseq.problems.plaintext import printable
+from calseq.system import proc
 from calseq.system.clock import now_s
 
 RUN_MARK = "CALSEQ_RUN_FOLDER"
@@ -144,7 +145,7 @@ class Child:
     def _descendants(self) -> list[Left]:
         """Give those who live of the child's tree, and of the orphans adopted from it."""
         found: dict[int, Left] = {}
-        adopted = (pid for pid in _children(os.getpid()) if pid != self.pid)
+        adopted = (pid for pid in proc.children(os.getpid()) if pid != self.pid)
         queue = [pid for pid in adopted if pid in self._seen or self._is_ours(pid)]
         if self._exit is None:
             queue.append(self.pid)  # what an ended child leaves behind is adopted at once
@@ -152,9 +153,9 @@ class Child:
             pid = queue.pop()
             if pid in found:
                 continue
-            queue += _children(pid)
-            if _lives(pid):
-                found[pid] = Left(pid, _name(pid))
+            queue += proc.children(pid)
+            if proc.lives(pid):
+                found[pid] = Left(pid, proc.name(pid))
         return list(found.values())
 
     def _is_ours(self, pid: int) -> bool:
@@ -165,11 +166,19 @@ class Child:
         try:
             if os.getsid(pid) == self.pid:
                 return True
-            if self._mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if self._mark in proc.words(pid, "environ"):
                 return True
         except OSError:
             pass
-        return bool(self.limit) and _has_limit(pid, self.limit)
+        return bool(self.limit) and proc.has_limit(pid, self.limit)
+
+
+def user() -> str:
+    """Name of the user of this process; empty if it has none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def end_child(child: Child, grace_s: float, pause: Callable[[float], None]) -> None:
@@ -205,38 +214,6 @@ def _limited() -> Iterator[int]:
         yield limit
     finally:
         resource.setrlimit(resource.RLIMIT_RTTIME, (soft, hard))
-
-
-def _has_limit(pid: int, limit: int) -> bool:
-    try:
-        text = Path(f"/proc/{pid}/limits").read_bytes()
-    except OSError:
-        return False
-    return re.search(rb"^Max realtime timeout +%d " % limit, text, re.MULTILINE) is not None
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names only, and fast
-            with suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb") as file:  # noqa: PTH123 - fast
-                found += map(int, file.read().split())
-    return found
-
-
-def _lives(pid: int) -> bool:
-    """Whether the process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in b"ZX"
-    except (OSError, IndexError):
-        return False
-
-
-def _name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "?"
 
 
 def _exit_of(info: "os.waitid_result") -> Exit:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
-from calseq.model.verdicts import ExitCode
 from calseq.system.clock import now_s
 
 _POLL_S = 0.02
@@ -34,13 +33,6 @@ _FATAL = (
     signal.SIGIO,
 )
 """Signals that nobody should send, and that would end calseq without a safe end: they ask for a stop, too."""
-
-EXIT_CODES = {
-    "SIGINT": ExitCode.INTERRUPTED,
-    "SIGTERM": ExitCode.TERMINATED,
-    "SIGQUIT": ExitCode.QUIT,
-    "SIGHUP": ExitCode.HANGUP,
-}
 
 
 class Stops:

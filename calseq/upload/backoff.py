@@ -30,7 +30,7 @@ class Patience:
         return self._next_s if now_s + self._next_s <= self._due_s else None
 
     def wait(self, told: Callable[[float], None]) -> bool:
-        """Wait, having told for how long; False, at once, if there is no time for it."""
+        """Wait, after saying for how long; False, at once, if there is no time for it."""
         delay_s = self.delay_s()
         if delay_s is None:
             return False

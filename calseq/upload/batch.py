@@ -41,7 +41,7 @@ class Batch:
         self.module = module
         self.tell = tell
         self.tried: set[str] = set()
-        """The results of which something was told by now."""
+        """The results with an entry so far."""
         self._withheld: set[str] = set()
 
     @property

@@ -104,7 +104,7 @@ def _is_left_out(folder: Path) -> bool:
 
 
 def _has_grown(folder: Path, ledger: Ledger) -> bool:
-    """Tell whether a run that was resumed has more by now than is queued; no other run gets any more."""
+    """Whether a resumed run has more results than are queued; no other run gets any more."""
     found = _wanted(folder)
     return bool(found and found[1].resumed) and not after(reckon(folder, ledger), ledger).is_done
 

@@ -156,7 +156,7 @@ def _result(module: str, said: Mapping[str, Any]) -> Result:
 
 
 def _file_names(item: Item) -> list[str]:
-    """Name the files of a result in its bundle; two of one name, from different folders, are told apart."""
+    """Names of the files of a result in its bundle, each unique."""
     names: list[str] = []
     for path in item.result.paths:
         name = path.rpartition("/")[2]

@@ -12,7 +12,7 @@ from calseq.upload.results import Result
 
 
 class Item(Struct, frozen=True):
-    """A result and how it stands. `maybe`: it may have arrived at an earlier try; `tries` began by now.
+    """A result and its state. `maybe`: it may have arrived at an earlier try; `tries` began by now.
 
     `went` is by what it has arrived, or may have: the queue's latest word on that may be another one by now.
     """
@@ -108,7 +108,7 @@ def after(entry: object, ledger: Ledger) -> Ledger:  # noqa: ARG001 - every entr
 
 @after.register
 def _(entry: Queued, ledger: Ledger) -> Ledger:
-    """A known result keeps how it stands; what has not arrived for certain and is no result any more goes."""
+    """A known result keeps its state; what has not arrived for certain and is no result any more goes."""
     known = {(item.result.module, item.result.paths): item for item in ledger.items}
     items = [known.pop((each.module, each.paths), Item(each)) for each in entry.results]
     kept = [item for item in known.values() if item.is_bound]

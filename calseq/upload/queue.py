@@ -20,18 +20,18 @@ from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.journal import cut_tail, sync_folder, with_checksum, without_checksum
+from calseq.record.run_folder import QUEUE
 from calseq.system.locks import FolderLock
 from calseq.upload.entries import KINDS, QUEUE_FORMAT, Entry, Queued
 from calseq.upload.ledger import Ledger, after, fold
 from calseq.upload.work_folder import WORK, Odd, holders, occupied, open_own, read_file
 
-QUEUE = "upload.jsonl"
 _NAMES = {type_: name for name, type_ in KINDS.items()}
 _INTERRUPTING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Queue:
-    """The queue of a run, held: nobody else sends anything of it meanwhile."""
+    """The queue of a run, locked: no other process sends anything of it meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         """Take the lock, and read what was written before; a torn last line is cut off.

@@ -34,7 +34,7 @@ Post = Callable[[str, bytes, str, float], Judgement]
 
 
 class Relay:
-    """A server on 127.0.0.1 with an address that only Felis is told."""
+    """A server on 127.0.0.1 at a secret address, for Felis."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class Result(Struct, frozen=True):
         return tuple(file.path for file in self.files)
 
     def key(self, run: str) -> str:
-        """Give what tells it apart from every other result, also of a copy of its run that was gone on with."""
+        """Unique key of a result: run, module, name, and a digest of its files."""
         content = "".join(f"{file.sha256} {file.path}\0" for file in self.files)
         digest = sha256(content.encode(errors="surrogateescape")).hexdigest()
         return f"{run}/{self.module}/{self.name}/{digest[:_KEY_DIGITS]}"

@@ -1,4 +1,4 @@
-"""What a run says of itself, believed only with the plan that was run: all that vouches for that one must agree."""
+"""Record, plan and past of a run, trusted only if all digests of its plan agree."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +13,12 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.journal import read_journal
 from calseq.record.past import Past, past
-from calseq.record.run_folder import JOURNAL, RunRecord, read_plan, read_record
+from calseq.record.run_folder import JOURNAL, RECORD, RunRecord, read_plan, read_record
 from calseq.record.seal import SEAL, sealed
 from calseq.system.files import PLAN_BYTES, read_whole
 
 
-def read_vouched_plan(folder: Path) -> Plan:
+def read_trusted_plan(folder: Path) -> Plan:
     """Read the plan of a run, if it is the one that was run.
 
     Raises:
@@ -44,7 +44,7 @@ def read_run(folder: Path) -> tuple[RunRecord, Plan, Past]:
     if damage and record.state == "ended":
         raise unreadable(folder, f"{JOURNAL}: {damage}")
     recorded = record.digest if name == Path(record.plan).name else ""
-    _check_plan(folder, name, digest, {"run.json": recorded, JOURNAL: told.digest})
+    _check_plan(folder, name, digest, {RECORD: recorded, JOURNAL: told.digest})
     return record, plan, told
 
 
@@ -63,7 +63,7 @@ class _Steps(Struct):
 
 
 def tells_results(plan: Path) -> bool:
-    """Tell whether a plan says what of its steps are results: one of an earlier calseq does not, and nobody guesses."""
+    """Whether a plan says what of its steps are results: one of an earlier calseq does not."""
     steps = msgspec.json.decode(read_whole(plan, PLAN_BYTES), type=_Steps).steps
     return all(step.results is not UNSET for step in steps)
 

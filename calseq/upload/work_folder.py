@@ -6,7 +6,6 @@ A link, a fifo or a device in the place of one of them would have calseq write, 
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from calseq.system.files import NotRegular, descriptor_of, read_whole
 from calseq.system.locks import FolderLock
+from calseq.system.proc import pids, words
 
 WORK = "upload"
 """The folder beside the queue: what Felis and commands print, and what they need for a while."""
@@ -118,11 +118,7 @@ def _check_entry(entry: "os.DirEntry[str]") -> None:
 def holders(folder: Path) -> list[Holder]:
     """Give who has the folder of work of a run open, as far as that may be looked at; this process is left out."""
     work = os.path.realpath(folder / WORK)
-    return [Holder(pid, _command(pid)) for pid in _processes() if pid != os.getpid() and _has_open(pid, work)]
-
-
-def _processes() -> Iterator[int]:
-    yield from sorted(int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - names only
+    return [Holder(pid, _command(pid)) for pid in pids() if pid != os.getpid() and _has_open(pid, work)]
 
 
 def _has_open(pid: int, path: str) -> bool:
@@ -136,7 +132,7 @@ def _has_open(pid: int, path: str) -> bool:
 
 def _command(pid: int) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        found = words(pid, "cmdline")
     except OSError:
         return "?"
-    return " ".join(os.fsdecode(word) for word in words if word) or "?"
+    return " ".join(os.fsdecode(word) for word in found if word) or "?"

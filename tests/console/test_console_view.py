@@ -34,7 +34,8 @@ from calseq.model.events import (
 from calseq.model.plan import PowerMode
 from calseq.model.rails import Move, Reading, Role
 from calseq.model.verdicts import Verdict
-from calseq.record.view import State, begin, fold
+from calseq.record.past import State
+from calseq.record.view import begin, fold
 
 
 def test_a_run_that_has_not_begun_waits_at_every_step():
@@ -185,7 +186,7 @@ def test_folding_in_one_go_or_event_by_event_is_the_same():
     for each in stamped(good_run(plan)):
         view = fold(view, each)
     assert view == after(plan, good_run(plan))
-    assert view.run == "20261123-020000-panthera-C2HQ0"
+    assert view.past.run == "20261123-020000-panthera-C2HQ0"
 
 
 def test_a_simulated_run_says_so_from_its_first_event():

@@ -17,9 +17,10 @@ from calseq.bench.bench import read_bench
 from calseq.model.plan import Notice
 from calseq.record.journal import read_journal
 from calseq.record.processes import children
+from calseq.record.run_folder import ON_FINISH_LOG as LOG
 from calseq.record.run_folder import RunRecord, read_record
 from calseq.run.attempt import RUN_MARK
-from calseq.run.on_finish import LOG, VARIABLES, announce, told
+from calseq.run.on_finish import VARIABLES, announce, told
 from calseq.system.locks import BenchLock
 from calseq.system.process import adopt_orphans
 from calseq.system.signals import Stops

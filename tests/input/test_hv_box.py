@@ -11,7 +11,7 @@ from calseq.model.plan import HvBox, from_json, to_json
 from calseq.planning.compiler import compile_plan
 from calseq.planning.loading import simulated
 from calseq.problems.refused import Refused
-from calseq.run.run import check_hv_box
+from calseq.run.clearance import check_hv_box
 
 CURVE = "  - {calibration: iv_curve, options: {max_voltage: -80}}\n"
 BIASED = HEAD + "steps:\n" + CURVE + "  - crosstalk_method\n"

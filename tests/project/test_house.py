@@ -35,8 +35,8 @@ USERS = {
     "simulator": {"power/*", "run/*", "planning/*", "cli/options/completion"},
 }
 
-# What a page takes from the terminal: what to type, and in which state a run is left; no screen.
-OF_CONSOLE = {"next_steps.next_words", "planscript.quoted", "statusview.look_closer", "statusview.truthful"}
+# What a page takes from the terminal: what to type; no screen.
+OF_CONSOLE = {"next_steps.next_words", "planscript.quoted"}
 
 DOORS = {
     "ruamel": {"documents/yaml_reader"},
@@ -80,27 +80,12 @@ RECORDED = {
     "report.html", "upload.jsonl", "on_finish.log", "log.txt",
 }  # fmt: skip
 SPELT = {"record", "simulator"}
-STILL_SPELT = {
-    ("cli/commands/status", "upload.jsonl"),
-    ("cli/which_run", "events.jsonl"),
-    ("power/guarded", "guard.jsonl"),
-    ("power/guarded", "guard.log"),
-    ("report/__init__", "report.html"),
-    ("report/power", "run.json"),
-    ("report/run_data", "guard.jsonl"),
-    ("run/clearance", "run.json"),
-    ("run/on_finish", "on_finish.log"),
-    ("upload/queue", "upload.jsonl"),
-    ("upload/trusted", "run.json"),
-}
-
 MOST_LINES = {"file": 450, "function": 60}
 LONG = {
     "cli/options/running: execute": "one parameter and its help for each option of the command",
     "power/guard": "one file: another interpreter starts it by its path, with the standard library alone",
     "power/guard: __init__": "the state of the guard, each part with its reason",
     "power/icicle": "one file beside the guard, for the same reason",
-    "run/run": "still: the notes of a run are to be the fold that readers use",
 }
 
 # Folders of tests that are called after no wing yet.
@@ -248,7 +233,7 @@ def test_the_names_of_a_run_folder_are_spelt_in_one_wing():
         for name, tree in TREES.items() if wing_of(name) not in SPELT and name != "power/guard"
         for node in ast.walk(tree) if isinstance(node, ast.Constant) and node.value in RECORDED
     }  # fmt: skip
-    assert spelt == STILL_SPELT
+    assert spelt == set()
 
 
 def long_ones() -> Iterator[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from watch_runs import calseq as run_calseq
 
-from calseq.record.run_folder import read_record
+from calseq.record.run_folder import REPORT, read_record
 from calseq.record.seal import verify
-from calseq.report import REPORT, place_report
+from calseq.report import place_report
 from calseq.report.after_run import leave_report
 from calseq.system.clock import now_s
 from calseq.system.signals import Stops

@@ -16,9 +16,8 @@ from watch_runs import calseq as run_calseq
 from watch_runs import guard_says
 
 import calseq
-from calseq.record.run_folder import read_record
+from calseq.record.run_folder import REPORT, read_record
 from calseq.record.seal import verify
-from calseq.report import REPORT
 from calseq.report.after_run import leave_report
 from calseq.system.signals import Stops
 

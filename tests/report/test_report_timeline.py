@@ -13,8 +13,8 @@ from calseq.model.events import Stamped, StepEnded, StepStarted
 from calseq.model.rails import Role
 from calseq.model.verdicts import Verdict
 from calseq.record.journal import decode, with_checksum
-from calseq.record.view import State
-from calseq.report.history import LANE_STATES, Session, Stretch, Try, chronicle, torn_lanes
+from calseq.record.past import State, Try
+from calseq.report.history import LANE_STATES, Session, Stretch, chronicle, torn_lanes
 from calseq.report.timeline import LEAST, Span, bars, breaks, lane, merged, ticks, usual_bar
 
 times = st.floats(0, 1e6, allow_nan=False)
@@ -93,7 +93,7 @@ def test_between_a_death_and_the_resumption_the_rails_are_drawn_as_they_were_bef
             assert set(shown) <= set(drawn)
             assert all(one.end_t == other.start_t for one, other in pairwise(told.lanes[role]))
         assert told.sessions[1].start_t >= told.lanes[Role.HV][0].start_t + told.gap_s
-        (second,) = [each for each in told.tries["tune_1000"] if each.number == 2]
+        (second,) = [each for each in told.past.tries["tune_1000"] if each.number == 2]
         assert second.started_t == pytest.approx(620.0 + told.gap_s)
 
 
@@ -197,7 +197,7 @@ def test_a_clock_that_goes_back_and_a_duration_that_cannot_be_are_bounded():
             Stamped(2, 90.0, 10.0, StepEnded(step.number, step.name, 1, Verdict.PASSED, duration_s=1e300)),
         ],
     )
-    (only,) = told.tries[step.name]
+    (only,) = told.past.tries[step.name]
     assert (only.started_t, only.duration_s, told.view.t) == (50.0, 0.0, 50.0)
 
 
@@ -211,7 +211,7 @@ def test_a_bar_ends_when_its_attempt_did():
             Stamped(2, 110.0, 10.0, StepEnded(step.number, step.name, 1, Verdict.PASSED, duration_s=8.0)),
         ],
     )
-    (only,) = told.tries[step.name]
+    (only,) = told.past.tries[step.name]
     assert (only.started_t, only.at, only.end_t(99.0)) == (2.0, 102.0, 10.0)
 
 

@@ -12,7 +12,7 @@ import pytest
 from calseq.model.plan import Step
 from calseq.model.rails import POWERED, StepType
 from calseq.run.attempt import FolderAttempt
-from calseq.run.progress import Course
+from calseq.run.progress import Progress
 from calseq.run.rails import NoRig
 from calseq.run.supervision import supervise
 from calseq.system.signals import SignalStops
@@ -53,12 +53,12 @@ class Nursery:
             if when:
                 real = attempt.look
                 attempt.look = lambda: (when(attempt, stops), real())[1]
-            course = Course(self.events.append, time.monotonic, stops)
+            progress = Progress(self.events.append, time.monotonic, stops)
             try:
-                self.ending = supervise(step, 1, attempt, course, NoRig(), limit)
+                self.ending = supervise(step, 1, attempt, progress, NoRig(), limit)
             finally:
                 attempt.finish()
-        self.course = course
+        self.progress = progress
         return self.ending
 
     @property

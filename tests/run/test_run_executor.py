@@ -22,11 +22,11 @@ from run_doubles import (
 )
 
 from calseq.model import events
-from calseq.model.events import RecordLost
 from calseq.model.plan import OnFailure, PowerMode
 from calseq.model.rails import Move, Reading, Readings
 from calseq.model.verdicts import RunVerdict
 from calseq.power.protocol import PowerFault
+from calseq.run.bus import RecordLost
 
 ALL = (SLDO, GENERAL, CURVE, TUNING, BUMPS)
 BAD = {
@@ -332,7 +332,7 @@ def test_whatever_is_raised_at_whichever_call_the_safe_end_is_reached(name, erro
         assert int(outcome.exit_code) == expected, told
 
 
-TRACED = ("executor.py", "supervision.py", "rig.py", "course.py", "stops.py")
+TRACED = ("run/executor.py", "run/supervision.py", "run/rails.py", "run/progress.py", "system/signals.py")
 
 
 def traced_run(at_line, error):

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calseq.model import events
-from calseq.model.events import EVENT_FORMAT, KINDS, RecordLost, Stamped
+from calseq.model.events import EVENT_FORMAT, KINDS, Stamped
 from calseq.model.expectations import Expectation
 from calseq.model.rails import Move, Reading, Readings
 from calseq.model.verdicts import RunVerdict, Verdict
 from calseq.record.journal import Journal, decode, encode, read_journal
-from calseq.run.bus import Bus
+from calseq.run.bus import Bus, RecordLost
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 READINGS = st.builds(Reading, st.none() | st.booleans(), st.none() | NUMBERS, st.none() | NUMBERS)
@@ -268,7 +268,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from test_run_journal import SHORT
-from calseq.model.events import RecordLost; from calseq.run.bus import Bus
+from calseq.run.bus import Bus, RecordLost
 from calseq.record.journal import Journal
 folder, most = Path(sys.argv[1]), int(sys.argv[2])
 for limit in range(0, most, 17):

@@ -316,7 +316,7 @@ def test_a_tree_that_is_ended_by_force_leaves_nothing(nursery, shape):
 
 def test_a_child_with_a_clean_end_leaves_no_word_and_no_zombie(nursery):
     nursery.see_through(["sh", "-c", "sleep 0 & sleep 0 & exit 0"])
-    assert nursery.course.halted == ""
+    assert nursery.progress.halted == ""
     wait_for(lambda: children_of_us() == [])
 
 

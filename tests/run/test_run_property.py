@@ -20,6 +20,7 @@ from calseq.model.rails import Move, StepType
 from calseq.power.protocol import PowerFault
 from calseq.problems.refused import Refused
 from calseq.record.journal import read_journal
+from calseq.run.bus import RecordLost
 from calseq.run.run import prepare_run
 from calseq.simulator.supplies import SimulatedBench
 from calseq.system.process import adopt_orphans
@@ -48,7 +49,7 @@ DEEDS = st.builds(
     dies_of=st.sampled_from(["", "", "SIGSEGV", "SIGKILL"]),
 )
 RAISED = st.sampled_from([RuntimeError("oh"), MemoryError(), KeyboardInterrupt(), OSError(5, "I/O error"),
-                          PowerFault("serial time-out"), events.RecordLost("disk full")])  # fmt: skip
+                          PowerFault("serial time-out"), RecordLost("disk full")])  # fmt: skip
 CALLS = st.sampled_from(["prepare", "start", "poll", "send", "look", "outputs", "witnesses", "finish", "emit", "pause",
                          "left", "end_left", "read", "move", "hand_over", "take_back"])  # fmt: skip
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from stands import IS_ROOT, NOBODY, as_user, until
 
-from calseq.record.aftermath import SETTLED, PowerState, Settled
+from calseq.record.aftermath import PowerState, Settled
 from calseq.record.memory import is_met, is_unknown, newest, note_settled
+from calseq.record.run_folder import SETTLED
 from calseq.record.status import Phase, stand
 from calseq.system.locks import BenchLock, Ended
 

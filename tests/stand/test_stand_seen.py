@@ -8,8 +8,9 @@ import sys
 
 from stands import IS_ROOT, NOBODY, as_user, until
 
-from calseq.record.processes import is_held, is_hidden
+from calseq.record.processes import is_held
 from calseq.record.status import Phase, stand
+from calseq.system.proc import is_hidden
 
 OTHER = 1
 """Another user than the one who runs: neither has the right to look at the other's processes."""

@@ -22,8 +22,8 @@ from calseq.problems import codes
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
+from calseq.record.past import BAD
 from calseq.record.status import Standing, standings
-from calseq.record.view import BAD
 from calseq.system.times import spoken
 
 FORMAT = 1

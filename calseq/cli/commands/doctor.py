@@ -15,15 +15,15 @@ from calseq.console.characters import Alphabet, alphabet, pad
 from calseq.console.line import Line, Span, line, sheet
 from calseq.doctor import PATIENCE_S, Check, Status, examine, this_machine
 from calseq.model.plan import PowerMode
-from calseq.model.verdicts import ExitCode
+from calseq.model.verdicts import EXIT_CODES, ExitCode
 from calseq.planning.preflight import check_faults
 from calseq.problems.plaintext import width as width_of
 from calseq.problems.problem import Problem
 from calseq.problems.refused import in_order
 from calseq.record.facts import json_text
-from calseq.record.view import State
+from calseq.record.past import State
 from calseq.system.process import adopt_orphans
-from calseq.system.signals import EXIT_CODES, SignalStops
+from calseq.system.signals import SignalStops
 
 FORMAT = 1
 

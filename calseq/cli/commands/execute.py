@@ -19,7 +19,7 @@ from calseq.console.summary import summary
 from calseq.model.events import Stamped
 from calseq.model.plan import Plan, named
 from calseq.model.request import Request
-from calseq.model.verdicts import ExitCode
+from calseq.model.verdicts import EXIT_CODES, ExitCode
 from calseq.planning.evening_check import check_evening
 from calseq.planning.gather import gather, lasting
 from calseq.planning.preflight import check_machine, choose_module, dirigent_version
@@ -31,7 +31,7 @@ from calseq.record.view import RunView, begin, fold
 from calseq.report.after_run import forget_report, leave_report
 from calseq.run.run import Run, RunResult, prepare_run
 from calseq.system.clock import now_s
-from calseq.system.signals import EXIT_CODES, SignalStops, Stops
+from calseq.system.signals import SignalStops, Stops
 
 if TYPE_CHECKING:
     from calseq.console.screen import Mode

@@ -15,9 +15,10 @@ from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.follow import Skim
 from calseq.record.log_tail import shown_line
+from calseq.record.past import State
 from calseq.record.status import GOING_ON, Standing
 from calseq.record.steplogs import StepLog, find_step, step_logs
-from calseq.record.view import State, fold
+from calseq.record.view import fold
 from calseq.record.watch import happenings
 from calseq.system.files import open_regular
 from calseq.system.signals import Stops

@@ -8,7 +8,8 @@ from calseq.cli.which_run import chosen
 from calseq.cli.writing import cannot_write
 from calseq.model.verdicts import ExitCode
 from calseq.problems.plaintext import printable
-from calseq.report import REPORT, place_report, report_text
+from calseq.record.run_folder import REPORT
+from calseq.report import place_report, report_text
 
 STDOUT = "-"
 

@@ -17,9 +17,9 @@ from calseq.model.verdicts import ExitCode, RunVerdict
 from calseq.problems.plaintext import printable
 from calseq.record.facts import facts, json_text
 from calseq.record.find import find_run
+from calseq.record.past import State
 from calseq.record.seal import Finding, verify
 from calseq.record.status import Damaged, Phase, Standing, standings
-from calseq.record.view import State
 
 FORMAT = 1
 UNCUT = 10_000

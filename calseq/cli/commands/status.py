@@ -9,13 +9,14 @@ from calseq.cli.where_runs import Where
 from calseq.cli.which_run import chosen, look
 from calseq.console.forecast import remaining
 from calseq.console.next_steps import next_words
-from calseq.console.statusview import Glance, status_text, truthful
+from calseq.console.statusview import Glance, status_text
 from calseq.model.verdicts import ExitCode
 from calseq.problems.plaintext import printable
 from calseq.problems.refused import Refused
 from calseq.record.facts import facts, json_text
+from calseq.record.run_folder import QUEUE
 from calseq.record.status import GOING_ON
-from calseq.record.view import RunView, StepView
+from calseq.record.view import RunView, StepView, truthful
 
 FORMAT = 1
 
@@ -35,7 +36,7 @@ def status(where: Where, text: str | None, format_: str) -> int:
 def _upload(glance: Glance) -> Iterator[str]:
     """Say how the upload of a run stands, if anything of it was queued."""
     folder = glance.standing.folder
-    if not (folder / "upload.jsonl").exists():
+    if not (folder / QUEUE).exists():
         return
     from calseq.console.uploads import shortly  # noqa: PLC0415 - most runs have no queue
     from calseq.upload.queue import read_queue  # noqa: PLC0415

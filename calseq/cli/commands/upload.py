@@ -18,23 +18,23 @@ from calseq.cli.where_runs import Where, near
 from calseq.console.runlist import typable
 from calseq.console.uploads import ending, gaps, headline, queue_text, reasons, told, whereabouts
 from calseq.model.destinations import FelisReceiver, Upload
-from calseq.model.verdicts import ExitCode
+from calseq.model.verdicts import EXIT_CODES, ExitCode
 from calseq.problems import codes
 from calseq.problems.plaintext import printable
 from calseq.problems.problem import Problem
 from calseq.problems.refused import Refused
 from calseq.record.find import LATEST, find_run, run_folders
-from calseq.run.run import user
-from calseq.system.signals import EXIT_CODES
+from calseq.record.run_folder import QUEUE
+from calseq.system.process import user
 from calseq.upload import command, felis_process
 from calseq.upload.batch import Doing, Waiting
 from calseq.upload.enqueue import enqueue, is_due, reckon
 from calseq.upload.entries import Entry, Queued
 from calseq.upload.ledger import Ledger, after, is_finished
 from calseq.upload.password import NoPassword, find_password
-from calseq.upload.queue import QUEUE, Queue, read_queue
+from calseq.upload.queue import Queue, read_queue
 from calseq.upload.sending import decide, send
-from calseq.upload.trusted import read_vouched_plan
+from calseq.upload.trusted import read_trusted_plan
 from calseq.upload.work_folder import WORK, holders
 
 
@@ -130,7 +130,7 @@ def _sent(
     for line in filter(None, (otherwise_, *gaps(wanted))):
         message(line)
     try:
-        send(queue, read_vouched_plan(folder), _tell, ask)
+        send(queue, read_trusted_plan(folder), _tell, ask)
     except NoPassword as missing:
         message(f"  {printable(str(missing))}")
     typed = _command(folder, where, wanted)

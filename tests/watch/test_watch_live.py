@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -131,10 +132,10 @@ def test_of_two_runs_it_is_asked_which(stand, hung):
     told, asked = calseq("stop", cwd=stand.folder, code=3)
     assert "2 runs go on: say which" in asked
     assert told.splitlines() == [
-        f"calseq stop {path.name}" for path in sorted(stand.runs.iterdir(), reverse=True)
+        f"calseq stop {path.name}  # SIMULATED" for path in sorted(stand.runs.iterdir(), reverse=True)
     ]
     for line in told.splitlines():
-        calseq(*line.split()[1:], cwd=stand.folder)
+        calseq(*shlex.split(line, comments=True)[1:], cwd=stand.folder)
     assert hung.process.wait(20) == -signal.SIGTERM
     assert second.process.wait(20) == -signal.SIGTERM
 

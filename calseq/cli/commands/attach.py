@@ -48,18 +48,19 @@ def _watched(glance: Glance, skimmed: Skim, viewer: "_Viewer", stops: SignalStop
     """Show a run while it goes on; give how it looked at last."""
     view, folder = glance.view, glance.standing.folder
     started = now_s() - now_in(view)
-    viewer.screen = open_screen(
+    screen = open_screen(
         sys.stdout, view.plan, folder, environ=os.environ, clock=now_s, started=started, watched=view
     )
     try:
+        viewer.opened(screen)
         for news in happenings(folder, skimmed, stops):
             for stamped in news:
                 view = fold(view, stamped)
-                viewer.screen(stamped)
+                screen(stamped)
     except ScreenLostError:
         stops.ask("SIGHUP")  # nobody sees it any more
     finally:
-        viewer.screen.close()
+        screen.close()
     return view
 
 
@@ -88,11 +89,20 @@ class _Viewer:
     """The screen of who watches, once it is open: Ctrl-Z gives the terminal back, and stops only the watching."""
 
     def __init__(self) -> None:
-        self.screen: Screen | None = None
+        self._screen: Screen | None = None
+        self._is_due = False
+
+    def opened(self, screen: Screen) -> None:
+        """Take the screen; a Ctrl-Z that came while it was opened counts now."""
+        self._screen = screen
+        if self._is_due:
+            self.suspend()
 
     def suspend(self) -> None:
-        if self.screen:
-            self.screen.suspend()
+        if self._screen is None:  # it may have the terminal already, and only it can give it back
+            self._is_due = True
+            return
+        self._is_due = False
+        self._screen.suspend()
         os.kill(os.getpid(), signal.SIGSTOP)
-        if self.screen:
-            self.screen.resume()
+        self._screen.resume()

@@ -43,7 +43,7 @@ def stop(where: Where, text: str | None, *, wait: bool) -> int:
 
 
 def _mark(standing: Standing | Damaged) -> str:
-    return "   SIMULATED" if isinstance(standing, Standing) and standing.record.simulated else ""
+    return "  # SIMULATED" if isinstance(standing, Standing) and standing.record.simulated else ""
 
 
 def _stopped(standing: Standing | Damaged, *, wait: bool) -> int:

@@ -13,7 +13,7 @@ from calseq.bench.instruments import read_wiring
 
 # What may go without a word: a description, a policy that has a default, an option, a name, a requirement.
 OPTIONAL = {"description", "required_instruments", "defaults", "timeout", "retries", "on_failure", "name", "options",
-            "max_voltage", "step_size", "TargetThr"}  # fmt: skip
+            "max_voltage", "step_size", "TargetThr", "sensor"}  # fmt: skip
 # A variant has the rest of its base.
 OPTIONAL_IN_VARIANTS = {"title", "limits", "hv", "set", "change"}
 TEXTS = {"title", "description", "name", "tuning"}

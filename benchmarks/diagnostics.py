@@ -2,7 +2,7 @@
 
     python benchmarks/diagnostics.py [--repeats 3] [--misses]
 
-Each file of tests/input/corpus has one defect; truth.tsv beside them, written by hand, says where it is, and has a
+Each file of tests/sequence/corpus has one defect; truth.tsv beside them, written by hand, says where it is, and has a
 pattern for a word of the cause and one for a word of the cure. Every checker is held to the same patterns, and its
 first message within reach of them counts. A place is right if line and column are; the key of a value, the value of a
 key and what they stand in count as well. Peers get the schemas that calseq ships, or a pydantic model that a competent
@@ -28,7 +28,7 @@ from measure import CALSEQ, PYTHON, ROOT, scratch_folder, scratch_venv
 from calseq.documents.document import open_text
 from calseq.planning.validation import read
 
-CORPUS = ROOT / "tests" / "input" / "corpus"
+CORPUS = ROOT / "tests" / "sequence" / "corpus"
 SCHEMAS = {
     "": "sequence",
     "onbench": "sequence",

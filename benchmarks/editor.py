@@ -3,8 +3,8 @@
     python benchmarks/editor.py                 with the oldest and the newest version that the tests drive
     python benchmarks/editor.py 1.18.0          with another one
 
-Each version comes from npm into a temporary folder. The files are those of tests/input/corpus and
-tests/variants/corpus, one defect each. The same line: one of the editor's marks is on the line to which calseq
+Each version comes from npm into a temporary folder. The files are those of tests/sequence/corpus and
+tests/sequence/variant_corpus, one defect each. The same line: one of the editor's marks is on the line to which calseq
 points. Nothing else: no other line is marked. Target: at least 95 %; of what a schema can say where there is only that.
 """
 

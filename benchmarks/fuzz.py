@@ -61,7 +61,7 @@ def once(data: bytes) -> None:
 
 
 def seeds(folder: Path) -> None:
-    corpus = ROOT / "tests" / "input" / "corpus"
+    corpus = ROOT / "tests" / "sequence" / "corpus"
     files = [*corpus.rglob("*.yaml"), *corpus.rglob("*.json"), *(ROOT / "sequences").rglob("*.*")]
     for number, path in enumerate(files):
         kind = {"instruments": 1, "site": 2}.get(path.parent.name, 1 if path.suffix == ".json" else 0)

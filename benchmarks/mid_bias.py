@@ -17,9 +17,8 @@ from pathlib import Path
 from measure import ROOT, scratch_folder
 
 sys.path[:0] = [
-    str(ROOT / "tests" / "guarded"),
-    str(ROOT / "tests" / "cli_run"),
-    str(ROOT / "tests" / "guard"),
+    str(ROOT / "tests" / "power"),
+    str(ROOT / "tests" / "cli"),
 ]
 
 from guarded_runs import child_of, guard_pid, kill, until  # noqa: E402

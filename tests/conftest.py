@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,3 +44,36 @@ def pytest_configure(config):
         Path(folder).chmod(0o1777)
         os.environ[VARIABLE] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.fixture
+def stand():
+    """A test stand of its own, which all users of the machine can reach."""
+    from stands import AStand  # noqa: PLC0415 - few tests have one
+
+    stand = AStand()
+    yield stand
+    stand.end()
+    shutil.rmtree(stand.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def calseq(tmp_path):
+    """Run the command line in an empty folder; give what it wrote to stdout and stderr."""
+
+    def run(*words: object, expect: int = 0, stdin: str = "", cwd: Path = tmp_path) -> tuple[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "calseq", *map(str, words)],
+            cwd=cwd,
+            env={**os.environ, "NO_COLOR": "1", "PYTHONUTF8": "1"},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == expect, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        assert all(char.isprintable() or char == "\n" for char in done.stdout + done.stderr)
+        return done.stdout, done.stderr
+
+    return run

@@ -104,7 +104,7 @@ class Trial:
 
     def on_icicle(self) -> list[str]:
         """Make a stand in mode icicle over its double, whose HV supply answers late from some voltage on."""
-        for name in ("guarded", "guard", "cli_run"):
+        for name in ("power", "cli"):
             sys.path.append(str(ROOT / "tests" / name))
         from icicle_stand import CROSSTALK, CURVE, IcicleStand  # noqa: PLC0415 - only this kind needs it
 

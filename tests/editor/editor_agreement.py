@@ -16,8 +16,8 @@ from calseq.sequence.reader import is_variant
 from calseq.sequence.schema import sequence_schema
 
 TESTS = Path(__file__).parents[1]
-SEQUENCES = TESTS / "input" / "corpus"
-VARIANTS = TESTS / "variants" / "corpus"
+SEQUENCES = TESTS / "sequence" / "corpus"
+VARIANTS = TESTS / "sequence" / "variant_corpus"
 
 IN_THE_SCHEMA = "what a schema can say"
 IN_THE_YAML = "YAML itself"

@@ -88,11 +88,8 @@ LONG = {
     "power/icicle": "one file beside the guard, for the same reason",
 }
 
-# Folders of tests that are called after no wing yet.
-STILL_OTHERWISE = {
-    "archive", "cli_input", "cli_run", "curves", "eta", "guard", "guarded", "input", "resume", "stand", "variants", "watch", "writing",
-}  # fmt: skip
-NO_WING = {"project", "samples"}
+# Folders of tests that are called after no wing.
+NO_WING = {"project"}
 
 
 def name_of(path: Path) -> str:
@@ -257,7 +254,7 @@ def test_the_tests_are_in_folders_of_the_wings():
         path.name for path in TESTS.iterdir()
         if path.is_dir() and any(each.name != "__pycache__" for each in path.iterdir())
     }  # fmt: skip
-    assert folders - {"__pycache__"} - set(WINGS) - NO_WING == STILL_OTHERWISE
+    assert folders - {"__pycache__"} - set(WINGS) == NO_WING
 
 
 @pytest.mark.parametrize("name", MODULES)

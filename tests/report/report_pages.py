@@ -23,7 +23,7 @@ from console_runs import (
     started,
     step_run,
 )
-from watch_runs import write_run
+from folder_runs import write_run
 
 from calseq.model.plan import PowerMode
 from calseq.model.rails import Move, Readings

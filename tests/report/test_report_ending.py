@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from watch_runs import calseq as run_calseq
+from folder_runs import calseq as run_calseq
 
 from calseq.record.run_folder import REPORT, read_record
 from calseq.record.seal import verify

@@ -20,9 +20,9 @@ from console_runs import (
     unsafe_run,
     until_tuning,
 )
+from folder_runs import guard_says
 from msgspec.structs import replace
 from report_pages import Page, a_run, dirigent_run, many_steps, page_of, prove_good
-from watch_runs import guard_says
 
 from calseq.console.statusview import next_words
 from calseq.console.statusview import word_of as status_word
@@ -41,7 +41,7 @@ from calseq.report.pictures import pictures
 from calseq.report.run_data import read_dossier
 from calseq.report.verdict import headline
 
-SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("format-1-*"))
+SAMPLES = sorted((Path(__file__).parents[1] / "record" / "samples").glob("format-1-*"))
 SECTIONS = ["attention", "about", "timeline", "steps", "curves", "bias", "proof"]
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cli_runs import end_all, stand, step  # noqa: F401 - the fixture
 from console_runs import a_plan, failed_run
+from folder_runs import calseq as run_calseq
+from folder_runs import guard_says
 from report_pages import Page, a_run, prove_good
-from watch_runs import calseq as run_calseq
-from watch_runs import guard_says
 
 import calseq
 from calseq.record.run_folder import REPORT, read_record

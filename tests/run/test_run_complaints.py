@@ -2,14 +2,11 @@
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
-from run_doubles import CURVE, GENERAL, Deed, ran
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "cli_run"))
 from cli_runs import SHIPPED as PLACE
 from cli_runs import Stand, end_all
+from run_doubles import CURVE, GENERAL, Deed, ran
 
 from calseq.run.complaints import complaint
 

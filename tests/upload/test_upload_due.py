@@ -212,7 +212,7 @@ def test_what_passed_is_sent_though_a_resume_was_killed_before_it_began(template
 
 def test_a_run_from_before_there_were_uploads_says_that_it_cannot_be_sent(tmp_path, outbox):
     run = tmp_path / "runs" / "20260101-000000-old"
-    shutil.copytree(CHECKOUT / "tests" / "samples" / "format-1-passed", run)
+    shutil.copytree(CHECKOUT / "tests" / "record" / "samples" / "format-1-passed", run)
     (run / "data" / "03-iv_curve").mkdir(parents=True)
     (run / "data" / "03-iv_curve" / "IV_C2HQ0.csv").write_text("1,2")
     bench = write_bench(tmp_path / "site", {"to": "folder", "folder": str(outbox)})

@@ -10,7 +10,6 @@ import time
 import pytest
 from panthera import FAULTS, Panthera
 from upload_stand import (
-    CHECKOUT,
     NAMES,
     PASSWORD,
     adapters,
@@ -343,7 +342,6 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_password(template, tmp_pa
 
 
 def interpreters():
-    sys.path.insert(0, str(CHECKOUT / "tests" / "guard"))
     from guard_bench import interpreters as found  # noqa: PLC0415
 
     return found()

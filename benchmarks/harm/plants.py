@@ -62,9 +62,9 @@ FolderAttempt.send = lambda self, number: send(self, signal.SIGKILL)
         "breakdown",
         "before its step-started",
         calseq="""
-from calseq.run.progress import Course
+from calseq.run.progress import Progress
 from calseq.model.events import ChildStarted, StepStarted
-tell, kept = Course.tell, []
+tell, kept = Progress.tell, []
 def late(self, event):
     if isinstance(event, StepStarted):
         kept.append(event)
@@ -72,16 +72,16 @@ def late(self, event):
     tell(self, event)
     if isinstance(event, ChildStarted):
         tell(self, kept.pop())
-Course.tell = late
+Progress.tell = late
 """,
     ),
     "start-after-spawn": Plant(
         "breakdown",
         "later than its child",
         calseq="""
-from calseq.run.progress import Course
+from calseq.run.progress import Progress
 from calseq.model.events import ChildStarted, StepStarted
-tell, kept = Course.tell, []
+tell, kept = Progress.tell, []
 def late(self, event):
     if isinstance(event, StepStarted):
         kept.append(event)
@@ -89,7 +89,7 @@ def late(self, event):
     if isinstance(event, ChildStarted):
         tell(self, kept.pop())
     tell(self, event)
-Course.tell = late
+Progress.tell = late
 """,
     ),
     "power-lost-ignored": Plant(

@@ -1,1 +1,1 @@
-"""Problems: what is wrong, where, its cure, and its forms for people and programs (`formats/`)."""
+"""What is wrong, where, what mends it, and how that is told to people and programs (`formats/`)."""

@@ -380,7 +380,11 @@ def stand(tmp_path):
         (tmp_path / "c.yaml").write_text(json.dumps({"calseq-calibrations": 1, "calibrations": known}))
         (tmp_path / "s.yaml").write_text(json.dumps({"calseq": 1, "title": "T", "steps": listed}))
         words = ["execute", "s.yaml", "--screen", "none", *arguments]
-        told = calseq_(words, cwd=tmp_path, env=environment(**variables))
+        (tmp_path / "locks").mkdir(
+            exist_ok=True
+        )  # its instruments have the addresses of many a bench of the tests
+        own = {"CALSEQ_LOCKS": str(tmp_path / "locks"), **variables}
+        told = calseq_(words, cwd=tmp_path, env=environment(**own))
         (run,) = (tmp_path / "runs").iterdir()
         return run, told
 

@@ -11,7 +11,7 @@ from doctor_benches import INSTRUMENTS, a_bench, a_machine, an_ordinary_user, ex
 from calseq.doctor import Status
 from calseq.doctor.icicle_locks import examine_locks
 
-CONTRACT = Path(__file__).parent / "contract"
+CONTRACT = Path(__file__).parents[1] / "power" / "refusals"
 LV, HV = INSTRUMENTS["lv_1"], INSTRUMENTS["hv_1"]
 
 

@@ -97,7 +97,9 @@ def test_pantheras_real_list_goes_there_and_back(golden):
 
 
 TEXTS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=30)
-TESTS = st.lists(TEXTS, min_size=1, max_size=4) | st.lists(
+# what begins with a bracket is taken for a JSON text in the place of a name, and refused
+NAMES = TEXTS.filter(lambda text: text[:1] not in "[{")
+TESTS = st.lists(NAMES, min_size=1, max_size=4) | st.lists(
     st.dictionaries(TEXTS, st.integers(-9, 9) | st.booleans() | TEXTS, max_size=3).map(lambda each: {**each, "name": "T"}),
     min_size=1,
     max_size=3,

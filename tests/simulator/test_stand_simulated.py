@@ -240,7 +240,7 @@ def test_a_simulated_run_and_a_real_one_do_not_wait_for_each_other(stand):
     again = stand.begun()
     code, told = stand.calseq("stop")
     (name,) = (each.name for each in set(stand.folders()) - present if read_record(each).simulated)
-    assert (code, f"calseq stop {name}   SIMULATED" in told) == (3, True), told
+    assert (code, f"calseq stop {name}  # SIMULATED" in told) == (3, True), told
     assert stand.go(again) == 0
     rehearsal.terminate()
     assert rehearsal.wait(60) != 4

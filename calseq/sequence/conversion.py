@@ -200,7 +200,8 @@ def _is_test(test: Any) -> bool:
         return isinstance(test.get("name"), str) and all(
             isinstance(value, (str, int, float)) for value in test.values()
         )
-    return isinstance(test, str) and bool(test)
+    # a sequence takes what begins with a bracket for a JSON text in the place of a test
+    return isinstance(test, str) and bool(test) and not test.lstrip(" ").startswith(("[", "{"))
 
 
 def _title_problems(title: Text) -> Iterator[Problem]:

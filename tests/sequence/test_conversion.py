@@ -98,7 +98,7 @@ def test_pantheras_real_list_goes_there_and_back(golden):
 
 TEXTS = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=30)
 # what begins with a bracket is taken for a JSON text in the place of a name, and refused
-NAMES = TEXTS.filter(lambda text: text[:1] not in "[{")
+NAMES = TEXTS.filter(lambda text: not text.lstrip(" ").startswith(("[", "{")))
 TESTS = st.lists(NAMES, min_size=1, max_size=4) | st.lists(
     st.dictionaries(TEXTS, st.integers(-9, 9) | st.booleans() | TEXTS, max_size=3).map(lambda each: {**each, "name": "T"}),
     min_size=1,
@@ -115,6 +115,12 @@ def lists(draw) -> str:
     fields.append(f"tuning_step_args = {tunings!r}" if tunings or draw(st.booleans()) else "pass")
     fields.append(f"required_instruments = {required!r}")
     return "class C(CalibrationSequence):\n" + "".join(f"    {field}\n" for field in fields)
+
+
+@pytest.mark.parametrize("name", ["{", "[", ' {"name": 1}', "[]"])
+def test_a_name_that_a_sequence_would_take_for_json_is_refused_and_not_written(name):
+    text = f'class C(CalibrationSequence):\n    calibrations = ["custom_sequence"]\n    title = "T"\n    tuning_step_args = [{json.dumps([name])!r}]\n    required_instruments = None\n'
+    assert [each.split()[0] for each in told(text)] == ["CS344"]
 
 
 @settings(max_examples=150)

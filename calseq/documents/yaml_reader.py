@@ -36,7 +36,7 @@ from calseq.problems.suggestions import closest, meant
 _PROPERTIES = re.compile(r"(?:[&!][^\s,\[\]{}]*[ \t]+)+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,40}")
 _MOST_TRIED = 32
-"""So many slips are tried one by one; with more, all are told."""
+"""Most slips that are tried one by one; of more, all become problems."""
 
 _CORE_TAG = "tag:yaml.org,2002:"
 _OVERFULL = f"more than {MAX_NODES} values, aliases expanded"

@@ -17,7 +17,7 @@ JUDGED_FROM_V = 20.0
 WITHIN_V = 5.0
 DOUBLED = 2.0
 NOTABLE_RISE = 1.2
-"""Beyond 20 V a diode's own current rises by less than 12 % in 5 V: what more than doubles breaks down, 20 % is told."""
+"""Rise in 5 V, as a factor, that is noted: beyond 20 V a diode's own is below 1.12, and what more than doubles breaks down."""
 
 NOISE_A = 1e-9
 NOISE = 6.0

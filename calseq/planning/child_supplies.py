@@ -31,7 +31,7 @@ def end_s(step: SequenceStep, given: tuple[Role, ...], bench: Bench) -> float:
 
 
 def _ramp_down_s(step: SequenceStep, supply: BiasSupply, bench: Bench) -> float:
-    """Seconds of a supply's ramp to 0 V from as far as a step may have gone."""
+    """Seconds of a supply's ramp to 0 V from the largest voltage of a step."""
     entry = bench.wiring.instruments[supply.instrument]
     reach_v = abs(supply.target_v)
     if step.calibration.type is StepType.IVCURVE:

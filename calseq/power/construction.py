@@ -122,7 +122,7 @@ def tried(build: Callable[[], list[str]], patience_s: float) -> dict[str, Any]:
 
 
 def answer(build: Callable[[], list[str]]) -> dict[str, Any]:
-    """Give what came of it; whatever it raises is told in its own words."""
+    """Result of the call, or its exception in the exception's own words."""
     try:
         return {"lacks": build()}
     except BaseException as error:  # noqa: BLE001 - a library may end its process by an exception, too
